@@ -1,0 +1,95 @@
+"""Package a PyTorch model with the code that serves it, prove the archive sound, and run it.
+
+Everything public is here, and in ``mar_core.testing``. Names are loaded when they are first used:
+``import mar_core`` imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mar_core.archives import Archive as Archive
+    from mar_core.archives import ArchiveFormat as ArchiveFormat
+    from mar_core.archives import ArchiveRequest as ArchiveRequest
+    from mar_core.archives import ExtraFile as ExtraFile
+    from mar_core.archives import Member as Member
+    from mar_core.archives import Runtime as Runtime
+    from mar_core.archives import archive as archive
+    from mar_core.archives import open_archive as open_archive
+    from mar_core.context import Context as Context
+    from mar_core.errors import ArchiveError as ArchiveError
+    from mar_core.errors import HandlerError as HandlerError
+    from mar_core.errors import InputError as InputError
+    from mar_core.errors import ManifestError as ManifestError
+    from mar_core.errors import MarError as MarError
+    from mar_core.errors import ModelError as ModelError
+    from mar_core.errors import PluginError as PluginError
+    from mar_core.errors import UsageError as UsageError
+    from mar_core.findings import Finding as Finding
+    from mar_core.findings import Severity as Severity
+    from mar_core.findings import ValidationError as ValidationError
+    from mar_core.handler import NO_RESULT as NO_RESULT
+    from mar_core.handler import BaseHandler as BaseHandler
+    from mar_core.handler import PredictionException as PredictionException
+    from mar_core.hookspecs import hookimpl as hookimpl
+    from mar_core.manifest import Manifest as Manifest
+    from mar_core.metrics import Dimension as Dimension
+    from mar_core.metrics import Metric as Metric
+    from mar_core.metrics import MetricTypes as MetricTypes
+    from mar_core.predictor import Predictor as Predictor
+    from mar_core.predictor import Recipe as Recipe
+    from mar_core.predictor import load as load
+    from mar_core.run import Engine as Engine
+    from mar_core.run import Failure as Failure
+    from mar_core.run import Input as Input
+    from mar_core.run import Outcome as Outcome
+    from mar_core.run import Reader as Reader
+    from mar_core.run import ReadOptions as ReadOptions
+    from mar_core.run import Response as Response
+    from mar_core.run import RunOptions as RunOptions
+    from mar_core.run import RunSummary as RunSummary
+    from mar_core.validation import validate as validate
+
+_HOME = {
+    "mar_core.archives": (
+        "Archive", "ArchiveFormat", "ArchiveRequest", "ExtraFile", "Member", "Runtime",
+        "archive", "open_archive",
+    ),
+    "mar_core.context": ("Context",),
+    "mar_core.errors": (
+        "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "ModelError",
+        "PluginError", "UsageError",
+    ),
+    "mar_core.findings": ("Finding", "Severity", "ValidationError"),
+    "mar_core.handler": ("NO_RESULT", "BaseHandler", "PredictionException"),
+    "mar_core.hookspecs": ("hookimpl",),
+    "mar_core.manifest": ("Manifest",),
+    "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
+    "mar_core.predictor": ("Predictor", "Recipe", "load"),
+    "mar_core.run": (
+        "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
+        "RunOptions", "RunSummary",
+    ),
+    "mar_core.validation": ("validate",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted([*_MODULE_OF, "__version__"])  # noqa: PLE0605 - the table above is the one list
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib_metadata import version
+
+        return version("mar-core")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

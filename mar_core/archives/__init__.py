@@ -1,0 +1,8 @@
+"""The archive: what one looks like, how it is read, written and unpacked."""
+
+from __future__ import annotations
+
+from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
+from mar_core.archives.view import Archive, ExtraFile, Member
+
+__all__ = ["Archive", "ArchiveFormat", "ArchiveRequest", "ExtraFile", "Member", "Runtime"]

@@ -1,0 +1,70 @@
+"""What to put into an archive: the flags of ``mar archive`` as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+__all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime"]
+
+
+class ArchiveFormat(str, Enum):
+    """How an archive is stored, by torch-model-archiver's names."""
+
+    DEFAULT = "default"
+    ZIP_STORE = "zip-store"
+    TGZ = "tgz"
+    NO_ARCHIVE = "no-archive"
+
+
+class Runtime(str, Enum):
+    """The language that a handler is written in, by torch-model-archiver's names."""
+
+    PYTHON = "python"
+    PYTHON3 = "python3"
+    LSP = "LSP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveRequest:
+    """Everything that ``mar archive`` was asked for.
+
+    Attributes:
+        model_name: The archive's name, and the output's base name.
+        handler: A registered name, a file, ``file:entry`` or ``package.module:Class``.
+        version: The model's version, free text; an empty one is left out of the manifest.
+        model_file: The Python file that holds one ``torch.nn.Module`` class.
+        serialized_file: The weights.
+        extra_files: Files, folders and patterns as ``--extra-files`` takes them; ``source=target/``
+            puts a file or folder under ``target/``.
+        runtime: The handler's runtime.
+        export_path: The folder to write to.
+        archive_format: How to store it.
+        force: Replace an archive that is there.
+        requirements_file: A pip requirements file.
+        config_file: A model-config.yaml.
+        allow_pickle: Take weights that can run code when loaded.
+        examples: Inputs to run once and record in the archive.
+    """
+
+    model_name: str
+    handler: str
+    version: str | None = None
+    model_file: Path | None = None
+    serialized_file: Path | None = None
+    extra_files: tuple[str | Path, ...] = ()
+    runtime: Runtime = Runtime.PYTHON
+    export_path: Path = field(default_factory=Path.cwd)
+    archive_format: ArchiveFormat = ArchiveFormat.DEFAULT
+    force: bool = False
+    requirements_file: Path | None = None
+    config_file: Path | None = None
+    allow_pickle: bool = False
+    examples: tuple[Path, ...] = ()
+
+    @property
+    def target(self) -> Path:
+        """The file or folder that the archive becomes."""
+        suffix = {ArchiveFormat.TGZ: ".tar.gz", ArchiveFormat.NO_ARCHIVE: ""}
+        return self.export_path / f"{self.model_name}{suffix.get(self.archive_format, '.mar')}"

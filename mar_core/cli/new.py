@@ -1,0 +1,8 @@
+"""``mar new``: to be written."""
+
+from __future__ import annotations
+
+
+def new() -> None:
+    """To be written."""
+    raise SystemExit("not written yet")

@@ -1,0 +1,386 @@
+"""The hooks: every place where a plugin can take part, in the order in which they are called.
+
+A plugin is a module or an object whose functions carry ``@mar_core.hookimpl``, named by an entry
+point in the group ``mar.plugins``. A function may take fewer arguments than the specification
+lists, never others, and none with a default.
+
+Three ways of being called:
+
+- *first result*: implementations are tried, the last registered first, until one returns something
+  other than None. One marked ``wrapper=True`` surrounds the others.
+- *each on its own*: every implementation runs and all results count; one that raises is reported
+  and harms no other. Wrappers are refused.
+- *observing*: like each on its own, and the results are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import typer
+
+    from mar_core.archives import Archive, ArchiveRequest, ExtraFile
+    from mar_core.context import Context
+    from mar_core.findings import Finding
+    from mar_core.manifest import Manifest
+    from mar_core.metrics import Metric
+    from mar_core.run import EngineFactory, Reader, RunSummary
+
+__all__ = ["EACH_HOOKS", "PROJECT", "hookimpl", "hookspec"]
+
+PROJECT = "mar"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+# Called one implementation at a time, so that one plugin cannot hurt another.
+EACH_HOOKS = frozenset(
+    {
+        "mar_collect_files",
+        "mar_validate_archive",
+        "mar_archive_written",
+        "mar_stage_finished",
+        "mar_metric_recorded",
+        "mar_run_finished",
+        "mar_register_commands",
+        "mar_register_engines",
+        "mar_register_readers",
+    }
+)
+
+# --- archive -------------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_collect_files(request: ArchiveRequest) -> Iterable[ExtraFile] | None:  # type: ignore[empty-body]
+    """Add files to an archive that is being built.
+
+    Called once by ``mar archive``, before validation. Each on its own: a plugin that raises stops
+    the archive with a finding that names the plugin.
+
+    Args:
+        request: What the user asked for.
+
+    Returns:
+        The files to add, or None. A name that is taken is an error.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_collect_files(request):
+        ...     return [ExtraFile(name="LICENSE", content=Path("LICENSE"))]
+    """
+
+
+@hookspec
+def mar_validate_archive(archive: Archive) -> Iterable[Finding] | None:  # type: ignore[empty-body]
+    """Look at an archive and say what is wrong with it.
+
+    Called by ``mar archive`` before anything is written, by ``mar validate``, and by ``mar run``
+    before anything of the archive is imported. Each on its own: a plugin that raises becomes the
+    finding ``MAR-X001``. Must not import, unpickle or run anything of the archive.
+
+    Args:
+        archive: The archive, open for bounded reading; possibly not yet written.
+
+    Returns:
+        Findings; one of severity error refuses the archive.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_validate_archive(archive):
+        ...     if "LICENSE" not in archive.members:
+        ...         yield Finding(code="ACME-001", message="There is no LICENSE.")
+    """
+
+
+@hookspec
+def mar_archive_written(path: Path, manifest: Manifest) -> None:
+    """Know that an archive has been written.
+
+    Called after the archive has its final name. Observing.
+
+    Args:
+        path: The archive, or the folder of a ``no-archive``.
+        manifest: Its manifest, with the digests of its members.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_archive_written(path, manifest):
+        ...     Path(f"{path}.digest").write_text(manifest.digest)
+    """
+
+
+# --- life cycle ----------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def mar_load_model(handler: Any, context: Context) -> object | None:
+    """Load the model that the archive holds.
+
+    Called by ``BaseHandler.initialize``. First result; the loaders that come with mar, one for each
+    weights format, are asked after every plugin.
+
+    Args:
+        handler: The handler; ``handler.device`` and ``handler.map_location`` say where to load.
+        context: The manifest, and the unpacked archive as ``system_properties["model_dir"]``.
+
+    Returns:
+        Something callable, as a rule a ``torch.nn.Module`` on the device in evaluation mode, or
+        None when the format is not yours.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_load_model(handler, context):
+        ...     file = context.manifest["model"].get("serializedFile", "")
+        ...     return load_mine(file) if file.endswith(".mine") else None
+    """
+
+
+@hookspec(firstresult=True)
+def mar_initialize(handler: Any, context: Context) -> object | None:
+    """Get the handler ready.
+
+    Called once for each loaded archive. First result; the handler's own ``initialize`` is the last
+    implementation. Wrap it to act before and after; return something to take it over.
+
+    Args:
+        handler: The handler's instance, or its function.
+        context: The context that it is given.
+
+    Returns:
+        Anything but None ends the calls; the value is not used.
+
+    Example:
+        >>> @hookimpl(wrapper=True)
+        ... def mar_initialize(handler, context):
+        ...     torch.manual_seed(0)
+        ...     return (yield)
+    """
+
+
+@hookspec(firstresult=True)
+def mar_preprocess(handler: Any, data: Any, context: Context) -> object | None:
+    """Turn a batch of requests into the model's input.
+
+    Called for each batch. First result; the handler's own ``preprocess`` is the last. A handler
+    that brings its own ``handle``, or is a function, has one stage only: this hands the data on.
+
+    Args:
+        handler: The handler's instance, or its function.
+        data: One dict for each request, ``{"data": …}`` or ``{"body": …}`` or the form's fields.
+        context: The context of this batch.
+
+    Returns:
+        The model's input. ``NO_RESULT`` stands for None.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_preprocess(handler, data, context):
+        ...     return cache.get(digest(data))
+    """
+
+
+@hookspec(firstresult=True)
+def mar_inference(handler: Any, data: Any, context: Context) -> object | None:
+    """Run the model.
+
+    Called for each batch. First result; the handler's own ``inference`` is the last, or the whole
+    of its ``handle`` where it brings its own.
+
+    Args:
+        handler: The handler's instance, or its function.
+        data: What ``mar_preprocess`` returned.
+        context: The context of this batch.
+
+    Returns:
+        The model's output. ``NO_RESULT`` stands for None.
+
+    Example:
+        >>> @hookimpl(wrapper=True)
+        ... def mar_inference(handler, data, context):
+        ...     with torch.autocast("cuda", dtype=torch.bfloat16):
+        ...         return (yield)
+    """
+
+
+@hookspec(firstresult=True)
+def mar_postprocess(handler: Any, data: Any, context: Context) -> object | None:
+    """Turn the model's output into one result for each request.
+
+    Called for each batch. First result; the handler's own ``postprocess`` is the last.
+
+    Args:
+        handler: The handler's instance, or its function.
+        data: What ``mar_inference`` returned.
+        context: The context of this batch.
+
+    Returns:
+        A list with one result for each request. ``NO_RESULT`` stands for None.
+
+    Example:
+        >>> @hookimpl(wrapper=True)
+        ... def mar_postprocess(handler, data, context):
+        ...     return [{"result": result} for result in (yield)]
+    """
+
+
+@hookspec(firstresult=True)
+def mar_explain(handler: Any, data: Any, raw: Any, context: Context) -> object | None:
+    """Explain the model's answers.
+
+    Called in place of inference and postprocess for batches that ask for explanations
+    (``mar run --explain``). First result; the handler's own ``explain_handle`` is the last.
+
+    Args:
+        handler: The handler's instance, or its function.
+        data: What ``mar_preprocess`` returned.
+        raw: The requests as they came.
+        context: The context of this batch.
+
+    Returns:
+        A list with one explanation for each request. ``NO_RESULT`` stands for None.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_explain(handler, data, raw, context):
+        ...     return [saliency(handler.model, row) for row in data]
+    """
+
+
+@hookspec(firstresult=True)
+def mar_teardown(handler: Any, context: Context) -> object | None:
+    """Let go of what ``mar_initialize`` took.
+
+    Called once when a loaded archive is closed, also after an error. First result; the handler's
+    own ``teardown``, where it has one, is the last.
+
+    Args:
+        handler: The handler's instance, or its function.
+        context: The context that it was given.
+
+    Returns:
+        Anything but None ends the calls; the value is not used.
+
+    Example:
+        >>> @hookimpl(wrapper=True)
+        ... def mar_teardown(handler, context):
+        ...     result = yield
+        ...     torch.cuda.empty_cache()
+        ...     return result
+    """
+
+
+# --- observing -----------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_stage_finished(
+    model: str, stage: str, seconds: float, size: int, error: BaseException | None
+) -> None:
+    """Know that a stage has ended.
+
+    Called after each stage of each batch, in the process that ran it. Observing.
+
+    Args:
+        model: The model's name.
+        stage: ``initialize``, ``preprocess``, ``inference``, ``postprocess``, ``explain`` or
+            ``teardown``.
+        seconds: How long it took, wall-clock.
+        size: How many requests the batch held; 0 for ``initialize`` and ``teardown``.
+        error: What it raised, or None.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_stage_finished(stage, seconds, size):
+        ...     print(f"{stage}: {size} in {seconds:.3f} s")
+    """
+
+
+@hookspec
+def mar_metric_recorded(model: str, metric: Metric) -> None:
+    """Know that a handler recorded a metric with ``context.metrics``.
+
+    Called for each value, in the process of the handler. Observing.
+
+    Args:
+        model: The model's name.
+        metric: Its name, value, unit, dimensions, type and request id.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_metric_recorded(model, metric):
+        ...     print(model, metric.name, metric.value, metric.unit)
+    """
+
+
+@hookspec
+def mar_run_finished(summary: RunSummary) -> None:
+    """Know that a run has ended, well or not.
+
+    Called once by the process that the user started. Observing.
+
+    Args:
+        summary: Inputs, errors by kind, and seconds by stage.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_run_finished(summary):
+        ...     print(f"{summary.succeeded} of {summary.total}")
+    """
+
+
+# --- registering ---------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_register_commands(app: typer.Typer) -> None:
+    """Add commands to ``mar``.
+
+    Called when the user types a command that mar does not have. Each on its own; a command that is
+    taken is an error that names both plugins.
+
+    Args:
+        app: The application; decorate functions with ``app.command()``.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_register_commands(app):
+        ...     app.command("hello")(lambda: print("hello"))
+    """
+
+
+@hookspec
+def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None:
+    """Offer an engine for ``mar run --engine NAME``.
+
+    Called by ``mar run``. Each on its own; a name that is taken is an error that names both plugins.
+
+    Args:
+        register: Takes the engine's name and a callable that makes the engine.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_register_engines(register):
+        ...     register("ray", RayEngine)
+    """
+
+
+@hookspec
+def mar_register_readers(register: Callable[[Reader], None]) -> None:
+    """Offer a reader for a kind of input.
+
+    Called by ``mar run``. Each on its own. The reader registered last is asked first.
+
+    Args:
+        register: Takes the reader.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_register_readers(register):
+        ...     register(AvroReader())
+    """

@@ -1,0 +1,29 @@
+"""Running an archive over inputs: reading, batching, engines, writing."""
+
+from __future__ import annotations
+
+from mar_core.run.types import (
+    Engine,
+    EngineFactory,
+    Failure,
+    Input,
+    Outcome,
+    Reader,
+    ReadOptions,
+    Response,
+    RunOptions,
+    RunSummary,
+)
+
+__all__ = [
+    "Engine",
+    "EngineFactory",
+    "Failure",
+    "Input",
+    "Outcome",
+    "ReadOptions",
+    "Reader",
+    "Response",
+    "RunOptions",
+    "RunSummary",
+]
