@@ -1,0 +1,50 @@
+# Everything that a contributor or a CI needs; `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+READY := $(VENV)/.ready
+MNIST := examples/image_classifier/mnist
+export UV_COMPILE_BYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check bench docs lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
+
+env: $(READY)  ## set up .venv: Python packages, mar and its plugins, ready to use
+
+$(UV):
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+
+$(READY): $(UV) requirements/dev.txt requirements/torchserve.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	$(UV) pip install --quiet -r requirements/dev.txt
+	$(UV) pip install --quiet --no-deps --no-build-isolation -e . $(addprefix -e ,$(wildcard plugins/*))
+	$(UV) pip install --quiet --no-deps --target $(VENV)/torchserve -r requirements/torchserve.txt
+	@touch $@
+
+demo: env  ## archive the MNIST example and run it on real digits
+	@$(BIN)/python $(MNIST)/demo.py
+
+test: env  ## run every test
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: env  ## format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/guard
+
+bench: env  ## measure against the named opponents and print the tables
+	@$(BIN)/python benchmarks/all.py
+
+docs: env  ## run the code in README and docs
+	$(BIN)/python -m pytest -q tests/docs
+
+lock: $(UV)  ## compile requirements/dev.txt again
+	$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+
+clean:  ## remove .venv and everything built
+	rm -rf $(VENV) build dist $(MNIST)/mnist_cnn.pt $(MNIST)/digits
