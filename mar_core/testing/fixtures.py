@@ -1,0 +1,3 @@
+"""Fixtures for plugin authors."""
+
+from __future__ import annotations
