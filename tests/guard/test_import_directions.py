@@ -1,0 +1,80 @@
+"""Imports point downwards, heavy libraries wait, and what we ship uses only what is public."""
+
+from __future__ import annotations
+
+import pytest
+import tree
+
+import mar_core
+
+# From the ground up. A module may import what stands below it, and itself.
+STOREYS = (
+    ("mar_core.errors", "mar_core.deprecations"),
+    ("mar_core.findings", "mar_core.manifest"),
+    ("mar_core.hookspecs",),
+    ("mar_core.plugins",),
+    ("mar_core.archives",),
+    ("mar_core.weights",),
+    ("mar_core.validation",),
+    ("mar_core.rules",),
+    ("mar_core.metrics", "mar_core.run.types"),
+    ("mar_core.context",),
+    ("mar_core.loading",),
+    ("mar_core.handler",),
+    ("mar_core.compat",),
+    ("mar_core.predictor",),
+    ("mar_core.run",),
+    ("mar_core.testing",),
+    ("mar_core.cli",),
+)
+HEAVY = {
+    "PIL", "captum", "cookiecutter", "fsspec", "numpy", "pyarrow", "ray", "rich", "safetensors",
+    "tokenizers", "torch", "torchvision", "yaml",
+}  # fmt: skip
+
+
+def storey(module: str) -> tuple[int, str]:
+    """The storey of a module, and the room there that it belongs to."""
+    rooms = [
+        (len(room), level, room)
+        for level, rooms in enumerate(STOREYS)
+        for room in rooms
+        if module == room or module.startswith(f"{room}.")
+    ]
+    assert rooms, f"{module} stands in no room of tests/guard/test_import_directions.py"
+    _, level, room = max(rooms)
+    return level, room
+
+
+@pytest.mark.parametrize("path", tree.sources("mar_core"), ids=tree.module_name)
+def test_imports_point_downwards(path):
+    module = tree.module_name(path)
+    if module == "mar_core":
+        return
+    level, room = storey(module)
+    for line, name in tree.imports(path, inside_functions=True):
+        if not name.startswith("mar_core.") or name == "mar_core.__version__":
+            continue
+        below, other = storey(name)
+        assert below < level or other == room, f"{path}:{line}: {room} imports {other}"
+
+
+@pytest.mark.parametrize("path", tree.sources("mar_core"), ids=tree.module_name)
+def test_heavy_libraries_are_imported_inside_functions(path):
+    found = [
+        f"{path}:{line}: {name}"
+        for line, name in tree.imports(path, inside_functions=False)
+        if name.partition(".")[0] in HEAVY
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "path", [*tree.sources("builtin_handlers"), *tree.plugin_sources()], ids=str
+)
+def test_what_we_ship_uses_only_public_names(path):
+    public = {f"mar_core.{name}" for name in mar_core.__all__}
+    for line, name in tree.imports(path, inside_functions=True):
+        if name.partition(".")[0] == "mar_core":
+            fine = name in public or name.startswith("mar_core.testing") or name == "mar_core"
+            assert fine, f"{path}:{line}: {name} is not public"
