@@ -1,0 +1,83 @@
+"""Just enough of protobuf to know an ONNX model: its top-level fields, none of them followed."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Field", "is_onnx", "walk_fields"]
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MAX_VARINT = 10
+_MORE = 0x80  # set in every byte of a number but its last
+_MAX_FIELDS = 10_000
+# ModelProto: field number -> wire type.
+_MODEL_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
+_GRAPH, _OPSET = 7, 8
+
+# A field's number, its wire type, and its value: the number, or where its bytes begin and end.
+Field = tuple[int, int, int, int]
+
+
+def is_onnx(stream: BinaryIO) -> bool:
+    """Whether the file is one ``ModelProto`` from end to end, with a graph and an operator set."""
+    end = stream.seek(0, io.SEEK_END)
+    seen, count = set(), 0
+    try:
+        for number, wire, _, _ in walk_fields(stream, start=0, end=end):
+            count += 1
+            if _MODEL_FIELDS.get(number) != wire or count > _MAX_FIELDS:
+                return False
+            seen.add(number)
+    except ValueError:
+        return False
+    return {_GRAPH, _OPSET} <= seen
+
+
+def walk_fields(stream: BinaryIO, *, start: int, end: int) -> Iterator[Field]:
+    """The fields of one message, skipping over their bytes.
+
+    Raises:
+        ValueError: The bytes are no protobuf message.
+    """
+    position = start
+    while position < end:
+        stream.seek(position)
+        key, used = _read_varint(stream)
+        position += used
+        number, wire = key >> 3, key & 7
+        if wire == _VARINT:
+            value, used = _read_varint(stream)
+            position += used
+            yield number, wire, value, position
+            continue
+        length, used = _length(stream, wire)
+        position += used
+        yield number, wire, position, position + length
+        position += length
+    if position != end:
+        raise ValueError("a field is longer than its message")
+
+
+def _length(stream: BinaryIO, wire: int) -> tuple[int, int]:
+    if wire == _BYTES:
+        return _read_varint(stream)
+    if wire in {_FIXED64, _FIXED32}:
+        return (8 if wire == _FIXED64 else 4), 0
+    raise ValueError("an unknown wire type")
+
+
+def _read_varint(stream: BinaryIO) -> tuple[int, int]:
+    """A number, and how many bytes it took."""
+    value = 0
+    for count in range(_MAX_VARINT):
+        byte = stream.read(1)
+        if not byte:
+            raise ValueError("cut off")
+        value |= (byte[0] & ~_MORE) << (7 * count)
+        if not byte[0] & _MORE:
+            return value, count + 1
+    raise ValueError("a number is too long")
