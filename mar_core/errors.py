@@ -15,6 +15,7 @@ __all__ = [
     "InputError",
     "ManifestError",
     "MarError",
+    "MarWarning",
     "ModelError",
     "PluginError",
     "UsageError",
@@ -54,6 +55,10 @@ def _rebuild(cls: type[MarError], message: str, state: dict[str, object]) -> Mar
     Exception.__init__(error, message)
     error.__dict__.update(state)
     return error
+
+
+class MarWarning(UserWarning):
+    """Something that the user should know and that stops nothing; `mar` shows it in one line."""
 
 
 class UsageError(MarError):

@@ -1,0 +1,43 @@
+"""Discovery of handlers and plugins: the one place that reads entry points.
+
+Listing reads metadata and imports nothing. Loading imports plugins one by one, each on its own
+``try``: what fails is kept as data, and harms nothing else.
+"""
+
+from __future__ import annotations
+
+from mar_core.plugins.entries import (
+    HANDLER_GROUP,
+    HOST,
+    PLUGIN_GROUP,
+    EntryInfo,
+    find_entries,
+    find_handler,
+    host_version,
+    nearest_handlers,
+    unreadable_distributions,
+)
+from mar_core.plugins.load import PluginWarning, disabled_names, get_plugins, load_plugins
+from mar_core.plugins.loaded import PluginFailure, Plugins
+from mar_core.plugins.manager import hook_arguments, hook_names, new_manager
+
+__all__ = [
+    "HANDLER_GROUP",
+    "HOST",
+    "PLUGIN_GROUP",
+    "EntryInfo",
+    "PluginFailure",
+    "PluginWarning",
+    "Plugins",
+    "disabled_names",
+    "find_entries",
+    "find_handler",
+    "get_plugins",
+    "hook_arguments",
+    "hook_names",
+    "host_version",
+    "load_plugins",
+    "nearest_handlers",
+    "new_manager",
+    "unreadable_distributions",
+]

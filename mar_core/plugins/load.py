@@ -1,0 +1,126 @@
+"""Loading the installed plugins, one by one, each on its own ``try``."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+from mar_core.errors import MarWarning, PluginError
+from mar_core.plugins.entries import (
+    PLUGIN_GROUP,
+    EntryInfo,
+    find_entries,
+    join,
+    rivals,
+    unreadable_distributions,
+)
+from mar_core.plugins.loaded import PluginFailure, Plugins
+from mar_core.plugins.manager import new_manager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "DISABLED_VARIABLE",
+    "STRICT_VARIABLE",
+    "PluginWarning",
+    "disabled_names",
+    "get_plugins",
+    "is_disabled",
+    "load_plugins",
+]
+
+DISABLED_VARIABLE = "MAR_DISABLED_PLUGINS"
+STRICT_VARIABLE = "MAR_STRICT_PLUGINS"
+EVERY_OTHER = "*"
+
+_lock = threading.Lock()
+
+
+class PluginWarning(MarWarning):
+    """An installed plugin was left out."""
+
+
+def load_plugins(*, disabled: Iterable[str] = (), strict: bool = False) -> Plugins:
+    """Import and register every plugin that is installed.
+
+    Args:
+        disabled: Names of plugins that must not even be imported; ``*`` stands for every plugin
+            that does not come with mar itself.
+        strict: Raise at the first plugin that fails, for the tests of plugin authors.
+
+    Raises:
+        PluginError: ``strict`` is set and a plugin failed.
+    """
+    plugins = Plugins(new_manager())
+    blocked = set(disabled)
+    entries = find_entries(PLUGIN_GROUP)
+    # Ours first: pluggy asks the last registered first, so that others come before us.
+    for entry in sorted(entries, key=lambda entry: (not entry.is_ours, entry.name)):
+        if is_disabled(entry, blocked):
+            plugins.blocked.append(entry)
+            continue
+        try:
+            _load_one(plugins, entry, rivals(entry, entries))
+        except PluginError as error:
+            if strict:
+                raise
+            state = "clash" if isinstance(error, _ClashError) else "broken"
+            plugins.failures.append(PluginFailure(entry=entry, state=state, reason=str(error)))
+        else:
+            plugins.loaded.append(entry)
+    return plugins
+
+
+def get_plugins() -> Plugins:
+    """The plugins of this process, loaded at the first call.
+
+    ``MAR_DISABLED_PLUGINS`` and ``MAR_STRICT_PLUGINS`` are honoured; each plugin that was left out
+    is warned of in one line.
+    """
+    with _lock:
+        return _load_once()
+
+
+def disabled_names() -> set[str]:
+    """The plugins that ``MAR_DISABLED_PLUGINS`` switches off."""
+    names = os.environ.get(DISABLED_VARIABLE, "").split(",")
+    return {name.strip() for name in names} - {""}
+
+
+def is_disabled(entry: EntryInfo, names: set[str]) -> bool:
+    """Whether one of these names switches a plugin off."""
+    return entry.name in names or (EVERY_OTHER in names and not entry.is_ours)
+
+
+class _ClashError(PluginError):
+    """Two distributions offer one name."""
+
+
+def _load_one(plugins: Plugins, entry: EntryInfo, same: list[EntryInfo]) -> None:
+    if len(same) > 1:
+        raise _ClashError(
+            f"The plugin name {entry.name!r} is offered by {join(same)}.",
+            hint="Uninstall one of them.",
+        )
+    plugin = entry.load()
+    try:
+        plugins.register(plugin, entry.name)
+    except PluginError as error:
+        raise PluginError(
+            error.message.replace(f"plugin {entry.name} ", f"plugin {entry} ", 1), hint=error.hint
+        ) from error
+
+
+@functools.cache
+def _load_once() -> Plugins:
+    strict = os.environ.get(STRICT_VARIABLE, "0") not in {"", "0"}
+    plugins = load_plugins(disabled=disabled_names(), strict=strict)
+    for reason in dict.fromkeys(failure.reason for failure in plugins.failures):
+        warnings.warn(f"{reason} It is left out.", PluginWarning, stacklevel=3)
+    for _, reason in unreadable_distributions():
+        warnings.warn(f"{reason} It is left out.", PluginWarning, stacklevel=3)
+    return plugins

@@ -1,0 +1,126 @@
+"""The plugin manager: pluggy's, stricter about what it takes.
+
+Pluggy ignores a function named like a hook that lacks the marker, never passes an argument that has
+a default (1.6), and runs properties while it looks for hooks (1.6). A plugin is looked at before it
+is registered, so that it is taken whole or not at all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from mar_core import hookspecs
+from mar_core.deprecations import OLD_WRAPPER
+from mar_core.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["check_plugin", "hook_arguments", "hook_names", "new_manager"]
+
+TRACE_VARIABLE = "MAR_TRACE"
+_MARKER = f"{hookspecs.PROJECT}_impl"
+
+
+class _HookManager(pluggy.PluginManager):
+    """Looks for hooks without running anything of the plugin, as pluggy 1.7 does."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        marked = getattr(_function(inspect.getattr_static(plugin, name, None)), _MARKER, None)
+        return None if marked is None else super().parse_hookimpl_opts(plugin, name)
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A plugin manager that knows the hooks and holds no plugin.
+
+    ``MAR_TRACE=1`` makes it log each hook call with its plugins and its time.
+    """
+    manager = _HookManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    if os.environ.get(TRACE_VARIABLE, "0") not in {"", "0"}:
+        from mar_core.plugins.trace import trace
+
+        trace(manager)
+    return manager
+
+
+def hook_names() -> list[str]:
+    """Every hook, in the order of the specification."""
+    spec = f"{hookspecs.PROJECT}_spec"
+    return [name for name, value in vars(hookspecs).items() if hasattr(value, spec)]
+
+
+def hook_arguments(hook: str) -> tuple[str, ...]:
+    """The arguments that a hook's specification lists."""
+    return tuple(inspect.signature(getattr(hookspecs, hook)).parameters)
+
+
+def check_plugin(plugin: object) -> None:
+    """Refuse a plugin object that would not do what its author means.
+
+    Raises:
+        PluginError: It is a class, a hook of it is misspelt or not marked, takes an argument that
+            the hook does not have, or is a wrapper where none can be.
+    """
+    if inspect.isclass(plugin):
+        raise PluginError(
+            f"{plugin.__name__} is a class.", hint="Name a module or an object of that class."
+        )
+    for attribute, function in _routines(plugin):
+        options = getattr(function, _MARKER, None)
+        if options is not None:
+            _check_hook(attribute, function, options)
+        elif attribute.startswith("mar_"):
+            raise PluginError(f"{attribute} is not marked with @hookimpl.")
+
+
+def _routines(plugin: object) -> Iterator[tuple[str, Any]]:
+    for attribute in dir(plugin):
+        function = _function(inspect.getattr_static(plugin, attribute, None))
+        if inspect.isroutine(function):
+            yield attribute, function
+
+
+def _function(value: Any) -> Any:
+    """The function below a static method, a class method or a bound method."""
+    return getattr(value, "__func__", value) if inspect.isroutine(value) else None
+
+
+def _check_hook(attribute: str, function: Any, options: dict[str, Any]) -> None:
+    hook = options.get("specname") or attribute
+    if hook not in hook_names():
+        if options.get("optionalhook"):
+            return
+        near = difflib.get_close_matches(hook, hook_names(), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "See the reference of hooks."
+        raise PluginError(f"There is no hook {hook}.", hint=hint)
+    wraps = options.get("wrapper") or options.get("hookwrapper")
+    if wraps and hook in hookspecs.EACH_HOOKS:
+        raise PluginError(f"{hook} takes no wrappers.")
+    if wraps and not inspect.isgeneratorfunction(function):
+        raise PluginError(f"{attribute} is marked as a wrapper and does not yield.")
+    if options.get("hookwrapper"):
+        OLD_WRAPPER.warn_explicit(function)
+    _check_arguments(hook, attribute, function)
+
+
+def _check_arguments(hook: str, attribute: str, function: Any) -> None:
+    known = hook_arguments(hook)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in {"self", "cls"} or parameter.kind in {
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        }:
+            continue
+        if name not in known:
+            raise PluginError(
+                f"{attribute} takes the argument {name!r}, which {hook} does not have.",
+                hint=f"It has {', '.join(known)}.",
+            )
+        if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
+            raise PluginError(f"{attribute}: the argument {name!r} must be plain, with no default.")
