@@ -26,6 +26,7 @@ from mar_core.cli import (
     validate,
 )
 from mar_core.cli.command import MarCommand, MarGroup
+from mar_core.cli.messages import show_messages
 from mar_core.errors import MarError
 
 __all__ = ["app", "main"]
@@ -89,6 +90,7 @@ app.command("cache", cls=MarCommand, rich_help_panel=_TOOLS)(cache.cache)
 
 def main() -> None:
     """Run ``mar`` with the arguments of this process and exit with its code."""
+    show_messages()
     try:
         app()
     except MarError as error:

@@ -1,0 +1,209 @@
+"""What is installed and in which state: from metadata alone, or by importing each in a process."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import PluginError, UsageError
+from mar_core.plugins.entries import (
+    HANDLER_GROUP,
+    PLUGIN_GROUP,
+    EntryInfo,
+    find_entries,
+    join,
+    rivals,
+    unreadable_distributions,
+)
+from mar_core.plugins.load import disabled_names, get_plugins, is_disabled
+from mar_core.plugins.manager import hook_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["EntryStatus", "HookUse", "check_entries", "hook_uses", "list_entries"]
+
+CHECK_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryStatus:
+    """One handler or plugin and how it is.
+
+    Attributes:
+        name: The name that users type.
+        kind: ``handler``, ``plugin`` or ``distribution`` where its entry points cannot be read.
+        distribution: The distribution that offers it.
+        version: That distribution's version.
+        target: ``module:attribute``.
+        state: ``available``, ``blocked``, ``clash``, ``broken``, or, after a check, ``loaded``.
+        reason: Why it is not available, and what to do; empty when it is.
+        provides: After a check: the hooks that a plugin implements, or what a handler is.
+        seconds: After a check: how long its import took.
+    """
+
+    name: str
+    kind: str
+    distribution: str
+    version: str
+    target: str
+    state: str = "available"
+    reason: str = ""
+    provides: tuple[str, ...] = ()
+    seconds: float | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it can be used, or was switched off on purpose."""
+        return self.state in {"available", "loaded", "blocked"}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The status as plain JSON values."""
+        return {**asdict(self), "provides": list(self.provides)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookUse:
+    """One plugin's implementation of a hook.
+
+    Attributes:
+        hook: The hook's name.
+        plugin: The plugin's name.
+        wrapper: Whether it surrounds the others.
+        function: ``module:line`` of the function.
+    """
+
+    hook: str
+    plugin: str
+    wrapper: bool
+    function: str
+
+
+def list_entries() -> list[EntryStatus]:
+    """Every installed handler and plugin with its state, without importing any."""
+    entries = find_entries(HANDLER_GROUP) + find_entries(PLUGIN_GROUP)
+    disabled = disabled_names()
+    statuses = [_status_of(entry, entries, disabled) for entry in entries]
+    for name, reason in unreadable_distributions():
+        distribution, _, version = name.rpartition(" ")
+        statuses.append(
+            EntryStatus(
+                name=distribution,
+                kind="distribution",
+                distribution=distribution,
+                version=version,
+                target="",
+                state="broken",
+                reason=f"{reason} Reinstall or remove it: `pip uninstall {distribution}`.",
+            )
+        )
+    return statuses
+
+
+def check_entries(statuses: list[EntryStatus]) -> list[EntryStatus]:
+    """Import every available entry in a process of its own and run what can be run.
+
+    Args:
+        statuses: What ``list_entries`` returned.
+
+    Returns:
+        The same, where ``available`` has become ``loaded`` or ``broken``.
+    """
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(_checked, statuses))
+
+
+def hook_uses(hook: str) -> list[HookUse]:
+    """Which installed plugins implement a hook, in the order in which they are called.
+
+    Raises:
+        UsageError: There is no such hook.
+    """
+    if hook not in hook_names():
+        raise UsageError(
+            f"There is no hook {hook!r}.", hint=f"There are {', '.join(hook_names())}."
+        )
+    manager = load_plugins(disabled=disabled_names()).manager
+    implementations = reversed(getattr(manager.hook, hook).get_hookimpls())
+    return [
+        HookUse(
+            hook=hook,
+            plugin=implementation.plugin_name,
+            wrapper=implementation.wrapper or implementation.hookwrapper,
+            function=_place(implementation.function),
+        )
+        for implementation in implementations
+    ]
+
+
+def _status_of(entry: EntryInfo, entries: list[EntryInfo], disabled: set[str]) -> EntryStatus:
+    state, reason = "available", ""
+    for found in _faults(entry, entries):
+        state, reason = found
+        break
+    if entry.group == PLUGIN_GROUP and is_disabled(entry, disabled):
+        state, reason = "blocked", "MAR_DISABLED_PLUGINS or --no-plugins switches it off."
+    return EntryStatus(
+        name=entry.name,
+        kind=entry.kind,
+        distribution=entry.distribution,
+        version=entry.version,
+        target=entry.target,
+        state=state,
+        reason=reason,
+    )
+
+
+def _faults(entry: EntryInfo, entries: list[EntryInfo]) -> Iterator[tuple[str, str]]:
+    same = rivals(entry, entries)
+    if len(same) > 1:
+        taken = any(other.is_ours for other in same)
+        remedy = "mar's own is used." if taken else "Uninstall one of them."
+        yield "clash", f"The name is offered by {join(same)}. {remedy}"
+    try:
+        entry.check_host()
+    except PluginError as error:
+        yield "broken", str(error)
+    top = entry.module.partition(".")[0]
+    if top not in sys.modules and importlib.util.find_spec(top or "?") is None:
+        yield "broken", f"There is no module {top!r}. Reinstall {entry.distribution}."
+
+
+def _checked(status: EntryStatus) -> EntryStatus:
+    if status.state != "available":
+        return status
+    command = [sys.executable, "-m", "mar_core.plugins.check"]
+    command += [status.kind, status.name, status.distribution]
+    try:
+        # The child talks JSON on standard output; what plugins print goes to its standard error.
+        child = subprocess.run(
+            command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return replace(status, state="broken", reason=f"It takes over {CHECK_SECONDS} s to import.")
+    if child.returncode != 0:
+        return replace(status, state="broken", reason=_last_words(child))
+    answer = json.loads(child.stdout)
+    return replace(status, **{**answer, "provides": tuple(answer["provides"])})
+
+
+def _last_words(child: subprocess.CompletedProcess[str]) -> str:
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        return f"The process that imported it died of {name}."
+    last = (child.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    return f"The process that imported it exited with {child.returncode}: {last}."
+
+
+def _place(function: Any) -> str:
+    code = getattr(function, "__code__", None)
+    module = getattr(function, "__module__", "?")
+    return f"{module}:{code.co_firstlineno}" if code else module
