@@ -128,11 +128,9 @@ def hook_uses(hook: str) -> list[HookUse]:
         UsageError: There is no such hook.
     """
     if hook not in hook_names():
-        raise UsageError(
-            f"There is no hook {hook!r}.", hint=f"There are {', '.join(hook_names())}."
-        )
-    manager = load_plugins(disabled=disabled_names()).manager
-    implementations = reversed(getattr(manager.hook, hook).get_hookimpls())
+        near = difflib.get_close_matches(hook, hook_names()) or hook_names()
+        raise UsageError(f"There is no hook {hook!r}.", hint=f"There is {', '.join(near)}.")
+    implementations = reversed(getattr(get_plugins().manager.hook, hook).get_hookimpls())
     return [
         HookUse(
             hook=hook,
