@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from mar_core.archives.create import Written, archive, create
 from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.archives.view import Archive, ExtraFile, Member
 
-__all__ = ["Archive", "ArchiveFormat", "ArchiveRequest", "ExtraFile", "Member", "Runtime"]
+__all__ = [
+    "Archive",
+    "ArchiveFormat",
+    "ArchiveRequest",
+    "ExtraFile",
+    "Member",
+    "Runtime",
+    "Written",
+    "archive",
+    "create",
+]

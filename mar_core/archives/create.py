@@ -1,0 +1,153 @@
+"""``mar archive`` as a function: plan, validate, write, tell the plugins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.archives import atomic
+from mar_core.archives.digests import quiet
+from mar_core.archives.plan import plan
+from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
+from mar_core.archives.writer import write
+from mar_core.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mar_core.findings import Finding
+    from mar_core.manifest import Manifest
+
+__all__ = ["Written", "archive", "create"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An archive that has been written.
+
+    Attributes:
+        path: The file or folder.
+        manifest: Its manifest, with the size and SHA-256 of every other member.
+        findings: Warnings; had there been an error, nothing would have been written.
+    """
+
+    path: Path
+    manifest: Manifest
+    findings: tuple[Finding, ...] = ()
+
+
+def archive(
+    model_name: str,
+    *,
+    handler: str | Path,
+    version: str | None = None,
+    model_file: str | Path | None = None,
+    serialized_file: str | Path | None = None,
+    extra_files: str | Path | Sequence[str | Path] = (),
+    runtime: str | Runtime = Runtime.PYTHON,
+    export_path: str | Path = ".",
+    archive_format: str | ArchiveFormat = ArchiveFormat.DEFAULT,
+    force: bool = False,
+    requirements_file: str | Path | None = None,
+    config_file: str | Path | None = None,
+    allow_pickle: bool = False,
+    examples: Sequence[str | Path] = (),
+) -> Path:
+    """Write a model archive, as ``mar archive`` does.
+
+    Args:
+        model_name: The archive's name, and the output's base name.
+        handler: A registered name, a file, ``file:entry`` or ``package.module:Class``.
+        version: The model's version, free text.
+        model_file: The Python file that holds one ``torch.nn.Module`` class.
+        serialized_file: The weights.
+        extra_files: Files and folders. A ``Path`` is taken as it is; a string may be a comma list,
+            hold patterns, and end in ``=folder/``.
+        runtime: ``python``, ``python3`` or ``LSP``.
+        export_path: The folder to write to; made if it is missing.
+        archive_format: ``default``, ``zip-store``, ``tgz`` or ``no-archive``.
+        force: Replace an archive that is there.
+        requirements_file: A pip requirements file.
+        config_file: A model-config.yaml.
+        allow_pickle: Take weights that can run code when loaded.
+        examples: Inputs to run once and record in the archive.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        UsageError: An argument makes no sense, or a file is missing.
+        ValidationError: The archive would not be sound. Nothing is written.
+        ArchiveError: The archive cannot be written. Nothing is left behind.
+    """
+    several = [extra_files] if isinstance(extra_files, (str, Path)) else extra_files
+    request = ArchiveRequest(
+        model_name=model_name,
+        handler=str(handler),
+        version=version,
+        model_file=_path(model_file),
+        serialized_file=_path(serialized_file),
+        extra_files=tuple(several),
+        runtime=Runtime(runtime),
+        export_path=Path(export_path),
+        archive_format=ArchiveFormat(archive_format),
+        force=force,
+        requirements_file=_path(requirements_file),
+        config_file=_path(config_file),
+        allow_pickle=allow_pickle,
+        examples=tuple(Path(example) for example in examples),
+    )
+    return create(request).path
+
+
+def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) -> Written:
+    """Write the archive that a request asks for.
+
+    Args:
+        request: What goes in and where it goes.
+        progress: Told the bytes done since it was last called.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: A name is bad, a file is missing, or two files go to one place.
+        ValidationError: The archive would not be sound. Nothing is written.
+        ArchiveError: The archive cannot be written. Nothing is left behind.
+    """
+    from mar_core.plugins import get_plugins
+
+    try:
+        from mar_core.validation import check
+    except ImportError:
+        check = lambda *a, **k: []  # noqa: E731
+    target = request.target
+    _check_target(target, force=request.force)
+    plugins = get_plugins()
+    sources = plan(request, plugins=plugins)
+    findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
+    request.export_path.mkdir(parents=True, exist_ok=True)
+    manifest = write(
+        sources,
+        target,
+        archive_format=request.archive_format,
+        force=request.force,
+        progress=progress,
+    )
+    plugins.notify("mar_archive_written", path=target, manifest=manifest)
+    return Written(path=target, manifest=manifest, findings=tuple(findings))
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    folder = target.parent
+    if folder.exists() and not folder.is_dir():
+        raise ArchiveError(
+            f"The export path {folder} is not a folder.", hint="Check --export-path."
+        )
+    if target.exists() and not force:
+        raise atomic.exists_error(target)
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
