@@ -1,0 +1,45 @@
+"""Finding an engine by its name."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from mar_core.errors import PluginError, UsageError
+
+if TYPE_CHECKING:
+    from mar_core.plugins import Plugins
+    from mar_core.run.types import Engine, EngineFactory
+
+__all__ = ["find_engine"]
+
+logger = logging.getLogger(__name__)
+
+
+def find_engine(name: str, plugins: Plugins) -> Engine:
+    """The engine that a plugin registered under that name.
+
+    Raises:
+        UsageError: There is none.
+        PluginError: Two plugins register it.
+    """
+    offers: dict[str, list[tuple[str, EngineFactory]]] = {}
+    pending: list[tuple[str, EngineFactory]] = []
+
+    def register(engine: str, factory: EngineFactory) -> None:
+        pending.append((engine, factory))
+
+    for plugin, result in plugins.call_each("mar_register_engines", register=register):
+        if isinstance(result, Exception):
+            logger.warning("plugin %s failed in mar_register_engines: %s", plugin, result)
+        for engine, factory in pending:
+            offers.setdefault(engine, []).append((plugin, factory))
+        pending.clear()
+    if name not in offers:
+        known = ", ".join(sorted(offers)) or "none"
+        hint = "Install it: `pip install mar-ray`." if name == "ray" else None
+        raise UsageError(f"There is no engine {name!r}; there are: {known}.", hint=hint)
+    if len(offers[name]) > 1:
+        owners = " and ".join(sorted(plugin for plugin, _ in offers[name]))
+        raise PluginError(f"The engine {name!r} is registered by {owners}.")
+    return offers[name][0][1]()

@@ -1,0 +1,55 @@
+"""Counting what a run comes to, and saying it at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mar_core.run.types import Outcome, RunSummary
+
+__all__ = ["count", "summary_lines"]
+
+_ORDER = ("read", "initialize", "preprocess", "inference", "postprocess", "explain", "write")
+_MINUTE = 60
+_SECOND = 1.0
+
+
+def count(summary: RunSummary, outcome: Outcome) -> None:
+    """Add one outcome to a summary."""
+    summary.total += 1
+    if outcome.failure is None:
+        summary.succeeded += 1
+    else:
+        summary.errors[f"{outcome.failure.stage}/{outcome.failure.type}"] += 1
+
+
+def summary_lines(summary: RunSummary) -> list[str]:
+    """The end of a run in words: inputs, errors by kind, rate, where the time went."""
+    rate = f", {summary.total / summary.seconds:,.1f} a second" if summary.seconds else ""
+    skipped = f", {summary.skipped:,} done before" if summary.skipped else ""
+    done = f"{_inputs(summary.total)} in {_seconds(summary.seconds)}{rate}"
+    lines = [
+        f"{summary.model}: {done}; {summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
+    ]
+    lines += [f"  {number:,} x {kind}" for kind, number in summary.errors.most_common()]
+    spent = [
+        f"{stage} {_seconds(summary.stage_seconds[stage])}"
+        for stage in _ORDER
+        if summary.stage_seconds.get(stage)
+    ]
+    if spent:
+        lines.append(f"  time: {', '.join(spent)}")
+    return lines
+
+
+def _inputs(number: int) -> str:
+    return f"{number:,} input{'' if number == 1 else 's'}"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < _SECOND:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s"
