@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from mar_core.archives import archive as archive
     from mar_core.archives import open_archive as open_archive
     from mar_core.context import Context as Context
+    from mar_core.deprecations import MarDeprecationWarning as MarDeprecationWarning
     from mar_core.errors import ArchiveError as ArchiveError
     from mar_core.errors import HandlerError as HandlerError
     from mar_core.errors import InputError as InputError
     from mar_core.errors import ManifestError as ManifestError
     from mar_core.errors import MarError as MarError
+    from mar_core.errors import MarWarning as MarWarning
     from mar_core.errors import ModelError as ModelError
     from mar_core.errors import PluginError as PluginError
     from mar_core.errors import UsageError as UsageError
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from mar_core.metrics import Dimension as Dimension
     from mar_core.metrics import Metric as Metric
     from mar_core.metrics import MetricTypes as MetricTypes
+    from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.predictor import Predictor as Predictor
     from mar_core.predictor import Recipe as Recipe
     from mar_core.predictor import load as load
@@ -58,8 +61,10 @@ _HOME = {
         "archive", "open_archive",
     ),
     "mar_core.context": ("Context",),
+    "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
-        "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "ModelError",
+        "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "MarWarning",
+        "ModelError",
         "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
@@ -67,6 +72,7 @@ _HOME = {
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.manifest": ("Manifest",),
     "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
+    "mar_core.plugins": ("PluginWarning",),
     "mar_core.predictor": ("Predictor", "Recipe", "load"),
     "mar_core.run": (
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",

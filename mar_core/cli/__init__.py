@@ -52,10 +52,23 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
+def _no_plugins(value: bool) -> None:
+    """Set before the command is looked for: a plugin may bring it; worker processes inherit it."""
+    if value:
+        names = os.environ.get("MAR_DISABLED_PLUGINS", "")
+        os.environ["MAR_DISABLED_PLUGINS"] = f"*,{names}"
+
+
 @app.callback()
 def _root(
     no_plugins: Annotated[
-        bool, typer.Option("--no-plugins", help="Load no plugin but those that come with mar.")
+        bool,
+        typer.Option(
+            "--no-plugins",
+            help="Load no plugin but those that come with mar.",
+            callback=_no_plugins,
+            is_eager=True,
+        ),
     ] = False,
     version: Annotated[
         bool,
@@ -70,8 +83,6 @@ def _root(
 
     **Start here:** `mar archive --help`, then `mar run --help`.
     """
-    if no_plugins:
-        os.environ["MAR_DISABLED_PLUGINS"] = "*"
 
 
 _MAKE, _LOOK, _TOOLS = "Make", "Look", "Tools"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import PluginError
 from mar_core.plugins.entries import HANDLER_GROUP, PLUGIN_GROUP, EntryInfo, find_entries, in_words
+from mar_core.plugins.load import register_entry
 from mar_core.plugins.loaded import Plugins
 from mar_core.plugins.manager import new_manager
 
@@ -37,7 +38,7 @@ def check(entry: EntryInfo) -> dict[str, Any]:
     try:
         target = entry.load()
         seconds = round(time.perf_counter() - started, 3)
-        provides = (_try_handler if entry.group == HANDLER_GROUP else _try_plugin)(entry, target)
+        provides = _try_handler(entry, target) if entry.kind == "handler" else _try_plugin(entry)
     except PluginError as error:
         state, reason = "broken", str(error)
     return {"state": state, "reason": reason, "provides": provides, "seconds": seconds}
@@ -60,12 +61,12 @@ def _try_handler(entry: EntryInfo, target: Any) -> list[str]:
     return ["class"]
 
 
-def _try_plugin(entry: EntryInfo, target: Any) -> list[str]:
+def _try_plugin(entry: EntryInfo) -> list[str]:
     """Register a plugin on a manager of its own and call the hooks that only register."""
     import typer
 
     plugins = Plugins(new_manager())
-    plugins.register(target, entry.name)
+    register_entry(plugins, entry)
     arguments: dict[str, dict[str, Any]] = {
         "mar_register_commands": {"app": typer.Typer()},
         "mar_register_engines": {"register": lambda name, factory: None},  # noqa: ARG005 - its names
@@ -75,7 +76,8 @@ def _try_plugin(entry: EntryInfo, target: Any) -> list[str]:
         for _, result in plugins.call_each(hook, **given):
             if isinstance(result, Exception):
                 raise PluginError(f"The plugin {entry} failed in {hook}: {in_words(result)}.")
-    return sorted({caller.name for caller in plugins.manager.get_hookcallers(target) or ()})
+    plugin = plugins.manager.get_plugin(entry.name)
+    return sorted(caller.name for caller in plugins.manager.get_hookcallers(plugin) or ())
 
 
 def _attempt(what: str, action: Callable[[], Any]) -> Any:

@@ -20,6 +20,7 @@ __all__ = [
     "HOST",
     "PLUGIN_GROUP",
     "EntryInfo",
+    "clash_hint",
     "find_entries",
     "find_handler",
     "handler_targets",
@@ -166,7 +167,7 @@ def find_handler(name: str, *, distribution: str | None = None) -> EntryInfo | N
     if len(matches) > 1 and len(wanted) != 1:
         raise PluginError(
             f"The handler name {name!r} is offered by {join(matches)}.",
-            hint="Uninstall one of them.",
+            hint=clash_hint(matches),
         )
     return next(iter(wanted or matches), None)
 
@@ -182,6 +183,14 @@ def rivals(entry: EntryInfo, entries: Iterable[EntryInfo]) -> list[EntryInfo]:
     if entry.is_ours:
         return [entry]
     return [e for e in entries if (e.group, e.name) == (entry.group, entry.name)]
+
+
+def clash_hint(entries: Iterable[EntryInfo]) -> str:
+    """What to do when several distributions offer one name."""
+    others = [entry.distribution for entry in entries if not entry.is_ours]
+    if len(others) == 1:
+        return f"The one that comes with mar is used; uninstall {others[0]}."
+    return "None of them is used; uninstall all but one."
 
 
 def join(entries: Iterable[EntryInfo]) -> str:
@@ -270,4 +279,7 @@ def _import_hint(entry: EntryInfo, error: BaseException) -> str:
             return f"Install what it needs: `pip install {package}`."
     if entry.is_ours:
         return f"Install {HOST} again: `pip install --force-reinstall {HOST}`."
-    return f"Upgrade or remove it: `pip uninstall {entry.distribution}`."
+    return (
+        f"Upgrade it, remove it (`pip uninstall {entry.distribution}`) or switch it off "
+        f"(`MAR_DISABLED_PLUGINS={entry.name}`)."
+    )

@@ -18,6 +18,7 @@ from mar_core.plugins.entries import (
     HANDLER_GROUP,
     PLUGIN_GROUP,
     EntryInfo,
+    clash_hint,
     find_entries,
     join,
     rivals,
@@ -163,9 +164,7 @@ def _status_of(entry: EntryInfo, entries: list[EntryInfo], disabled: set[str]) -
 def _faults(entry: EntryInfo, entries: list[EntryInfo]) -> Iterator[tuple[str, str]]:
     same = rivals(entry, entries)
     if len(same) > 1:
-        taken = any(other.is_ours for other in same)
-        remedy = "mar's own is used." if taken else "Uninstall one of them."
-        yield "clash", f"The name is offered by {join(same)}. {remedy}"
+        yield "clash", f"The name is offered by {join(same)}. {clash_hint(same)}"
     try:
         entry.check_host()
     except PluginError as error:

@@ -12,6 +12,7 @@ from mar_core.errors import MarWarning, PluginError
 from mar_core.plugins.entries import (
     PLUGIN_GROUP,
     EntryInfo,
+    clash_hint,
     find_entries,
     join,
     rivals,
@@ -31,6 +32,7 @@ __all__ = [
     "get_plugins",
     "is_disabled",
     "load_plugins",
+    "register_entry",
 ]
 
 DISABLED_VARIABLE = "MAR_DISABLED_PLUGINS"
@@ -96,16 +98,12 @@ def is_disabled(entry: EntryInfo, names: set[str]) -> bool:
     return entry.name in names or (EVERY_OTHER in names and not entry.is_ours)
 
 
-class _ClashError(PluginError):
-    """Two distributions offer one name."""
+def register_entry(plugins: Plugins, entry: EntryInfo) -> None:
+    """Import one entry and register it under its name.
 
-
-def _load_one(plugins: Plugins, entry: EntryInfo, same: list[EntryInfo]) -> None:
-    if len(same) > 1:
-        raise _ClashError(
-            f"The plugin name {entry.name!r} is offered by {join(same)}.",
-            hint="Uninstall one of them.",
-        )
+    Raises:
+        PluginError: It cannot be imported, or is not what a plugin must be.
+    """
     plugin = entry.load()
     try:
         plugins.register(plugin, entry.name)
@@ -115,12 +113,25 @@ def _load_one(plugins: Plugins, entry: EntryInfo, same: list[EntryInfo]) -> None
         ) from error
 
 
+class _ClashError(PluginError):
+    """Two distributions offer one name."""
+
+
+def _load_one(plugins: Plugins, entry: EntryInfo, same: list[EntryInfo]) -> None:
+    if len(same) > 1:
+        raise _ClashError(
+            f"The plugin name {entry.name!r} is offered by {join(same)}.",
+            hint=clash_hint(same),
+        )
+    register_entry(plugins, entry)
+
+
 @functools.cache
 def _load_once() -> Plugins:
     strict = os.environ.get(STRICT_VARIABLE, "0") not in {"", "0"}
     plugins = load_plugins(disabled=disabled_names(), strict=strict)
     for reason in dict.fromkeys(failure.reason for failure in plugins.failures):
-        warnings.warn(f"{reason} It is left out.", PluginWarning, stacklevel=3)
+        warnings.warn(reason, PluginWarning, stacklevel=3)
     for _, reason in unreadable_distributions():
-        warnings.warn(f"{reason} It is left out.", PluginWarning, stacklevel=3)
+        warnings.warn(reason, PluginWarning, stacklevel=3)
     return plugins

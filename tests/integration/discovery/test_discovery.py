@@ -1,0 +1,222 @@
+"""Handlers and plugins are found, and a bad one harms nobody, with real distributions installed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from environments import Environment, distribution
+
+REASONS = {
+    "boom": ("broken", "dist-boom 1.0", "libboom.so is missing", "MAR_DISABLED_PLUGINS=boom"),
+    "lacks": ("broken", "dist-lacks 1.0", "pip install a_package_that_is_not_there"),
+    "exits": ("broken", "dist-exits 1.0", "sys.exit(3)"),
+    "misspelt": ("broken", "dist-misspelt 1.0", "Did you mean mar_validate_archive?"),
+    "wrong": ("broken", "dist-wrong 1.0", "'arch'", "It has archive."),
+    "bare": ("broken", "dist-bare 1.0", "not marked with @hookimpl"),
+    "future": ("broken", "dist-future 1.0", "needs mar-core >=99"),
+    "twin": ("clash", "dist-twin-one 1.0 and dist-twin-two 1.0"),
+    "dist-torn": ("broken", "dist-torn 1.0", "malformed"),
+}
+
+
+@pytest.fixture(scope="module")
+def listed(zoo):
+    done = zoo.mar("plugins", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def checked(zoo):
+    done = zoo.mar("plugins", "--json", "--check")
+    assert done.returncode == 1
+    return json.loads(done.stdout)
+
+
+def of(statuses, name):
+    return [status for status in statuses if status["name"] == name]
+
+
+def test_listing_imports_nothing_and_knows_each(listed):
+    (shout,) = of(listed, "shout")
+    assert shout == {
+        "name": "shout",
+        "kind": "handler",
+        "distribution": "dist-shout",
+        "version": "1.0",
+        "target": "dist_shout:Shout",
+        "state": "available",
+        "reason": "",
+        "provides": [],
+        "seconds": None,
+    }
+    assert {status["state"] for status in of(listed, "boom")} == {"available"}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_check_gives_each_its_reason(checked, name):
+    state, *words = REASONS[name]
+    for status in of(checked, name):
+        assert status["state"] == state
+        assert all(word in status["reason"] for word in words), status["reason"]
+        assert "\n" not in status["reason"]
+
+
+def test_check_loads_the_good_ones(checked):
+    (good,) = of(checked, "good")
+    assert good["state"] == "loaded"
+    assert good["provides"] == ["mar_register_commands", "mar_validate_archive"]
+    (shout,) = of(checked, "shout")
+    assert (shout["state"], shout["provides"]) == ("loaded", ["class"])
+
+
+@pytest.fixture(scope="module")
+def greeted(zoo):
+    return zoo.mar("greet", "--name", "Ada")
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_bad_plugin_is_one_line_of_warning(greeted, name):
+    done = greeted
+    assert done.returncode == 0
+    assert done.stdout == "hello Ada\n"
+    lines = done.stderr.splitlines()
+    _, *words = REASONS[name]
+    (line,) = [line for line in lines if all(word in line for word in words)]
+    assert line.startswith("mar: warning: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_what_a_plugin_prints_stays_out_of_the_results(zoo):
+    done = zoo.mar("greet")
+    assert done.stdout == "hello you\n"
+    assert "noise" in done.stderr
+
+
+def test_names_that_come_with_mar_stay(zoo, listed):
+    ours, thief = sorted(of(listed, "mar-rules"), key=lambda status: status["state"])
+    assert (ours["distribution"], ours["state"]) == ("mar-core", "available")
+    assert (thief["distribution"], thief["state"]) == ("dist-thief", "clash")
+    done = zoo.run(
+        "-c", "from mar_core.plugins import find_handler as f; print(f('image_classifier'))"
+    )
+    assert done.stdout.startswith("image_classifier (mar-core ")
+
+
+def test_two_handlers_of_one_name_are_an_error_that_names_both(zoo):
+    code = """if 1:
+        from mar_core.errors import PluginError
+        from mar_core.plugins import find_handler
+        print(find_handler("echo", distribution="dist-echo-two"))
+        try:
+            find_handler("echo")
+        except PluginError as error:
+            print(error)
+    """
+    first, second = zoo.run("-c", code).stdout.splitlines()
+    assert first == "echo (dist-echo-two 1.0)"
+    assert "dist-echo-one 1.0 and dist-echo-two 1.0" in second
+
+
+def test_a_library_user_gets_python_warnings(zoo):
+    code = """if 1:
+        import warnings
+        from mar_core import PluginWarning
+        from mar_core.plugins import get_plugins
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            get_plugins()
+            get_plugins()
+        print(len(caught), {warning.category is PluginWarning for warning in caught})
+        print("good" in [entry.name for entry in get_plugins().loaded])
+    """
+    done = zoo.run("-c", code)
+    count, kinds = done.stdout.splitlines()[0].split(" ", 1)
+    assert int(count) >= len(REASONS)
+    assert kinds == "{True}"
+    assert done.stdout.splitlines()[1] == "True"
+
+
+def test_disabled_plugins_are_not_imported(zoo):
+    names = "boom, exits,lacks,misspelt,wrong,bare,future,twin,noisy"
+    done = zoo.mar("greet", MAR_DISABLED_PLUGINS=names)
+    assert done.stdout == "hello you\n"
+    assert "noise" not in done.stderr
+    assert "boom" not in done.stderr
+    listed = json.loads(zoo.mar("plugins", "--json", MAR_DISABLED_PLUGINS=names).stdout)
+    assert {status["state"] for name in ("boom", "twin") for status in of(listed, name)} == {
+        "blocked"
+    }
+
+
+def test_no_plugins_leaves_those_of_mar(zoo):
+    done = zoo.mar("--no-plugins", "greet")
+    assert done.returncode == 2
+    assert "no command 'greet'" in done.stderr
+    assert "dist-boom" not in done.stderr
+    listed = json.loads(zoo.mar("--no-plugins", "plugins", "--json").stdout)
+    states = {(status["distribution"] == "mar-core", status["state"]) for status in listed}
+    assert (True, "blocked") not in states
+    assert of(listed, "good")[0]["state"] == "blocked"
+
+
+def test_strict_stops_at_the_first_failure(zoo):
+    done = zoo.mar("greet", MAR_STRICT_PLUGINS="1")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "mar: error: The plugin bare (dist-bare 1.0) cannot be used" in done.stderr
+
+
+def test_hook_shows_who_implements_it(zoo):
+    uses = json.loads(zoo.mar("plugins", "--json", "--hook", "mar_validate_archive").stdout)
+    assert uses[0] == {
+        "hook": "mar_validate_archive",
+        "plugin": "good",
+        "wrapper": False,
+        "function": "dist_good:4",
+    }
+    assert uses[-1]["plugin"] == "mar-rules"
+
+
+def test_an_unknown_hook_offers_the_nearest(zoo):
+    done = zoo.mar("plugins", "--hook", "mar_validate")
+    assert done.returncode == 2
+    assert "mar_validate_archive" in done.stderr
+
+
+def test_twenty_plugins_that_import_torch_cost_help_nothing(tmp_path):
+    environment = Environment.create(tmp_path / "env")
+    environment.install(
+        *(
+            distribution(
+                tmp_path / "sources",
+                f"dist-slow-{number}",
+                files={
+                    f"dist_slow_{number}.py": "import torch, sys\nprint('loaded', file=sys.stderr)"
+                },
+                plugins={f"slow-{number}": f"dist_slow_{number}"},
+                handlers={f"slow_{number}": f"dist_slow_{number}:torch"},
+            )
+            for number in range(20)
+        )
+    )
+    for words in (["--help"], ["--version"], ["plugins"], ["archive", "--help"]):
+        done = environment.mar(*words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+
+
+def test_a_plugin_that_kills_the_process_breaks_only_its_check(tmp_path):
+    environment = Environment.create(tmp_path / "env")
+    environment.install(
+        distribution(
+            tmp_path / "sources",
+            "dist-segv",
+            files={"dist_segv.py": "import os\nos.kill(os.getpid(), 11)"},
+            plugins={"segv": "dist_segv"},
+        )
+    )
+    done = environment.mar("plugins", "--check", "--json")
+    (status,) = of(json.loads(done.stdout), "segv")
+    assert done.returncode == 1
+    assert "SIGSEGV" in status["reason"]
