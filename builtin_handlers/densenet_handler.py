@@ -1,0 +1,86 @@
+"""``densenet_handler``: tensors that another step of a workflow saved in, the model's tensors out.
+
+It is the middle step of TorchServe's image workflow. The step before turns the image into a tensor
+and saves it with ``torch.save``; the step after names the classes.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import torch
+
+from builtin_handlers.requests import bad_item, each, payload
+from mar_core import BaseHandler
+
+__all__ = ["DenseNetHandler"]
+
+_NUMPY = b"\x93NUMPY"
+
+
+class DenseNetHandler(BaseHandler):
+    """Runs a model on saved tensors.
+
+    A request carries what ``torch.save`` or ``numpy.save`` wrote, a tensor, or nested lists. All of
+    a batch have the same shape.
+    """
+
+    stages_independent = True
+
+    def preprocess(self, data: list[Any]) -> torch.Tensor:
+        """Read a batch of saved tensors.
+
+        Args:
+            data: The requests.
+
+        Returns:
+            The tensors stacked, of shape ``[batch, …]`` and of their own dtype.
+
+        Raises:
+            PredictionException: An item holds no tensor, or the tensors differ in shape.
+        """
+        tensors = each(data, lambda row: _read(payload(row)))
+        shapes = sorted({tuple(tensor.shape) for tensor in tensors})
+        if len(shapes) > 1:
+            raise bad_item(f"the tensors of one batch differ in shape: {shapes}")
+        return torch.stack(tensors).to(self.device)
+
+    def postprocess(self, data: torch.Tensor) -> list[torch.Tensor]:
+        """Give each request its part of the output, as a batch of one.
+
+        Args:
+            data: The model's output, of shape ``[batch, …]``.
+
+        Returns:
+            For each item a tensor of shape ``[1, …]`` on the CPU.
+        """
+        return list(torch.split(data.detach().cpu(), 1))
+
+
+def _read(value: Any) -> torch.Tensor:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _read_bytes(bytes(value))
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise bad_item(f"a {type(value).__name__} is no tensor") from error
+    return tensor if tensor.is_floating_point() else tensor.float()
+
+
+def _read_bytes(raw: bytes) -> torch.Tensor:
+    if raw.startswith(_NUMPY):
+        import numpy as np
+
+        return torch.from_numpy(np.load(io.BytesIO(raw), allow_pickle=False))
+    try:
+        value = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise bad_item(
+            f"these {len(raw):,} bytes are no tensor that torch.save wrote; images are for "
+            "image_classifier"
+        ) from error
+    if not isinstance(value, torch.Tensor):
+        raise bad_item(f"torch.save wrote a {type(value).__name__} here, not a tensor")
+    return value

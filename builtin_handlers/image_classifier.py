@@ -1,0 +1,49 @@
+"""``image_classifier``: images in, the most probable classes out."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+
+from builtin_handlers.labels import labelled
+from builtin_handlers.transforms import DefaultTransform, imagenet
+from builtin_handlers.vision_handler import VisionHandler
+
+__all__ = ["ImageClassifier"]
+
+
+class ImageClassifier(VisionHandler):
+    """Names what is in an image.
+
+    Attributes:
+        topk: How many classes an answer holds; all of them where the model has fewer.
+        image_processing: Resize to 256, crop 224×224 from the centre, normalise as for ImageNet.
+    """
+
+    topk = 5
+    image_processing: ClassVar[Any] = DefaultTransform(imagenet)
+
+    def set_max_result_classes(self, topk: int) -> None:
+        """Set how many classes an answer holds."""
+        self.topk = topk
+
+    def get_max_result_classes(self) -> int:
+        """How many classes an answer holds."""
+        return self.topk
+
+    def postprocess(self, data: torch.Tensor) -> list[dict[str, float]]:
+        """Name the most probable classes.
+
+        Args:
+            data: Scores before softmax, of shape ``[batch, classes]``.
+
+        Returns:
+            For each item its ``topk`` classes and their probabilities, the most probable first.
+        """
+        probabilities = torch.softmax(data, dim=1)
+        values, indices = torch.topk(probabilities, min(self.topk, data.shape[1]), dim=1)
+        return [
+            labelled(self.mapping, row_indices, row_values)
+            for row_indices, row_values in zip(indices.tolist(), values.tolist(), strict=True)
+        ]

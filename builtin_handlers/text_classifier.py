@@ -1,0 +1,35 @@
+"""``text_classifier``: texts in, the probability of every class out."""
+
+from __future__ import annotations
+
+import torch
+
+from builtin_handlers.labels import labelled
+from builtin_handlers.text_handler import TextHandler
+
+__all__ = ["TextClassifier"]
+
+
+class TextClassifier(TextHandler):
+    """Says which class a text belongs to.
+
+    Attributes:
+        ngrams: Words and pairs of neighbouring words are looked up in the vocabulary.
+    """
+
+    stages_independent = True
+    ngrams = 2
+
+    def postprocess(self, data: torch.Tensor) -> list[dict[str, float]]:
+        """Name the classes.
+
+        Args:
+            data: Scores before softmax, of shape ``[batch, classes]``.
+
+        Returns:
+            For each item every class and its probability, in the order of the classes.
+        """
+        return [
+            labelled(self.mapping, range(len(row)), row)
+            for row in torch.softmax(data, dim=1).tolist()
+        ]

@@ -1,0 +1,189 @@
+"""``text_handler``: texts in, the model's output as lists out; the base of those for text."""
+
+from __future__ import annotations
+
+from abc import ABC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from builtin_handlers import text_utils
+from builtin_handlers.requests import bad_item, each, payload
+from builtin_handlers.text_batch import TextBatch, run_model
+from builtin_handlers.vocabulary import TokenizerFile, Vocabulary, read_vocabulary
+from mar_core import BaseHandler, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mar_core import Context
+
+__all__ = ["TextHandler"]
+
+# Where a vocabulary is looked for, in this order.
+VOCABULARY_FILES = (
+    "tokenizer.json", "source_vocab.json", "source_vocab.txt", "vocab.json", "vocab.txt",
+    "source_vocab.pt",
+)  # fmt: skip
+
+
+class TextHandler(BaseHandler, ABC):
+    """Reads texts and gives the model their tokens' numbers.
+
+    With a ``tokenizer.json`` the tokenizer does all of it. Without one a text is freed of HTML,
+    lower-cased, its contractions expanded, its accents and punctuation taken off, and split; its
+    words and their n-grams are looked up in the vocabulary.
+
+    Attributes:
+        ngrams: The longest run of words that is looked up as one.
+        source_vocab: Numbers for tokens.
+        tokenizer: Turns a text into tokens.
+    """
+
+    stages_independent = True
+    ngrams = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source_vocab: Any = None
+        self.tokenizer: Any = text_utils.get_tokenizer("basic_english")
+        self.input_text: Any = None
+        self.lig: Any = None
+
+    def initialize(self, context: Context) -> None:
+        """Load the model and the vocabulary.
+
+        Raises:
+            ModelError: The archive has no vocabulary, or one that cannot be read.
+        """
+        super().initialize(context)
+        self.initialized = False
+        path = Path(self.get_source_vocab_path(context))
+        vocabulary = read_vocabulary(path)
+        if isinstance(vocabulary, TokenizerFile):
+            self.tokenizer, vocabulary = vocabulary, vocabulary.vocabulary
+        self.source_vocab = vocabulary
+        self.initialized = True
+
+    def get_source_vocab_path(self, ctx: Context) -> str:
+        """The vocabulary's file.
+
+        It is the one that ``handler.vocabulary`` in model-config.yaml names, or the manifest's
+        ``sourceVocab``, or the first of the usual names that is there.
+
+        Raises:
+            ModelError: There is none.
+        """
+        folder = Path(str(ctx.system_properties["model_dir"]))
+        config = (ctx.model_yaml_config or {}).get("handler") or {}
+        manifest = (ctx.manifest or {}).get("model") or {}
+        named = config.get("vocabulary") or manifest.get("sourceVocab")
+        for name in (named,) if named else VOCABULARY_FILES:
+            if (folder / name).is_file():
+                return str(folder / name)
+        raise ModelError(
+            f"The vocabulary {named!r} is not in the archive."
+            if named
+            else "The archive has no vocabulary.",
+            hint="Add one with --extra-files, under one of these names: "
+            f"{', '.join(VOCABULARY_FILES)}.",
+        )
+
+    def preprocess(self, data: list[Any]) -> TextBatch:
+        """Turn a batch of texts into numbers.
+
+        Args:
+            data: The requests; a text is str, or UTF-8 bytes.
+
+        Returns:
+            The texts one by one. It unpacks as the pair ``(ids, tokens)``: int64 of shape
+            ``[total]``, all texts one behind the other, and the words that they came from.
+
+        Raises:
+            PredictionException: An item is no text.
+        """
+        return TextBatch(each(data, self._read), self.device)
+
+    def inference(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the model on a batch of texts.
+
+        A model whose ``forward`` takes ``offsets`` gets the ids as they are, as
+        ``torch.nn.EmbeddingBag`` wants them. Any other gets ids of shape ``[batch, length]``: texts
+        of the same length together, or, where it takes an ``attention_mask`` or ``lengths``, of
+        like lengths, filled up.
+
+        Returns:
+            The model's output, of shape ``[batch, …]``, in the order of the requests.
+        """
+        if not isinstance(data, TextBatch):
+            return super().inference(data, *args, **kwargs)
+        padding = getattr(self.source_vocab, "padding", 0)
+        return run_model(self.model, super().inference, data, padding=padding)
+
+    def _read(self, row: Any) -> tuple[list[int], list[str]]:
+        text = payload(row)
+        if isinstance(text, (bytes, bytearray, memoryview)):
+            try:
+                text = bytes(text).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise bad_item(f"the text is not UTF-8 (byte {error.start})") from error
+        if not isinstance(text, str):
+            raise bad_item(f"a {type(text).__name__} is no text")
+        if isinstance(self.tokenizer, TokenizerFile):
+            tokens, ids = self.tokenizer.encode(text)
+            return ids, tokens
+        words = self._tokenize(self._clean(text))
+        return self._lookup(text_utils.ngrams_iterator(words, self.ngrams)), words
+
+    def _clean(self, text: str) -> str:
+        text = self._remove_html_tags(text).lower()
+        text = self._remove_accented_characters(self._expand_contractions(text))
+        return self._remove_punctuation(text)
+
+    def _lookup(self, tokens: Iterable[str]) -> list[int]:
+        vocabulary = self.source_vocab
+        known = vocabulary.known(tokens) if isinstance(vocabulary, Vocabulary) else tokens
+        return [vocabulary[token] for token in known]
+
+    def _expand_contractions(self, text: str) -> str:
+        """The text with "don't" as "do not" and the like."""
+        return text_utils.expand_contractions(text)
+
+    def _remove_accented_characters(self, text: str) -> str:
+        """The text in ASCII."""
+        return text_utils.remove_accented_characters(text)
+
+    def _remove_html_tags(self, text: str) -> str:
+        """The text without the tags and the entities of HTML."""
+        return text_utils.remove_html_tags(text)
+
+    def _remove_punctuation(self, text: str) -> str:
+        """The text without ASCII punctuation."""
+        return text_utils.remove_punctuation(text)
+
+    def _remove_puncutation(self, *args: Any, **kwargs: Any) -> str:
+        """TorchServe's first spelling of ``_remove_punctuation``."""
+        return self._remove_punctuation(*args, **kwargs)
+
+    def _tokenize(self, text: str) -> list[str]:
+        """The tokens of a text."""
+        tokens: list[str] = self.tokenizer(text)
+        return tokens
+
+    def get_word_token(self, input_tokens: Iterable[str]) -> list[str]:
+        """The tokens as words: without the mark that byte-pair encoding puts for a space."""
+        return [token.replace("Ġ", "") for token in input_tokens]
+
+    def summarize_attributions(self, attributions: torch.Tensor) -> torch.Tensor:
+        """One number for each token: its sum over the embedding, scaled to length 1 in all.
+
+        Args:
+            attributions: float of shape ``[…, tokens, embedding]``.
+
+        Returns:
+            float of shape ``[tokens]``.
+        """
+        summed = attributions.sum(dim=-1).squeeze(0)
+        norm = torch.linalg.vector_norm(summed)
+        return summed / norm if norm > 0 else summed
