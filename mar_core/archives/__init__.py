@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mar_core.archives.create import Written, archive, create
+from mar_core.archives.limits import Limits
+from mar_core.archives.reader import open_archive
 from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.archives.view import Archive, ExtraFile, Member
 
@@ -11,9 +12,7 @@ __all__ = [
     "ArchiveFormat",
     "ArchiveRequest",
     "ExtraFile",
+    "Limits",
     "Member",
     "Runtime",
-    "Written",
-    "archive",
-    "create",
 ]

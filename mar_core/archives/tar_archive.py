@@ -1,0 +1,111 @@
+"""A ``.tar.gz``: all members in one folder, whose name is left out as TorchServe does."""
+
+from __future__ import annotations
+
+import bisect
+from typing import TYPE_CHECKING, BinaryIO
+
+from mar_core.archives.codes import finding
+from mar_core.archives.names import check_name
+from mar_core.archives.packed import PackedArchive
+from mar_core.archives.reader_streams import plain, sequential
+from mar_core.archives.tar_gzip import GzipReader
+from mar_core.archives.tar_walk import TarEntry, walk_tar
+from mar_core.archives.view import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mar_core.archives.limits import Limits
+    from mar_core.archives.reader_file import ArchiveFile
+    from mar_core.findings import Finding
+
+__all__ = ["TarArchive"]
+
+_SMALL, _SMALL_TOGETHER = 1 << 20, 16 << 20
+_MOST_BOOKMARKS = 256
+
+
+class TarArchive(PackedArchive):
+    """A gzip-compressed tar, open for reading.
+
+    Opening reads it to the end, since only there gzip says whether it was whole. Small members stay
+    in memory; for the others a bookmark is kept from which the stream can be read again.
+
+    Args:
+        file: The open file; closed with the archive.
+        limits: How much it may hold.
+
+    Raises:
+        ValidationError: It is not sound; all faults of names and kinds come together.
+    """
+
+    kind = "tgz"
+
+    def __init__(self, file: ArchiveFile, limits: Limits) -> None:
+        self._small: dict[str, bytes] = {}
+        self._bookmarks: list[tuple[int, GzipReader]] = [(0, GzipReader(file, limits))]
+        entries = list(self._walk(file, limits))
+        prefix = _folder_of(file, entries)
+        self._judge(
+            file,
+            limits,
+            files=[_inner(entry.name) for entry in entries if not entry.folder],
+            folders=[_inner(entry.name) for entry in entries if entry.folder and "/" in entry.name],
+            total=sum(entry.size for entry in entries),
+            others=[*_prefix_faults(prefix), *(entry.fault for entry in entries if entry.fault)],
+        )
+        self._offsets = {_inner(entry.name): entry.offset for entry in entries}
+        files = [entry for entry in entries if not entry.folder]
+        super().__init__(file, {_inner(entry.name): _member(entry) for entry in files})
+
+    def open(self, name: str) -> BinaryIO:
+        """See ``Archive.open``; a large member costs unpacking from the bookmark before it."""
+        expected = self._expected(self._known(name).name)
+        small = self._small.get(name)
+        if small is not None:
+            return plain(self._file, expected, lambda start, length: small[start : start + length])
+        offset = self._offsets[name]
+        place = bisect.bisect_right(self._bookmarks, offset, key=lambda mark: mark[0]) - 1
+        reader = self._bookmarks[place][1].copy()
+        reader.skip(offset - reader.position)
+        return sequential(self._file, expected, reader.read)
+
+    def _walk(self, file: ArchiveFile, limits: Limits) -> Iterator[TarEntry]:
+        reader = GzipReader(file, limits)
+        room = _SMALL_TOGETHER
+        for entry in walk_tar(file, reader, limits):
+            if entry.size <= min(_SMALL, room):
+                self._small[_inner(entry.name)] = reader.read(entry.size)
+                room -= entry.size
+            elif len(self._bookmarks) < _MOST_BOOKMARKS:
+                self._bookmarks.append((reader.position, reader.copy()))
+            yield entry
+
+
+def _inner(name: str) -> str:
+    return name.partition("/")[2]
+
+
+def _folder_of(file: ArchiveFile, entries: list[TarEntry]) -> str:
+    """The one folder that all members lie in; TorchServe drops the first part of every name."""
+    prefixes = {entry.name.partition("/")[0] for entry in entries}
+    loose = [entry for entry in entries if "/" not in entry.name and not entry.folder]
+    if not any(not entry.folder for entry in entries):
+        raise file.refuse("MAR-A008", "The archive is empty.")
+    if len(prefixes) > 1 or loose:
+        message = "The members do not all lie in one folder that is named after the model."
+        raise file.refuse("MAR-A206", message)
+    return prefixes.pop()
+
+
+def _prefix_faults(prefix: str) -> Iterable[Finding]:
+    if prefix == "":
+        return [finding("MAR-N001", "The names are absolute paths.")]
+    return [] if prefix == "." else check_name(prefix)
+
+
+def _member(entry: TarEntry) -> Member:
+    return Member(
+        name=_inner(entry.name), size=entry.size, compressed_size=entry.size, stored=False
+    )

@@ -1,0 +1,131 @@
+"""The records that a zip is made of, as they stand in the file, and what one entry comes to."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "CENTRAL",
+    "CENTRAL_SIGNATURE",
+    "DEFLATED",
+    "DESCRIPTOR_SIGNATURE",
+    "END",
+    "END64",
+    "END64_SIGNATURE",
+    "END_SIGNATURE",
+    "EXTRA_AES",
+    "EXTRA_ASI_UNIX",
+    "EXTRA_STRONG_ENCRYPTION",
+    "EXTRA_UNICODE_PATH",
+    "EXTRA_ZIP64",
+    "HAS_DESCRIPTOR",
+    "LOCAL",
+    "LOCAL_SIGNATURE",
+    "LOCATOR",
+    "LOCATOR_SIGNATURE",
+    "MAX16",
+    "MAX32",
+    "STORED",
+    "UTF8_NAME",
+    "Entry",
+    "LocalHeader",
+    "extra_fields",
+    "zip64_values",
+]
+
+LOCAL_SIGNATURE = b"PK\x03\x04"
+CENTRAL_SIGNATURE = b"PK\x01\x02"
+DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
+END_SIGNATURE = b"PK\x05\x06"
+END64_SIGNATURE = b"PK\x06\x06"
+LOCATOR_SIGNATURE = b"PK\x06\x07"
+
+# signature, version, flags, method, time, date, crc, compressed, size, name length, extra length
+LOCAL = struct.Struct("<4s5H3L2H")
+# signature, made by, version, flags, method, time, date, crc, compressed, size, name, extra and
+# comment length, disk, internal attributes, external attributes, offset
+CENTRAL = struct.Struct("<4s6H3L5H2L")
+# signature, disk, directory's disk, entries here, entries, directory's size, its offset, comment
+END = struct.Struct("<4s4H2LH")
+# signature, record's size, made by, version, disk, directory's disk, entries here, entries,
+# directory's size, its offset
+END64 = struct.Struct("<4sQ2H2L4Q")
+# signature, disk, record's offset, disks
+LOCATOR = struct.Struct("<4sLQL")
+
+STORED, DEFLATED = 0, 8
+HAS_DESCRIPTOR, UTF8_NAME = 1 << 3, 1 << 11
+MAX16, MAX32 = 0xFFFF, 0xFFFFFFFF
+EXTRA_ZIP64, EXTRA_STRONG_ENCRYPTION, EXTRA_UNICODE_PATH = 0x0001, 0x0017, 0x7075
+EXTRA_ASI_UNIX, EXTRA_AES = 0x756E, 0x9901
+
+
+class LocalHeader(NamedTuple):
+    """The fixed part of the header that stands before a member's data."""
+
+    signature: bytes
+    version: int
+    flags: int
+    method: int
+    time: int
+    date: int
+    crc: int
+    compressed_size: int
+    size: int
+    name_length: int
+    extra_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of the directory, zip64 fields put in place.
+
+    Attributes:
+        name: The name as text, with the trailing ``/`` of a folder.
+        raw_name: The name's bytes.
+        flags: The general-purpose flags.
+        method: ``STORED`` or ``DEFLATED``, once checked.
+        crc: The CRC-32 of the content.
+        compressed_size: The bytes that the content takes in the file.
+        size: The bytes that it unpacks to.
+        offset: Where the local header begins.
+        mode: The Unix mode, or 0.
+    """
+
+    name: str
+    raw_name: bytes
+    flags: int
+    method: int
+    crc: int
+    compressed_size: int
+    size: int
+    offset: int
+    mode: int
+
+
+def extra_fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each extra field: its id and its data.
+
+    Raises:
+        ValueError: A field is cut off.
+    """
+    position = 0
+    while position < len(raw):
+        if position + 4 > len(raw):
+            raise ValueError("an extra field's header is cut off")
+        kind, length = struct.unpack_from("<2H", raw, position)
+        position += 4
+        if position + length > len(raw):
+            raise ValueError(f"the extra field 0x{kind:04x} is cut off")
+        yield kind, raw[position : position + length]
+        position += length
+
+
+def zip64_values(data: bytes) -> tuple[int, ...]:
+    """The 8-byte numbers of a zip64 extra field, without a disk number behind them."""
+    return struct.unpack_from(f"<{len(data) // 8}Q", data)
