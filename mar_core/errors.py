@@ -17,6 +17,7 @@ __all__ = [
     "MarError",
     "MarWarning",
     "ModelError",
+    "OutputError",
     "PluginError",
     "UsageError",
 ]
@@ -85,6 +86,10 @@ class InputError(MarError):
     """One input cannot be read; the others are not affected."""
 
     exit_code: ClassVar[int] = 1
+
+
+class OutputError(MarError):
+    """Results cannot be written, or not where the user wants them."""
 
 
 class HandlerError(MarError):

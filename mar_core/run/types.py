@@ -37,13 +37,14 @@ class Input:
         id: What the user knows it by; the same on every run over the same sources.
         read: Returns the request as TorchServe would have built it: ``{"data": …}``,
             ``{"body": …}`` or a form's fields. Raises ``InputError`` when it cannot be read.
-        headers: The request's headers, seen by ``context.get_request_header``.
+        headers: The request's headers, seen by ``context.get_request_header``; as in TorchServe,
+            a field's own content type is there as ``{field: {"content-type": …}}``.
         size: Roughly how many bytes it holds, for bucketing, or None.
     """
 
     id: str
     read: Callable[[], dict[str, Any]]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
 
 

@@ -1,0 +1,119 @@
+"""From the words on the command line to inputs: lists, folders, patterns, readers."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from mar_core.errors import InputError
+from mar_core.findings import printable
+from mar_core.run.readers.folders import find_files, is_folder, is_pattern
+from mar_core.run.readers.sources import broken, open_source, reading
+from mar_core.run.readers.stdin import STDIN, binary_stdin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mar_core.plugins import Plugins
+    from mar_core.run.types import Input, Reader, ReadOptions
+
+__all__ = ["collect_readers", "expand"]
+
+logger = logging.getLogger(__name__)
+
+
+def collect_readers(plugins: Plugins) -> list[Reader]:
+    """The readers of all plugins, in the order in which they are asked: mar's own are the last."""
+    readers: list[Reader] = []
+    pending: list[Reader] = []
+    for name, result in plugins.call_each("mar_register_readers", register=pending.append):
+        if isinstance(result, Exception):
+            logger.warning("plugin %s failed in mar_register_readers: %s", name, result)
+        readers += reversed(pending)
+        pending.clear()
+    return readers
+
+
+def expand(
+    sources: Iterable[str], options: ReadOptions, readers: Sequence[Reader]
+) -> Iterator[Input]:
+    """The inputs of everything that the user named, one after the other, none read yet.
+
+    Whatever cannot be opened is an input whose ``read`` fails, so that it costs one row.
+
+    Args:
+        sources: Paths, folders, patterns, URLs, ``@list`` and ``-``, mixed freely.
+        options: How to read them.
+        readers: Whom to ask, in that order.
+
+    Yields:
+        The inputs, in the order of the sources and of what they hold; each id is there once.
+    """
+    seen: dict[str, int] = {}
+    for source in sources:
+        for leaf in _leaves(source, options, readers):
+            inputs = iter([leaf]) if not isinstance(leaf, str) else _read(leaf, options, readers)
+            name = leaf if isinstance(leaf, str) else leaf.id
+            seen[name] = seen.get(name, 0) + 1
+            yield from inputs if seen[name] == 1 else _renamed(inputs, seen[name])
+
+
+def _renamed(inputs: Iterable[Input], time: int) -> Iterator[Input]:
+    for item in inputs:
+        yield dataclasses.replace(item, id=f"{item.id}#{time}")
+
+
+def _leaves(
+    source: str, options: ReadOptions, readers: Sequence[Reader], lists: tuple[str, ...] = ()
+) -> Iterator[str | Input]:
+    """What a source comes to: names that a reader takes, and inputs that are known to fail."""
+    try:
+        if _is_list(source):
+            for line in _list_lines(source, lists):
+                yield from _leaves(line, options, readers, (*lists, source))
+        elif _reader(source, readers) is not None:
+            yield source
+        elif is_folder(source) or is_pattern(source):
+            yield from find_files(source, options.include)
+        else:
+            yield broken(source, f"There is no {printable(source)}.")
+    except InputError as error:
+        yield broken(source, error.message, hint=error.hint)
+
+
+def _read(source: str, options: ReadOptions, readers: Sequence[Reader]) -> Iterator[Input]:
+    reader = _reader(source, readers)
+    if reader is None:  # it went away, or a plugin's reader changed its mind
+        yield broken(source, f"There is no {printable(source)}.")
+        return
+    try:
+        yield from reader.read(source, options)
+    except InputError as error:
+        yield broken(source, error.message, hint=error.hint)
+    except Exception as error:  # noqa: BLE001 - a reader may come from anybody
+        fault = f"{type(error).__name__}: {error}".rstrip(".")
+        name = getattr(reader, "name", type(reader).__name__)
+        yield broken(source, f"The reader {name!r} failed at {printable(source)}: {fault}.")
+
+
+def _reader(source: str, readers: Sequence[Reader]) -> Reader | None:
+    return next((reader for reader in readers if reader.accepts(source)), None)
+
+
+def _is_list(source: str) -> bool:
+    return len(source) > 1 and source.startswith("@") and not os.path.lexists(source)
+
+
+def _list_lines(source: str, lists: tuple[str, ...]) -> Iterator[str]:
+    """The names in a list, one on each line, empty lines left out."""
+    if source in lists:
+        raise InputError(f"The list {printable(source)} names itself.")
+    path = source[1:]
+    stream = binary_stdin() if path == STDIN else open_source(path)
+    with reading(path):
+        for line in stream:
+            name = os.fsdecode(line.rstrip(b"\r\n"))
+            if name.strip():
+                yield name

@@ -1,0 +1,73 @@
+"""A file as one request, whatever it holds."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+from mar_core.run.readers.content import decode, guess_type, request_headers
+from mar_core.run.readers.sources import is_file, is_url, open_source, reading
+from mar_core.run.types import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.run.types import ReadOptions
+
+__all__ = ["FileReader", "body_input", "file_input"]
+
+
+class FileReader:
+    """Reads any file as the body of one request: the reader for what no other reader takes."""
+
+    name = "file"
+
+    def accepts(self, source: str) -> bool:
+        """Whether there is such a file."""
+        return is_file(source)
+
+    def read(self, source: str, options: ReadOptions) -> Iterator[Input]:
+        """The file as one input, not opened yet."""
+        yield file_input(source, options)
+
+
+def file_input(source: str, options: ReadOptions) -> Input:
+    """The input that sends a whole file."""
+    kind = options.content_type or guess_type(source)
+    return Input(
+        id=source,
+        read=functools.partial(_read, source, options.field_name, kind),
+        headers=request_headers({options.field_name: kind}, options.headers, content_type=kind),
+        size=_size(source),
+    )
+
+
+def body_input(name: str, value: bytes, options: ReadOptions, *, content_type: str) -> Input:
+    """The input that sends bytes that are here already."""
+    field = options.field_name
+    return Input(
+        id=name,
+        read=functools.partial(body_request, field, value, content_type),
+        headers=request_headers({field: content_type}, options.headers, content_type=content_type),
+        size=len(value),
+    )
+
+
+def body_request(field: str, value: bytes, content_type: str) -> dict[str, Any]:
+    """The request with one field."""
+    return {field: decode(value, content_type)}
+
+
+def _read(source: str, field: str, content_type: str) -> dict[str, Any]:
+    with open_source(source) as stream, reading(source):
+        return body_request(field, stream.read(), content_type)
+
+
+def _size(source: str) -> int | None:
+    if is_url(source):
+        return None
+    try:
+        return os.stat(source).st_size  # noqa: PTH116 - a Path for each of a million files costs more
+    except OSError:
+        return None

@@ -1,0 +1,97 @@
+"""JSON and JSON lines."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import InputError
+from mar_core.findings import printable
+from mar_core.run.readers.content import JSON, request_headers
+from mar_core.run.readers.json_stream import elements, pieces
+from mar_core.run.readers.rows import RowReader, as_request
+from mar_core.run.readers.sources import open_rows, reading
+from mar_core.run.types import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mar_core.run.types import ReadOptions
+
+__all__ = ["JsonLinesReader", "JsonReader", "document_inputs", "line_inputs"]
+
+
+class JsonLinesReader(RowReader):
+    """Reads one request from each line; empty lines do not count, their numbers do."""
+
+    name = "jsonl"
+    endings = (".jsonl", ".ndjson")
+
+    def rows(self, source: str, options: ReadOptions) -> Iterator[Input]:
+        """One input for each line, parsed when it is read."""
+        with open_rows(source) as stream, reading(source):
+            yield from line_inputs(source, stream, options)
+
+
+class JsonReader(RowReader):
+    """Reads a JSON document: an array gives one request for each element, anything else is one."""
+
+    name = "json"
+    endings = (".json",)
+
+    def rows(self, source: str, options: ReadOptions) -> Iterator[Input]:
+        """One input for each element of the array, or one for the document."""
+        with open_rows(source) as stream, reading(source):
+            yield from document_inputs(source, pieces(stream), options)
+
+
+def line_inputs(source: str, lines: Iterable[bytes], options: ReadOptions) -> Iterator[Input]:
+    """One input for each line that is not empty, called ``source:12``."""
+    headers = _headers(options)
+    column, key = options.column, options.field_name
+    for number, line in enumerate(lines, start=1):
+        if line.isspace():
+            continue
+        name = f"{source}:{number}"
+        read = functools.partial(_parse_line, name, line, column, key)
+        yield Input(id=name, read=read, headers=headers, size=len(line))
+
+
+def document_inputs(
+    source: str, document: Iterator[bytes], options: ReadOptions
+) -> Iterator[Input]:
+    """One input for each element of an array, called ``source:1``, or one for the document.
+
+    Raises:
+        InputError: The document is not JSON; what came before the fault has been given.
+    """
+    headers = _headers(options)
+    column, key = options.column, options.field_name
+    for number, element, size in elements(document, source):
+        name = f"{source}:{number}" if number else source
+        read = functools.partial(_request, name, element, column, key)
+        yield Input(id=name, read=read, headers=headers, size=size)
+
+
+def _headers(options: ReadOptions) -> dict[str, Any]:
+    return request_headers({options.field_name: JSON}, options.headers, content_type=JSON)
+
+
+def _parse_line(name: str, line: bytes, column: str | None, key: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        fault = error.msg[:1].lower() + error.msg[1:]
+        where = f"at character {error.pos + 1}"
+        raise InputError(f"{printable(name)} is not JSON: {fault} {where}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{printable(name)} cannot be read: {error}.") from error
+    return _request(name, row, column, key)
+
+
+def _request(name: str, row: Any, column: str | None, key: str) -> dict[str, Any]:
+    try:
+        return as_request(row, column=column, key=key)
+    except InputError as error:
+        raise InputError(f"{printable(name)}: {error.message}", hint=error.hint) from error

@@ -1,0 +1,118 @@
+"""Opening what the user named: a path, or a URL of any scheme that fsspec knows."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+
+from mar_core.errors import InputError
+from mar_core.findings import printable
+from mar_core.run.types import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "broken",
+    "filesystem_of",
+    "is_file",
+    "is_url",
+    "open_rows",
+    "open_source",
+    "reading",
+    "refuse",
+]
+
+
+def is_url(source: str) -> bool:
+    """Whether a source is a URL and not a path."""
+    scheme, separator, _ = source.partition("://")
+    return bool(separator) and scheme.replace("+", "").replace(":", "").isalnum()
+
+
+def is_file(source: str) -> bool:
+    """Whether there is a file to open; a URL is taken at its word until it is read."""
+    return is_url(source) or (os.path.lexists(source) and not Path(source).is_dir())
+
+
+def open_source(source: str) -> BinaryIO:
+    """Open a path or URL for reading bytes.
+
+    Raises:
+        InputError: It is not there, may not be read, or needs a package that is not installed.
+    """
+    with reading(source):
+        if not is_url(source):
+            return Path(source).open("rb")
+        filesystem, path = filesystem_of(source)
+        return cast("BinaryIO", filesystem.open(path, "rb"))
+
+
+def open_rows(source: str) -> BinaryIO:
+    """Open a file of rows, unpacking it on the way when its name ends in ``.gz``.
+
+    Raises:
+        InputError: As ``open_source``.
+    """
+    stream = open_source(source)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if source.endswith(".gz") else stream
+
+
+def filesystem_of(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path there.
+
+    Raises:
+        InputError: fsspec, or what it needs for that scheme, is not installed.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise InputError(
+            f"{printable(url)}: reading URLs needs fsspec.",
+            hint="Install it: `pip install 'mar-core[remote]'`.",
+        ) from error
+    try:
+        return cast("tuple[Any, str]", url_to_fs(url))
+    except (ImportError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"{printable(url)} cannot be opened: {reason}.") from error
+
+
+@contextlib.contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Turn what goes wrong with a source into an ``InputError`` that names it.
+
+    Raises:
+        InputError: The source is not there, may not be read, or breaks off.
+    """
+    name = printable(source)
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"There is no {name}.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{name} is a folder.") from error
+    except PermissionError as error:
+        raise InputError(f"{name} may not be read by this user.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{name} cannot be read: {str(reason).rstrip('.')}.") from error
+
+
+def broken(name: str, message: str, *, hint: str | None = None) -> Input:
+    """An input that is known to fail: it costs a row, and the run goes on."""
+    return Input(id=name, read=functools.partial(refuse, message, hint))
+
+
+def refuse(message: str, hint: str | None = None) -> NoReturn:
+    """Fail as the ``read`` of an input.
+
+    Raises:
+        InputError: Always.
+    """
+    raise InputError(message, hint=hint)

@@ -1,0 +1,100 @@
+"""Standard input: JSON lines, a JSON document, or one request of whatever it is."""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import json
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+from mar_core.errors import InputError
+from mar_core.run.readers.content import BINARY
+from mar_core.run.readers.files import body_input
+from mar_core.run.readers.json_rows import document_inputs, line_inputs
+from mar_core.run.readers.json_stream import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.run.types import Input, ReadOptions
+
+__all__ = ["STDIN", "StdinReader", "binary_stdin"]
+
+STDIN = "-"
+_NO_TEXT = frozenset(range(0x20)) - set(b"\t\n\r\f\b\x1b")
+
+
+def binary_stdin() -> BinaryIO:
+    """Standard input as bytes."""
+    return sys.stdin.buffer
+
+
+class StdinReader:
+    """Reads ``-``: one request for each line of JSON, else one request with all of it."""
+
+    name = "stdin"
+
+    def accepts(self, source: str) -> bool:
+        """Whether the source is ``-``."""
+        return source == STDIN
+
+    def read(self, source: str, options: ReadOptions) -> Iterator[Input]:
+        """The inputs on standard input, as they come.
+
+        Raises:
+            InputError: There is nothing on it, or the document is not JSON.
+        """
+        stream = binary_stdin()
+        if options.content_type:
+            return _whole(source, stream.read(), options, options.content_type)
+        return _by_content(source, stream, options)
+
+
+def _by_content(source: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Input]:
+    """Look at the first line that is not empty, and decide."""
+    head = b""
+    for line in stream:
+        head += line
+        if not line.isspace():
+            break
+    if not head or head.isspace():
+        raise InputError("There is nothing on standard input.")
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if _is_json(start):
+        return _rows(source, head, stream, options)
+    if start.startswith((b"{", b"[")):
+        return document_inputs(source, itertools.chain([head], pieces(stream)), options)
+    whole = head + stream.read()
+    return _whole(source, whole, options, _text_or_bytes(whole))
+
+
+def _rows(source: str, head: bytes, stream: BinaryIO, options: ReadOptions) -> Iterator[Input]:
+    """JSON lines; but an array that is alone is a document, whose elements are the rows."""
+    second = next(iter(stream), b"")
+    if head.lstrip().startswith(b"[") and not second:
+        return document_inputs(source, iter([head]), options)
+    lines = [*head.splitlines(keepends=True), second or b"\n"]
+    return line_inputs(source, itertools.chain(lines, stream), options)
+
+
+def _whole(source: str, value: bytes, options: ReadOptions, kind: str) -> Iterator[Input]:
+    return iter([body_input(source, value, options, content_type=kind)])
+
+
+def _is_json(line: bytes) -> bool:
+    if not line.startswith((b"{", b"[", b'"')):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _text_or_bytes(value: bytes) -> str:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return BINARY
+    return BINARY if not _NO_TEXT.isdisjoint(value) else "text/plain"

@@ -1,0 +1,8 @@
+"""Where results go: standard output, or a file whose ending says how it is written."""
+
+from __future__ import annotations
+
+from mar_core.run.writers.base import Writer
+from mar_core.run.writers.open import open_writer
+
+__all__ = ["Writer", "open_writer"]

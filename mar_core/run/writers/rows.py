@@ -1,0 +1,59 @@
+"""A row of output: what became of one input, as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mar_core.run.types import Response
+
+if TYPE_CHECKING:
+    from mar_core.run.types import Outcome
+
+__all__ = ["dump", "to_row"]
+
+_NOTHING_SAID = Response()
+
+
+def to_row(outcome: Outcome, *, details: bool = False) -> dict[str, Any]:
+    """The row of an outcome: its id, and its result or its error.
+
+    Args:
+        outcome: One whose result JSON can hold; see ``mar_core.run.values.plain``.
+        details: Add what the handler said about its answer: status, content type, headers.
+    """
+    row: dict[str, Any] = {"id": outcome.id}
+    if outcome.failure is None:
+        row["result"] = outcome.result
+    else:
+        failure = outcome.failure
+        row["error"] = {
+            "stage": failure.stage,
+            "type": failure.type,
+            "message": failure.message,
+            "code": failure.code,
+        }
+    if outcome.streamed:
+        row["streamed"] = list(outcome.streamed)
+    if details and outcome.response != _NOTHING_SAID:
+        row["response"] = _said(outcome.response)
+    return row
+
+
+def dump(row: Any) -> bytes:
+    """A row as one line of UTF-8, its end included."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:  # half a surrogate pair, as in the name of a file that is not UTF-8
+        return f"{json.dumps(row, allow_nan=False)}\n".encode()
+
+
+def _said(response: Response) -> dict[str, Any]:
+    said = {
+        "status": response.status,
+        "phrase": response.phrase,
+        "content_type": response.content_type,
+        "headers": dict(response.headers),
+    }
+    return {name: value for name, value in said.items() if value or name == "status"}
