@@ -15,4 +15,5 @@ __all__ = [
     "Limits",
     "Member",
     "Runtime",
+    "open_archive",
 ]
