@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mar_core.archives import ExtraFile as ExtraFile
     from mar_core.archives import Member as Member
     from mar_core.archives import Runtime as Runtime
-    from mar_core.archives import archive as archive
     from mar_core.archives import open_archive as open_archive
     from mar_core.context import Context as Context
     from mar_core.deprecations import MarDeprecationWarning as MarDeprecationWarning
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
     from mar_core.metrics import Dimension as Dimension
     from mar_core.metrics import Metric as Metric
     from mar_core.metrics import MetricTypes as MetricTypes
+    from mar_core.packing import Written as Written
+    from mar_core.packing import archive as archive
+    from mar_core.packing import create as create
     from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.predictor import Predictor as Predictor
     from mar_core.predictor import Recipe as Recipe
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
 _HOME = {
     "mar_core.archives": (
         "Archive", "ArchiveFormat", "ArchiveRequest", "ExtraFile", "Member", "Runtime",
-        "archive", "open_archive",
+        "open_archive",
     ),
     "mar_core.context": ("Context",),
     "mar_core.deprecations": ("MarDeprecationWarning",),
@@ -73,6 +75,7 @@ _HOME = {
     "mar_core.manifest": ("Manifest",),
     "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
     "mar_core.plugins": ("PluginWarning",),
+    "mar_core.packing": ("Written", "archive", "create"),
     "mar_core.predictor": ("Predictor", "Recipe", "load"),
     "mar_core.run": (
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",

@@ -8,15 +8,18 @@ import itertools
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
+from mar_core.archives.contents import open_content
 from mar_core.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["Digests", "HashingReader", "copy_file", "digests_of", "quiet", "write_at"]
+    from mar_core.archives.contents import Content
+
+__all__ = ["Digests", "HashingReader", "changed", "copy", "digests_of", "quiet", "write_at"]
 
 CHUNK = 1 << 20
 BUFFERS = 4
@@ -44,51 +47,44 @@ def digests_of(data: bytes) -> Digests:
     return Digests(len(data), zlib_ng.crc32(data), hashlib.sha256(data).hexdigest())
 
 
-def copy_file(
-    source: Path,
+def copy(
+    content: Content,
     target: int,
     *,
     offset: int,
     size: int,
     progress: Callable[[int], None] = quiet,
 ) -> Digests:
-    """Copy a file into an open one at ``offset``, digesting exactly the bytes that are written.
+    """Copy a member into an open file, digesting exactly the bytes that are written.
 
-    The kernel copies, or shares where the file system can, while a thread computes the SHA-256 of
-    what was copied before; memory does not grow with the file.
+    A file is copied by the kernel, which shares the blocks where the file system can. Memory does
+    not grow with the size.
 
     Args:
-        source: The file to copy.
+        content: What to copy.
         target: Descriptor to write to and to read back from.
         offset: Where the first byte goes.
-        size: How many bytes the file must have.
+        size: How many bytes there must be.
         progress: Told the bytes done since it was last called.
 
     Raises:
-        ArchiveError: The file cannot be read, or no longer has ``size`` bytes.
+        ArchiveError: The content cannot be read, or has not ``size`` bytes any more.
     """
-    from zlib_ng import zlib_ng
+    with open_content(content) as stream:
+        if not isinstance(content, Path):
+            digests = _copy(_Stream(stream, target), offset, size, progress)
+            whole = digests.size == size
+        else:
+            digests = _copy(_File(stream.fileno(), target), offset, size, progress)
+            whole = digests.size == size == os.fstat(stream.fileno()).st_size
+    if not whole:
+        raise changed(str(content))
+    return digests
 
-    sha, crc, done = hashlib.sha256(), 0, 0
-    buffers = [memoryview(bytearray(min(CHUNK, max(size, 1)))) for _ in range(BUFFERS)]
-    pending: list[Future[None]] = []
-    with _open(source) as stream, ThreadPoolExecutor(1, "mar-sha256") as pool:
-        move = _Mover(stream.fileno(), target)
-        for buffer in itertools.cycle(buffers):
-            if len(pending) == BUFFERS:
-                pending.pop(0).result()
-            count = move(buffer[: size - done], done, offset + done)
-            if count == 0:
-                break
-            chunk = buffer[:count]
-            pending.append(pool.submit(sha.update, chunk))
-            crc = zlib_ng.crc32(chunk, crc)
-            done += count
-            progress(count)
-        changed = done != size or os.fstat(stream.fileno()).st_size != size
-    if changed:
-        raise ArchiveError(f"{source} changed while it was being read.", hint="Try again.")
-    return Digests(size, crc, sha.hexdigest())
+
+def changed(what: str) -> ArchiveError:
+    """The error for a source that somebody else writes to."""
+    return ArchiveError(f"{what} changed while it was being read.", hint="Try again.")
 
 
 def write_at(target: int, data: bytes | memoryview, offset: int) -> None:
@@ -130,7 +126,31 @@ class HashingReader:
         return Digests(self._size, self._crc, self._sha.hexdigest())
 
 
-class _Mover:
+def _copy(
+    move: _File | _Stream, offset: int, size: int, progress: Callable[[int], None]
+) -> Digests:
+    """Move span after span; a thread hashes one while the next is moved."""
+    from zlib_ng import zlib_ng
+
+    sha, crc, done = hashlib.sha256(), 0, 0
+    buffers = [memoryview(bytearray(min(CHUNK, size))) for _ in range(BUFFERS)]
+    pending: list[Future[None]] = []
+    with ThreadPoolExecutor(1, "mar-sha256") as pool:
+        for buffer in itertools.cycle(buffers):
+            if len(pending) == BUFFERS:
+                pending.pop(0).result()
+            count = move(buffer[: size - done], done, offset + done)
+            if count == 0:
+                break
+            chunk = buffer[:count]
+            pending.append(pool.submit(sha.update, chunk))
+            crc = zlib_ng.crc32(chunk, crc)
+            done += count
+            progress(count)
+    return Digests(done, crc, sha.hexdigest())
+
+
+class _File:
     """Moves one span at a time, and gives back the bytes that are now in the target."""
 
     def __init__(self, source: int, target: int) -> None:
@@ -140,12 +160,7 @@ class _Mover:
 
     def __call__(self, buffer: memoryview, at: int, to: int) -> int:
         if self._in_kernel and buffer:
-            try:
-                count = os.copy_file_range(self._source, self._target, len(buffer), at, to)
-            except OSError as error:
-                if error.errno not in _CANNOT:
-                    raise
-                count = 0
+            count = copy_range(self._source, self._target, len(buffer), at, to)
             if count:
                 return os.preadv(self._target, [buffer[:count]], to)
             self._in_kernel = False
@@ -154,8 +169,25 @@ class _Mover:
         return count
 
 
-def _open(source: Path) -> BinaryIO:
+class _Stream:
+    """Moves one span at a time from something that can only be read."""
+
+    def __init__(self, source: BinaryIO, target: int) -> None:
+        self._source = source
+        self._target = target
+
+    def __call__(self, buffer: memoryview, _at: int, to: int) -> int:
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        write_at(self._target, data, to)
+        return len(data)
+
+
+def copy_range(source: int, target: int, count: int, at: int, to: int) -> int:
+    """Let the kernel copy up to ``count`` bytes; 0 at the end, or where it cannot."""
     try:
-        return cast("BinaryIO", source.open("rb", buffering=0))
+        return os.copy_file_range(source, target, count, at, to)
     except OSError as error:
-        raise ArchiveError(f"{source} cannot be read: {error.strerror}.") from error
+        if error.errno in _CANNOT:
+            return 0
+        raise

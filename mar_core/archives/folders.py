@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["PARTIAL_SUFFIX", "files_below", "is_litter"]
 
@@ -47,8 +46,8 @@ def files_below(
 def _walk(
     folder: Path, root: Path, prefix: str, leave_out: frozenset[Path], above: tuple[Path, ...]
 ) -> Iterator[tuple[str, Path]]:
-    for name in sorted(_names(folder)):
-        path = folder / name
+    for path in _entries(folder):
+        name = path.name
         real = _inside(path, root)
         if real in leave_out:
             continue
@@ -65,9 +64,9 @@ def _walk(
             yield f"{prefix}{name}", path
 
 
-def _names(folder: Path) -> list[str]:
+def _entries(folder: Path) -> list[Path]:
     try:
-        return os.listdir(folder)
+        return sorted(folder.iterdir())
     except OSError as error:
         raise UsageError(f"The folder {folder} cannot be read: {error.strerror}.") from error
 

@@ -1,4 +1,4 @@
-"""What ``--handler`` means: a registered name, a file, ``file:entry`` or ``package.module:Class``."""
+"""What ``--handler`` means: a name, a file, ``file:entry`` or ``package.module:Class``."""
 
 from __future__ import annotations
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
-from mar_core.archives.view import Archive, Member
+from mar_core.archives.contents import Content, member_of, open_content
+from mar_core.archives.view import Archive
 from mar_core.errors import ArchiveError
 from mar_core.manifest import MANIFEST_NAME, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from mar_core.findings import Finding
 
@@ -20,12 +19,11 @@ __all__ = ["Sources"]
 
 
 class Sources(Archive):
-    """What a request comes to, before anything is written; `mar run` runs it just like that.
+    """What a request comes to before anything is written; it can be read, checked and run.
 
     Args:
         manifest: The manifest, without digests until the archive is written.
-        contents: For each member but the manifest, its bytes or the file that holds them, in the
-            order of the archive.
+        contents: What each member but the manifest is made of, in the order of the archive.
         findings: What putting it together found.
     """
 
@@ -35,38 +33,28 @@ class Sources(Archive):
     def __init__(
         self,
         manifest: Manifest,
-        contents: Mapping[str, bytes | Path],
+        contents: Mapping[str, Content],
         *,
         findings: Iterable[Finding] = (),
     ) -> None:
         self._manifest = manifest
         self.findings = tuple(findings)
-        self.contents = {**contents, MANIFEST_NAME: manifest.to_bytes()}
+        self.contents: Mapping[str, Content] = MappingProxyType(
+            {**contents, MANIFEST_NAME: manifest.to_bytes()}
+        )
         self.members = MappingProxyType(
-            {name: _member(name, content) for name, content in self.contents.items()}
+            {name: member_of(name, content) for name, content in self.contents.items()}
         )
 
     def open(self, name: str) -> BinaryIO:
-        """A stream over one source.
+        """A stream over what one member is made of.
 
         Raises:
-            ArchiveError: There is no such member, or its file cannot be read.
+            ArchiveError: There is no such member, or it cannot be read.
         """
         if name not in self.contents:
             raise ArchiveError(f"{self} have no member {name!r}.")
-        content = self.contents[name]
-        if isinstance(content, bytes):
-            return io.BytesIO(content)
-        try:
-            return cast("BinaryIO", content.open("rb"))
-        except OSError as error:
-            raise ArchiveError(f"{content} cannot be read: {error.strerror}.") from error
+        return open_content(self.contents[name])
 
     def __str__(self) -> str:
         return f"the sources of {self.manifest.model_name}"
-
-
-def _member(name: str, content: bytes | Path) -> Member:
-    source = None if isinstance(content, bytes) else content
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    return Member(name=name, size=size, compressed_size=size, source=source)

@@ -5,52 +5,48 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mar_core.archives.digests import copy_file, digests_of, quiet, write_at
-from mar_core.manifest import MANIFEST_NAME
+from mar_core.archives.contents import size_of
+from mar_core.archives.digests import copy, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mar_core.archives.contents import Content
     from mar_core.archives.digests import Digests
-    from mar_core.archives.sources import Sources
 
-__all__ = ["write_folder"]
+__all__ = ["FolderWriter"]
 
 
-def write_folder(
-    archive: Sources,
-    folder: Path,
-    finish: Callable[[dict[str, Digests]], bytes],
-    *,
-    progress: Callable[[int], None] = quiet,
-) -> None:
-    """Write every member as a file.
+class FolderWriter:
+    """Adds members to a folder.
 
     Args:
-        archive: What goes in.
-        folder: An empty folder.
-        finish: Makes the manifest from the digests of the other members.
+        folder: The folder, empty.
         progress: Told the bytes done since it was last called.
     """
-    digests = {}
-    for name, content in archive.contents.items():
-        if name != MANIFEST_NAME:
-            digests[name] = _write(folder / name, content, progress)
-    _write(folder / MANIFEST_NAME, finish(digests), progress)
 
+    def __init__(self, folder: Path, *, progress: Callable[[int], None] = quiet) -> None:
+        self._folder = folder
+        self._progress = progress
 
-def _write(path: Path, content: bytes | Path, progress: Callable[[int], None]) -> Digests:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        if isinstance(content, bytes):
-            write_at(target, content, 0)
-            digests = digests_of(content)
-        else:
-            size = content.stat().st_size
-            digests = copy_file(content, target, offset=0, size=size, progress=progress)
-        os.fsync(target)
-    finally:
-        os.close(target)
-    return digests
+    def add(self, name: str, content: Content) -> Digests:
+        """Write one member and flush it to the disk.
+
+        Raises:
+            ArchiveError: It cannot be read, or changes meanwhile.
+            OSError: The folder cannot take it.
+        """
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            size = size_of(content)
+            digests = copy(content, target, offset=0, size=size, progress=self._progress)
+            os.fsync(target)
+        finally:
+            os.close(target)
+        return digests
+
+    def close(self) -> None:
+        """Nothing is left to write."""

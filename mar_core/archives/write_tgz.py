@@ -2,77 +2,72 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import tarfile
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from mar_core.archives import layout
-from mar_core.archives.digests import Digests, HashingReader, quiet, write_at
+from mar_core.archives.contents import open_content, size_of
+from mar_core.archives.dates import epoch
+from mar_core.archives.deflate import packer
+from mar_core.archives.digests import HashingReader, changed, quiet, write_at
 from mar_core.errors import ArchiveError
-from mar_core.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.archives.sources import Sources
+    from mar_core.archives.contents import Content
+    from mar_core.archives.digests import Digests
 
-__all__ = ["write_tgz"]
+__all__ = ["TgzWriter"]
 
+BLOCK = 1 << 18
 # No name, no flags, no time, the operating system unknown.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-BLOCK = 1 << 18
 
 
-def write_tgz(
-    archive: Sources,
-    target: int,
-    finish: Callable[[dict[str, Digests]], bytes],
-    *,
-    progress: Callable[[int], None] = quiet,
-) -> None:
-    """Write the whole tar.
+class TgzWriter:
+    """Appends members to a gzipped tar.
 
     Args:
-        archive: What goes in, in its order.
-        target: Descriptor of an empty file.
-        finish: Makes the manifest from the digests of the other members.
+        target: Descriptor to write to.
+        prefix: The folder that everything lies in.
         progress: Told the bytes done since it was last called.
-
-    Raises:
-        ArchiveError: A source cannot be read, or changes meanwhile.
     """
-    prefix = archive.manifest.model_name
-    gzip = _Gzip(target)
-    digests = {}
-    with tarfile.open(fileobj=cast("Any", gzip), mode="w|", bufsize=BLOCK) as tar:
-        for name, member in archive.members.items():
-            if name != MANIFEST_NAME:
-                with archive.open(name) as stream:
-                    digests[name] = _add(tar, f"{prefix}/{name}", member.size, stream, progress)
-        data = finish(digests)
-        _add(tar, f"{prefix}/{MANIFEST_NAME}", len(data), io.BytesIO(data), progress)
-    gzip.finish()
 
+    def __init__(
+        self, target: int, *, prefix: str, progress: Callable[[int], None] = quiet
+    ) -> None:
+        self._prefix = prefix
+        self._progress = progress
+        self._gzip = _Gzip(target)
+        self._tar = tarfile.open(  # noqa: SIM115 - closed by close
+            fileobj=cast("Any", self._gzip), mode="w|", bufsize=BLOCK
+        )
+        self._time = epoch()
 
-def _add(
-    tar: tarfile.TarFile,
-    name: str,
-    size: int,
-    stream: BinaryIO,
-    progress: Callable[[int], None],
-) -> Digests:
-    info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode = size, layout.epoch(), 0o644
-    reader = HashingReader(stream, progress)
-    try:
-        tar.addfile(info, cast("Any", reader))
-    except tarfile.TarError as error:
-        raise ArchiveError(f"{name} cannot be put into a tar: {error}.") from error
-    digests = reader.digests()
-    if digests.size != size or stream.read(1):
-        raise ArchiveError(f"{name} changed while it was being read.", hint="Try again.")
-    return digests
+    def add(self, name: str, content: Content) -> Digests:
+        """Append one member.
+
+        Raises:
+            ArchiveError: It cannot be read, or changes meanwhile.
+            OSError: The target cannot take it.
+        """
+        info = tarfile.TarInfo(f"{self._prefix}/{name}")
+        info.size, info.mtime, info.mode = size_of(content), self._time, 0o644
+        with open_content(content) as stream:
+            reader = HashingReader(stream, self._progress)
+            try:
+                self._tar.addfile(info, cast("Any", reader))
+            except (tarfile.TarError, EOFError) as error:
+                raise ArchiveError(f"{name} cannot be put into a tar: {error}.") from error
+            if stream.read(1):
+                raise changed(str(content))
+        return reader.digests()
+
+    def close(self) -> None:
+        """Write the end of the tar and of the gzip."""
+        self._tar.close()
+        self._gzip.close()
 
 
 class _Gzip:
@@ -80,7 +75,7 @@ class _Gzip:
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._packer = layout.packer()
+        self._packer = packer()
         self._crc = 0
         self._size = 0
         self._offset = 0
@@ -95,10 +90,10 @@ class _Gzip:
         self._put(self._packer.compress(data))
         return len(data)
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Write what is left, and the trailer."""
         self._put(self._packer.flush())
-        self._put(struct.pack("<II", self._crc, self._size & 0xFFFFFFFF))
+        self._put(struct.pack("<2L", self._crc, self._size & 0xFFFFFFFF))
 
     def _put(self, data: bytes) -> None:
         write_at(self._target, data, self._offset)

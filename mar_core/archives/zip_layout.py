@@ -9,38 +9,41 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from mar_core.archives.zip_records import (
+    CENTRAL,
+    CENTRAL_SIGNATURE,
+    END,
+    END64,
+    END64_SIGNATURE,
+    END_SIGNATURE,
+    EXTRA_ZIP64,
+    LOCAL,
+    LOCAL_SIGNATURE,
+    LOCATOR,
+    LOCATOR_SIGNATURE,
+    MAX16,
+    MAX32,
+    UTF8_NAME,
+)
+
 __all__ = [
     "ALIGNMENT",
-    "DEFLATED",
-    "STORED",
-    "ZIP64_LIMIT",
-    "Entry",
+    "NewEntry",
     "central_directory",
     "data_start",
     "local_header",
 ]
 
 ALIGNMENT = 4096
-STORED, DEFLATED = 0, 8
-
-_LOCAL = struct.Struct("<IHHHHHIIIHH")
-_CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
-_END = struct.Struct("<IHHHHIIH")
-_END_64 = struct.Struct("<IQHHIIQQQQ")
-_LOCATOR_64 = struct.Struct("<IIQI")
 _PADDING = struct.Struct("<HHH")
-
-_MAX_16 = 0xFFFF
-ZIP64_LIMIT = 0xFFFFFFFF
-_PADDING_ID, _ZIP64_ID = 0xD935, 0x0001
+_PADDING_ID = 0xD935  # the one that Android's zipalign writes
 _ZIP64_LOCAL_SIZE = 20
-_UTF8 = 1 << 11
 _UNIX, _VERSION, _VERSION_64 = 3, 20, 45
 _MODE = 0o100644
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class NewEntry:
     """One member as the zip knows it.
 
     Attributes:
@@ -64,33 +67,33 @@ class Entry:
     @property
     def zip64(self) -> bool:
         """Whether the sizes need 64 bits."""
-        return max(self.size, self.compressed_size) >= ZIP64_LIMIT
+        return max(self.size, self.compressed_size) >= MAX32
 
 
 def data_start(name: str, offset: int, *, size: int) -> int:
     """Where the bytes of a member begin whose local header is at ``offset``: a page boundary."""
-    zip64 = _ZIP64_LOCAL_SIZE if size >= ZIP64_LIMIT else 0
-    shortest = offset + _LOCAL.size + len(name.encode()) + zip64 + _PADDING.size
+    zip64 = _ZIP64_LOCAL_SIZE if size >= MAX32 else 0
+    shortest = offset + LOCAL.size + len(name.encode()) + zip64 + _PADDING.size
     return -(-shortest // ALIGNMENT) * ALIGNMENT
 
 
-def local_header(entry: Entry) -> bytes:
+def local_header(entry: NewEntry) -> bytes:
     """The header that stands before a member's bytes, up to the page boundary."""
     name = entry.name.encode()
     extra = b""
     size, compressed = entry.size, entry.compressed_size
     if entry.zip64:
-        extra = struct.pack("<HHQQ", _ZIP64_ID, 16, size, compressed)
-        size = compressed = ZIP64_LIMIT
+        extra = struct.pack("<HHQQ", EXTRA_ZIP64, 16, size, compressed)
+        size = compressed = MAX32
     start = data_start(entry.name, entry.offset, size=max(entry.size, entry.compressed_size))
-    length = start - entry.offset - _LOCAL.size - len(name) - len(extra)
+    length = start - entry.offset - LOCAL.size - len(name) - len(extra)
     extra += _PADDING.pack(_PADDING_ID, length - 4, ALIGNMENT) + bytes(length - _PADDING.size)
-    header = _LOCAL.pack(
-        0x04034B50,
+    header = LOCAL.pack(
+        LOCAL_SIGNATURE,
         _VERSION_64 if entry.zip64 else _VERSION,
         _flags(entry.name),
         entry.method,
-        entry.date & _MAX_16,
+        entry.date & MAX16,
         entry.date >> 16,
         entry.crc,
         compressed,
@@ -101,46 +104,46 @@ def local_header(entry: Entry) -> bytes:
     return header + name + extra
 
 
-def central_directory(entries: list[Entry], offset: int) -> bytes:
+def central_directory(entries: list[NewEntry], offset: int) -> bytes:
     """The directory of all members and the end record, to be written at ``offset``."""
     directory = b"".join(_central_header(entry) for entry in entries)
     count, size = len(entries), len(directory)
     wide = b""
-    if count >= _MAX_16 or max(size, offset) >= ZIP64_LIMIT:
+    if count >= MAX16 or max(size, offset) >= MAX32:
         made, needed = _UNIX << 8 | _VERSION_64, _VERSION_64
-        wide = _END_64.pack(0x06064B50, 44, made, needed, 0, 0, count, count, size, offset)
-        wide += _LOCATOR_64.pack(0x07064B50, 0, offset + size, 1)
-    count, size, offset = min(count, _MAX_16), min(size, ZIP64_LIMIT), min(offset, ZIP64_LIMIT)
-    return directory + wide + _END.pack(0x06054B50, 0, 0, count, count, size, offset, 0)
+        wide = END64.pack(END64_SIGNATURE, 44, made, needed, 0, 0, count, count, size, offset)
+        wide += LOCATOR.pack(LOCATOR_SIGNATURE, 0, offset + size, 1)
+    count, size, offset = min(count, MAX16), min(size, MAX32), min(offset, MAX32)
+    return directory + wide + END.pack(END_SIGNATURE, 0, 0, count, count, size, offset, 0)
 
 
-def _central_header(entry: Entry) -> bytes:
+def _central_header(entry: NewEntry) -> bytes:
     name = entry.name.encode()
     values = (entry.size, entry.compressed_size, entry.offset)
-    wide = b"".join(struct.pack("<Q", value) for value in values if value >= ZIP64_LIMIT)
-    extra = struct.pack("<HH", _ZIP64_ID, len(wide)) + wide if wide else b""
+    wide = b"".join(struct.pack("<Q", value) for value in values if value >= MAX32)
+    extra = struct.pack("<HH", EXTRA_ZIP64, len(wide)) + wide if wide else b""
     version = _VERSION_64 if wide else _VERSION
-    header = _CENTRAL.pack(
-        0x02014B50,
+    header = CENTRAL.pack(
+        CENTRAL_SIGNATURE,
         _UNIX << 8 | version,
         version,
         _flags(entry.name),
         entry.method,
-        entry.date & _MAX_16,
+        entry.date & MAX16,
         entry.date >> 16,
         entry.crc,
-        min(entry.compressed_size, ZIP64_LIMIT),
-        min(entry.size, ZIP64_LIMIT),
+        min(entry.compressed_size, MAX32),
+        min(entry.size, MAX32),
         len(name),
         len(extra),
         0,
         0,
         0,
         _MODE << 16,
-        min(entry.offset, ZIP64_LIMIT),
+        min(entry.offset, MAX32),
     )
     return header + name + extra
 
 
 def _flags(name: str) -> int:
-    return 0 if name.isascii() else _UTF8
+    return 0 if name.isascii() else UTF8_NAME

@@ -10,12 +10,13 @@ import typer
 from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
 
 if TYPE_CHECKING:
-    from mar_core.archives import Written
+    from mar_core.packing import Written
 
 _WHAT, _WHERE, _MORE = "What goes in", "Where it goes", "More"
 
 
 def archive(
+    *,
     model_name: Annotated[
         str,
         typer.Option(
@@ -114,7 +115,7 @@ def archive(
         ArchiveFormat,
         typer.Option(
             "--archive-format",
-            help="`default`: `NAME.mar`, weights stored and text deflated; `zip-store`: `NAME.mar`, "
+            help="`default`: `NAME.mar`, weights stored, text deflated; `zip-store`: `NAME.mar`, "
             "all stored; `tgz`: `NAME.tar.gz`; `no-archive`: the folder `NAME`.",
             rich_help_panel=_WHERE,
         ),
@@ -162,8 +163,8 @@ def archive(
 
     writes `mnist.mar`. Run it with `mar run mnist.mar 7.png`.
     """
-    from mar_core.archives import create
     from mar_core.cli.progress import copying
+    from mar_core.packing import create
 
     request = ArchiveRequest(
         model_name=model_name,

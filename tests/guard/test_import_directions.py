@@ -24,6 +24,7 @@ STOREYS = (
     ("mar_core.compat",),
     ("mar_core.predictor",),
     ("mar_core.run",),
+    ("mar_core.packing",),
     ("mar_core.testing",),
     ("mar_core.cli",),
 )

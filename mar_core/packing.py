@@ -1,20 +1,20 @@
-"""``mar archive`` as a function: plan, validate, write, tell the plugins."""
+"""Making archives as ``mar archive`` does: plan, validate, write, tell the plugins."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.archives import atomic
+from mar_core.archives.atomic import check_place
 from mar_core.archives.digests import quiet
-from mar_core.archives.plan import plan
+from mar_core.archives.plan import check_model_name, plan
 from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.archives.writer import write
-from mar_core.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mar_core.findings import Finding
     from mar_core.manifest import Manifest
@@ -80,6 +80,10 @@ def archive(
         UsageError: An argument makes no sense, or a file is missing.
         ValidationError: The archive would not be sound. Nothing is written.
         ArchiveError: The archive cannot be written. Nothing is left behind.
+
+    Example:
+        >>> mar_core.archive("echo", handler="echo.py", version="1.0", export_path="store")
+        PosixPath('store/echo.mar')
     """
     several = [extra_files] if isinstance(extra_files, (str, Path)) else extra_files
     request = ArchiveRequest(
@@ -117,36 +121,35 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
         ArchiveError: The archive cannot be written. Nothing is left behind.
     """
     from mar_core.plugins import get_plugins
+    from mar_core.validation import check
 
-    try:
-        from mar_core.validation import check
-    except ImportError:
-        check = lambda *a, **k: []  # noqa: E731
-    target = request.target
-    _check_target(target, force=request.force)
+    check_model_name(request.model_name)
+    target, archive_format = request.target, request.archive_format
+    folder = archive_format is ArchiveFormat.NO_ARCHIVE
+    check_place(target, force=request.force, folder=folder)
     plugins = get_plugins()
     sources = plan(request, plugins=plugins)
     findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
-    request.export_path.mkdir(parents=True, exist_ok=True)
-    manifest = write(
-        sources,
-        target,
-        archive_format=request.archive_format,
-        force=request.force,
-        progress=progress,
-    )
+    with _export_path(request.export_path):
+        manifest = write(
+            sources, target, archive_format=archive_format, force=request.force, progress=progress
+        )
     plugins.notify("mar_archive_written", path=target, manifest=manifest)
     return Written(path=target, manifest=manifest, findings=tuple(findings))
 
 
-def _check_target(target: Path, *, force: bool) -> None:
-    folder = target.parent
-    if folder.exists() and not folder.is_dir():
-        raise ArchiveError(
-            f"The export path {folder} is not a folder.", hint="Check --export-path."
-        )
-    if target.exists() and not force:
-        raise atomic.exists_error(target)
+@contextlib.contextmanager
+def _export_path(folder: Path) -> Iterator[None]:
+    """Make the folder where it is missing, and take it away again if nothing comes of it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # somebody else uses it by now
+            for path in missing:
+                path.rmdir()
+        raise
 
 
 def _path(value: str | Path | None) -> Path | None:
