@@ -1,0 +1,94 @@
+"""Where a model runs: the device that a handler takes from ``gpu_id``, and the user's choice."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["choose_gpu_id", "handler_device"]
+
+
+def handler_device(gpu_id: int | str | None) -> tuple[str | None, torch.device]:
+    """The device for a ``gpu_id``, by TorchServe's order: CUDA, XPU, MPS, XLA, CPU.
+
+    Args:
+        gpu_id: The number of the accelerator, or None for the CPU.
+
+    Returns:
+        ``map_location`` and the device; ``map_location`` is None for XLA.
+    """
+    import torch
+
+    if gpu_id is not None:
+        if torch.cuda.is_available():
+            return "cuda", torch.device(f"cuda:{gpu_id}")
+        if os.environ.get("TS_IPEX_GPU_ENABLE") == "true" and torch.xpu.is_available():
+            return "xpu", torch.device(f"xpu:{gpu_id}")
+        if torch.backends.mps.is_available():
+            return "mps", torch.device("mps")
+    if importlib.util.find_spec("torch_xla") is not None:
+        xla = importlib.import_module("torch_xla.core.xla_model")
+        return None, xla.xla_device()
+    return "cpu", torch.device("cpu")
+
+
+def choose_gpu_id(device: str | None, config: dict[str, Any]) -> int | None:
+    """The ``gpu_id`` for what the user and the archive ask for.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or None to decide by what is there.
+        config: The archive's model-config.yaml: ``deviceType`` and ``deviceIds``.
+
+    Returns:
+        The number of the accelerator, or None for the CPU.
+
+    Raises:
+        UsageError: The user asked for a device that this machine does not have.
+    """
+    if device is None:
+        return _automatic(config)
+    kind, _, number = device.partition(":")
+    if kind == "cpu" and not number:
+        return None
+    if kind not in {"cuda", "gpu", "mps", "xpu"} or not (number or "0").isdigit():
+        raise UsageError(
+            f"There is no device {device!r}.", hint="Choose one of cpu, cuda, cuda:N and mps."
+        )
+    index = int(number or 0)
+    count = accelerators()
+    if index >= count:
+        raise UsageError(
+            f"The device {device} is not there: PyTorch sees {count or 'no'} accelerator"
+            f"{'' if count == 1 else 's'} on this machine.",
+            hint="Leave --device out to take what there is, or say --device cpu.",
+        )
+    return index
+
+
+def accelerators() -> int:
+    """How many accelerators ``handler_device`` can choose from."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    if os.environ.get("TS_IPEX_GPU_ENABLE") == "true" and torch.xpu.is_available():
+        return int(torch.xpu.device_count())
+    return int(torch.backends.mps.is_available())
+
+
+def _automatic(config: dict[str, Any]) -> int | None:
+    count = accelerators()
+    if config.get("deviceType") == "cpu" or count == 0:
+        return None
+    wanted = config.get("deviceIds")
+    if not isinstance(wanted, list) or not wanted:
+        return 0
+    # One number that is not there makes TorchServe ignore the list; a list of others is for it.
+    valid = all(isinstance(number, int) and 0 <= number < count for number in wanted)
+    return int(wanted[0]) if valid else 0

@@ -1,0 +1,46 @@
+"""Timing of a handler's stages, switched on by ``handler: {profile: true}`` in its config."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["timed"]
+
+
+def timed(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method record how long it took, as the metric ``ts_handler_NAME`` in milliseconds.
+
+    Nothing is measured unless the archive's config has ``handler: {profile: true}``. On a CUDA
+    device the time includes the work that the method queued.
+    """
+
+    @functools.wraps(func)
+    def wrap_func(self: Any, *args: Any, **kwargs: Any) -> Any:
+        context: Any = getattr(self, "context", None)
+        if not _wanted(context):
+            return func(self, *args, **kwargs)
+        start = _now()
+        result = func(self, *args, **kwargs)
+        context.metrics.add_time(f"ts_handler_{func.__name__}", (_now() - start) * 1000)
+        return result
+
+    return wrap_func
+
+
+def _wanted(context: Any) -> bool:
+    config = getattr(context, "model_yaml_config", None) or {}
+    section = config.get("handler")
+    return bool(isinstance(section, dict) and section.get("profile"))
+
+
+def _now() -> float:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
