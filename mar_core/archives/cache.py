@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 from mar_core.archives import cache_entry, locks
 from mar_core.archives.cache_entry import FILES, NEW, NOTE, CacheEntry
 from mar_core.archives.cache_place import bound, place, prepared_place
-from mar_core.archives.packed import PackedArchive
+from mar_core.archives.packed import PackedArchive, listed_digests
 from mar_core.archives.reader_file import CHUNK
 from mar_core.archives.unpack import check_room, no_room, unpack
 from mar_core.errors import ManifestError
 from mar_core.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
-    from mar_core.archives.view import Archive
+    from mar_core.archives.view import Archive, Member
 
 __all__ = ["clear", "entries", "unpacked"]
 
@@ -97,24 +97,26 @@ def _key(archive: Archive) -> str:
     """What the archive's entry is called: a digest of all that will be unpacked."""
     if isinstance(archive, PackedArchive):
         if _lists_all_members(archive):
-            raw = archive.read(MANIFEST_NAME)
-            return f"mar-{hashlib.sha256(raw).hexdigest()}"
+            return f"mar-{_digest(archive.read(MANIFEST_NAME))}"
         return f"file-{_file_digest(archive)}"
-    layout = [
-        (name, str(member.source.absolute()) if member.source else archive.read(name).hex())
-        for name, member in archive.members.items()
-    ]
-    return f"sources-{hashlib.sha256(json.dumps(layout).encode()).hexdigest()}"
+    layout = [(name, _origin(archive, member)) for name, member in archive.members.items()]
+    return f"sources-{_digest(json.dumps(layout).encode())}"
+
+
+def _origin(archive: Archive, member: Member) -> str:
+    if member.source is not None:
+        return str(member.source.absolute())
+    return _digest(archive.read(member.name))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _lists_all_members(archive: PackedArchive) -> bool:
-    """Whether the manifest has the SHA-256 of every other member, so that its own names them all."""
-    try:
-        listed = archive.manifest.mar.get("members")
-    except ManifestError:
-        return False
-    others = [name for name in archive.members if name != MANIFEST_NAME]
-    return isinstance(listed, dict) and all(archive.sha256_of(name) for name in others)
+    """Whether the manifest has the SHA-256 of every other member, so that its own names all."""
+    listed = listed_digests(archive).keys()
+    return bool(listed) and listed == archive.members.keys() - {MANIFEST_NAME}
 
 
 def _file_digest(archive: PackedArchive) -> str:

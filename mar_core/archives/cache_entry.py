@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,15 @@ class CacheEntry:
         """Whether some process has it loaded."""
         return locks.is_held(self.path)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as plain JSON values; ``last_used`` in seconds since the epoch."""
+        return {
+            **asdict(self),
+            "path": str(self.path),
+            "digest": self.digest,
+            "in_use": self.in_use,
+        }
+
 
 def entries(place: Path) -> list[CacheEntry]:
     """The entries, the longest unused first."""
@@ -79,7 +88,7 @@ def write_note(folder: Path, *, name: str, source: str) -> None:
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether every file of an entry still is as it was noted: there, unchanged, not a stranger's."""
+    """Whether every file of an entry still is as noted: there, unchanged, not a stranger's."""
     note = _note(folder)
     members = note.get("members") if note else None
     if not isinstance(members, dict):

@@ -1,4 +1,4 @@
-"""Where the cache of unpacked archives lies, how much it may hold, and that nobody else writes it."""
+"""Where the cache of unpacked archives lies, how much it may hold, and that it is ours alone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What opening an archive can find: the rule codes of containers, names and limits.
 
-``MAR-A`` is about the file itself (zip, tar, gzip, folder), ``MAR-N`` about the members' names and
-``MAR-L`` about limits.
+``MAR-A`` is about the file itself (zip, tar, gzip, folder), ``MAR-N`` about the members' names,
+``MAR-E`` about what ``--extra-files`` comes to and ``MAR-L`` about limits.
 """
 
 from __future__ import annotations
@@ -80,6 +80,10 @@ CODES: dict[str, Code] = {
     "MAR-A131": _error("Members are as long as they say", _AGAIN),
     "MAR-A132": _error("Deflated content can be inflated", _AGAIN),
     "MAR-A133": _error("The content fits the manifest's SHA-256", _AGAIN),
+    "MAR-A134": _error("The members are those that the manifest lists", _AGAIN),
+    "MAR-A135": _warning(
+        "A folder's files are as the manifest says", "Archive them again if the change is meant."
+    ),
     # tar and gzip
     "MAR-A201": _error("The gzip stream is sound", _AGAIN),
     "MAR-A202": _error("There is one gzip stream and nothing behind it", _DISTRUST),
@@ -99,6 +103,9 @@ CODES: dict[str, Code] = {
     "MAR-N009": _error("Names differ by more than case or Unicode form", _RENAME),
     "MAR-N010": _error("No name is both a file and a folder", _DISTRUST),
     "MAR-N011": _warning("Names can be written on every system", "Rename it, for Windows' sake."),
+    # files that are being archived
+    "MAR-E001": _warning("Every pattern of --extra-files matches a file", "Check --extra-files."),
+    "MAR-E002": _warning("Extra files are no leftovers of other tools", "Leave the file out."),
     # limits
     "MAR-L001": _error("The archive has no more members than allowed", _MAKE),
     "MAR-L002": _error("The members together are not too large for the file", _LIMIT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.archives.codes import finding, refusal
 from mar_core.archives.names import check_names
+from mar_core.archives.packed import listed_digests
+from mar_core.archives.reader_file import CHUNK
 from mar_core.archives.view import Archive, Member
 from mar_core.errors import ArchiveError
 from mar_core.findings import Severity
+from mar_core.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +41,7 @@ class FolderArchive(Archive):
 
     Raises:
         ArchiveError: It cannot be read.
-        ValidationError: A link leads out of it, it holds something that is no file, or names are bad.
+        ValidationError: A link leads out of it, something in it is no file, or a name is bad.
     """
 
     kind = "folder"
@@ -72,6 +76,26 @@ class FolderArchive(Archive):
             return member.source.open("rb")
         except OSError as error:
             raise ArchiveError(f"{member.source} cannot be read: {error.strerror}.") from error
+
+    def verify(self) -> list[Finding]:
+        """See ``Archive.verify``; a folder may be edited, so differences are warnings."""
+        listed = listed_digests(self)
+        there = self.members.keys() - {MANIFEST_NAME}
+        changed = [
+            name for name in sorted(there & listed.keys()) if self._sha256(name) != listed[name]
+        ]
+        others = sorted(there ^ listed.keys()) if listed else []
+        return [
+            *(finding("MAR-A135", "The file has changed since.", member=name) for name in changed),
+            *(finding("MAR-A135", "The file came or went since.", member=name) for name in others),
+        ]
+
+    def _sha256(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self.open(name) as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
 
 
 def _files(root: Path, shown: Path) -> Iterator[tuple[str, Path]]:

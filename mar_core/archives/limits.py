@@ -53,7 +53,7 @@ class Limits:
         return finding("MAR-L001", message)
 
     def too_large(self, total: int, file_size: int) -> Finding | None:
-        """The finding for members of ``total`` bytes in a file of ``file_size``, if there is one."""
+        """The finding for ``total`` unpacked bytes in a file of ``file_size``, if there is one."""
         allowed = self.total(file_size)
         if total <= allowed:
             return None

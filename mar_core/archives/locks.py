@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 try:
     import fcntl
-except ImportError:  # Windows: no locks; renames still keep every entry whole
-    fcntl = None  # type: ignore[assignment]
+except ImportError:  # Windows has no such locks; renames still keep every entry whole
+    HAVE_LOCKS = False
+else:
+    HAVE_LOCKS = True
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +63,7 @@ def _locked(path: Path, *, shared: bool, wait: bool) -> int | None:
 
 
 def _flock(descriptor: int, *, shared: bool, wait: bool) -> bool:
-    if fcntl is None:
+    if not HAVE_LOCKS:
         return True
     operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:

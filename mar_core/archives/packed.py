@@ -5,22 +5,23 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mar_core.archives.codes import refusal
+from mar_core.archives.codes import finding, refusal
 from mar_core.archives.names import check_names
+from mar_core.archives.reader_file import CHUNK
 from mar_core.archives.reader_streams import Expected
 from mar_core.archives.view import Archive
 from mar_core.errors import ArchiveError
-from mar_core.findings import Finding, Severity
+from mar_core.findings import Finding, Severity, ValidationError
 from mar_core.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mar_core.archives.limits import Limits
     from mar_core.archives.reader_file import ArchiveFile
     from mar_core.archives.view import Member
 
-__all__ = ["PackedArchive"]
+__all__ = ["PackedArchive", "listed_digests"]
 
 
 class PackedArchive(Archive):
@@ -41,21 +42,36 @@ class PackedArchive(Archive):
         """The open file, for copying from it inside the kernel."""
         return self._file
 
+    def verify(self) -> list[Finding]:
+        """See ``Archive.verify``."""
+        damage = (found for name in self.members for found in self._damage(name))
+        return [*self._unlisted(), *damage]
+
     def close(self) -> None:
         """Let go of the file; streams over members end with it."""
         self._file.close()
 
     def sha256_of(self, name: str) -> str | None:
         """The SHA-256 that the manifest gives for a member, in hex, or None."""
-        if name == MANIFEST_NAME:
-            return None
+        return None if name == MANIFEST_NAME else listed_digests(self).get(name)
+
+    def _damage(self, name: str) -> tuple[Finding, ...]:
         try:
-            listed = self.manifest.mar.get("members")
-        except ArchiveError:
-            return None  # a rule reports the manifest; members can be read all the same
-        entry = listed.get(name) if isinstance(listed, dict) else None
-        digest = entry.get("sha256") if isinstance(entry, dict) else None
-        return digest.lower() if isinstance(digest, str) else None
+            with self.open(name) as stream:
+                while stream.read(CHUNK):
+                    pass
+        except ValidationError as error:
+            return error.findings
+        return ()
+
+    def _unlisted(self) -> Iterator[Finding]:
+        listed = listed_digests(self).keys()
+        there = self.members.keys() - {MANIFEST_NAME}
+        if listed:
+            for name in sorted(listed - there):
+                yield finding("MAR-A134", "The manifest lists it, but it is missing.", member=name)
+            for name in sorted(there - listed):
+                yield finding("MAR-A134", "It is not in the manifest's list.", member=name)
 
     def _expected(self, name: str, *, crc: int | None = None) -> Expected:
         size = self.members[name].size
@@ -82,3 +98,14 @@ class PackedArchive(Archive):
         if any(found.severity is Severity.ERROR for found in findings):
             raise refusal(file.path, *findings)
         self.findings = tuple(findings)
+
+
+def listed_digests(archive: Archive) -> Mapping[str, str]:
+    """The SHA-256, in hex, that the manifest gives for each member; empty where it gives none."""
+    try:
+        listed = archive.manifest.mar.get("members")
+    except ArchiveError:
+        return {}  # a rule reports the manifest; members can be read all the same
+    entries = listed.items() if isinstance(listed, dict) else ()
+    digests = {name: entry.get("sha256") for name, entry in entries if isinstance(entry, dict)}
+    return {name: text.lower() for name, text in digests.items() if isinstance(text, str)}

@@ -61,15 +61,22 @@ def inflated(
     return _buffered(raw, expected.size)
 
 
-def sequential(file: ArchiveFile, expected: Expected, read: Callable[[int], bytes]) -> BinaryIO:
+def sequential(
+    file: ArchiveFile,
+    expected: Expected,
+    read: Callable[[int], bytes],
+    *,
+    done: Callable[[], None],
+) -> BinaryIO:
     """A stream over the next bytes of something that can only be read forwards.
 
     Args:
         file: The archive, which errors name.
         expected: What the bytes must be.
         read: Returns the next bytes, at most so many; fewer only at the end.
+        done: Called once, when the stream is closed.
     """
-    return _buffered(_Sequential(_Check(file, expected), read), expected.size)
+    return _buffered(_Sequential(_Check(file, expected), read, done), expected.size)
 
 
 def _buffered(raw: io.RawIOBase, size: int) -> BinaryIO:
@@ -150,8 +157,10 @@ class _Plain(io.RawIOBase):
 
 
 class _Sequential(io.RawIOBase):
-    def __init__(self, check: _Check, read: Callable[[int], bytes]) -> None:
-        self._check, self._read = check, read
+    def __init__(
+        self, check: _Check, read: Callable[[int], bytes], done: Callable[[], None]
+    ) -> None:
+        self._check, self._read, self._done = check, read, done
         if check.expected.size == 0:
             check.update(b"")
 
@@ -169,6 +178,11 @@ class _Sequential(io.RawIOBase):
         self._check.update(data)
         view[: len(data)] = data
         return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._done()
+        super().close()
 
 
 class _Inflated(io.RawIOBase):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
+import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.archives.codes import finding
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TarArchive"]
 
-_SMALL, _SMALL_TOGETHER = 1 << 20, 16 << 20
-_MOST_BOOKMARKS = 256
+_SMALL, _SMALL_TOGETHER = 1 << 20, 32 << 20
 
 
 class TarArchive(PackedArchive):
     """A gzip-compressed tar, open for reading.
 
     Opening reads it to the end, since only there gzip says whether it was whole. Small members stay
-    in memory; for the others a bookmark is kept from which the stream can be read again.
+    in memory. The others are unpacked again when they are opened: all of them in one more pass when
+    that is done in the order of the archive.
 
     Args:
         file: The open file; closed with the archive.
@@ -43,8 +43,10 @@ class TarArchive(PackedArchive):
     kind = "tgz"
 
     def __init__(self, file: ArchiveFile, limits: Limits) -> None:
+        self._limits = limits
         self._small: dict[str, bytes] = {}
-        self._bookmarks: list[tuple[int, GzipReader]] = [(0, GzipReader(file, limits))]
+        self._cursor: GzipReader | None = None
+        self._lock = threading.Lock()
         entries = list(self._walk(file, limits))
         prefix = _folder_of(file, entries)
         self._judge(
@@ -60,26 +62,34 @@ class TarArchive(PackedArchive):
         super().__init__(file, {_inner(entry.name): _member(entry) for entry in files})
 
     def open(self, name: str) -> BinaryIO:
-        """See ``Archive.open``; a large member costs unpacking from the bookmark before it."""
+        """See ``Archive.open``; a large member is unpacked once more."""
         expected = self._expected(self._known(name).name)
         small = self._small.get(name)
         if small is not None:
             return plain(self._file, expected, lambda start, length: small[start : start + length])
-        offset = self._offsets[name]
-        place = bisect.bisect_right(self._bookmarks, offset, key=lambda mark: mark[0]) - 1
-        reader = self._bookmarks[place][1].copy()
+        reader = self._reader_at(self._offsets[name])
+        return sequential(self._file, expected, reader.read, done=lambda: self._keep(reader))
+
+    def _reader_at(self, offset: int) -> GzipReader:
+        """The reader that an earlier stream left, where it has not gone too far, or a fresh one."""
+        with self._lock:
+            reader, self._cursor = self._cursor, None
+        if reader is None or reader.position > offset:
+            reader = GzipReader(self._file, self._limits)
         reader.skip(offset - reader.position)
-        return sequential(self._file, expected, reader.read)
+        return reader
+
+    def _keep(self, reader: GzipReader) -> None:
+        with self._lock:
+            self._cursor = reader
 
     def _walk(self, file: ArchiveFile, limits: Limits) -> Iterator[TarEntry]:
         reader = GzipReader(file, limits)
         room = _SMALL_TOGETHER
         for entry in walk_tar(file, reader, limits):
-            if entry.size <= min(_SMALL, room):
+            if not entry.folder and entry.size <= min(_SMALL, room):
                 self._small[_inner(entry.name)] = reader.read(entry.size)
                 room -= entry.size
-            elif len(self._bookmarks) < _MOST_BOOKMARKS:
-                self._bookmarks.append((reader.position, reader.copy()))
             yield entry
 
 

@@ -35,14 +35,6 @@ class GzipReader:
         self._allowed = limits.total(file.size)
         self.position = 0
 
-    def copy(self) -> GzipReader:
-        """A reader that goes on from the same place on its own."""
-        twin = GzipReader(self._file, self._limits)
-        twin._inflater = self._inflater.copy()
-        twin._pending, twin._fetched = self._pending, self._fetched
-        twin.position = self.position
-        return twin
-
     def read(self, length: int) -> bytes:
         """Up to ``length`` bytes; fewer only at the end of the stream.
 

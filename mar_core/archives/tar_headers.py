@@ -35,6 +35,8 @@ def parse_header(block: bytes) -> Header:
     Raises:
         ValueError: It is no sound header; the message says why.
     """
+    if len(block) < BLOCK:
+        raise ValueError("it is cut off")
     blank = block[:148] + b" " * 8 + block[156:]
     if _octal(block[148:156], "checksum") != sum(blank):
         raise ValueError("its checksum is wrong")
@@ -72,7 +74,7 @@ def parse_pax(data: bytes) -> dict[str, str]:
     while position < len(data):
         match = _RECORD.match(data, position)
         end = position + int(match[1]) if match else 0
-        if match is None or end > len(data) or end <= match.end() or data[end - 1] != 0x0A:
+        if match is None or end > len(data) or end <= match.end() or data[end - 1 : end] != b"\n":
             raise ValueError("an extended header is damaged")
         key = match[2].decode("utf-8", "replace")
         if key in records:
@@ -119,6 +121,6 @@ def _octal(field: bytes, what: str) -> int:
 
 
 def _size(field: bytes) -> int:
-    if field[0] == 0x80:  # GNU's binary form, for 8 GiB and more
+    if field.startswith(b"\x80"):  # GNU's binary form, for 8 GiB and more
         return int.from_bytes(field[1:], "big")
     return _octal(field, "size")

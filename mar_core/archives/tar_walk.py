@@ -68,13 +68,13 @@ def walk_tar(file: ArchiveFile, reader: GzipReader, limits: Limits) -> Iterator[
         ValidationError: The structure is not sound.
     """
     pending, count = _Pending(), 0
-    while True:
-        start = reader.position
-        block = reader.read(BLOCK)
-        if not any(block):
-            _check_end(file, reader, block, pending)
-            return
+    while any(block := reader.read(BLOCK)):
+        start = reader.position - len(block)
         header = _header(file, block, start)
+        count += header.kind not in {_PAX, _LONG_NAME}
+        many = limits.too_many(count)
+        if many is not None:
+            raise file.refuse(many.code, many.message)
         try:
             if _extended(reader, header, pending):
                 continue
@@ -82,22 +82,17 @@ def walk_tar(file: ArchiveFile, reader: GzipReader, limits: Limits) -> Iterator[
         except ValueError as error:
             message = f"The headers at byte {start:,} of the tar are not sound: {error}."
             raise file.refuse("MAR-A205", message) from error
-        count += 1
-        many = limits.too_many(count)
-        if many is not None:
-            raise file.refuse(many.code, many.message)
         large = limits.too_large(entry.offset + entry.size, file.size)
         if large is not None:
             raise file.refuse(large.code, large.message)
         yield entry
         _skip_rest(file, reader, entry)
         pending = _Pending()
+    _check_end(file, reader, block, pending)
 
 
 def _header(file: ArchiveFile, block: bytes, start: int) -> Header:
     try:
-        if len(block) < BLOCK:
-            raise ValueError("it is cut off")
         return parse_header(block)
     except ValueError as error:
         message = f"The header at byte {start:,} of the tar is not sound: {error}."

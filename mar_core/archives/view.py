@@ -121,6 +121,14 @@ class Archive(abc.ABC):
             ArchiveError: There is no such member, or, while reading, it is damaged.
         """
 
+    def verify(self) -> list[Finding]:
+        """Read every member to its end and compare it with every checksum that there is.
+
+        Returns:
+            What is damaged; nothing for sources, which have nothing to compare with.
+        """
+        return []
+
     def close(self) -> None:  # noqa: B027 - folders and sources hold nothing open
         """Let go of the file."""
 

@@ -76,7 +76,8 @@ def _length(file: ArchiveFile, signature: bytes, position: int) -> int | None:
         raw = file.read_at(position, CENTRAL.size)
         if len(raw) < CENTRAL.size:
             return CENTRAL.size
-        return CENTRAL.size + sum(CENTRAL.unpack(raw)[10:13])
+        name, extra, comment = CENTRAL.unpack(raw)[10:13]
+        return int(CENTRAL.size + name + extra + comment)
     return _local_length(file, position) if signature == LOCAL_SIGNATURE else None
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Placed", "walk"]
 
+_BOTH_SIZES = 16  # a local zip64 field must hold them
 _USUAL_EXTRA = 4200  # one read fetches the header and the padding that aligns the data to a page
 
 
@@ -143,8 +144,7 @@ def _local_sizes(
     short = header.size, header.compressed_size
     if zip64 is None:
         return short
-    # A local zip64 field must hold both sizes.
-    if len(zip64) != 16:
+    if len(zip64) != _BOTH_SIZES:
         raise file.refuse(
             "MAR-A104", "The member's zip64 field has a wrong length.", member=entry.name
         )

@@ -1,8 +1,103 @@
-"""``mar cache``: to be written."""
+"""``mar cache``: what is unpacked, and clearing it."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
-def cache() -> None:
-    """To be written."""
-    raise SystemExit("not written yet")
+import typer
+
+if TYPE_CHECKING:
+    from mar_core.archives.cache_entry import CacheEntry
+
+__all__ = ["cache"]
+
+SECONDS_A_DAY = 86_400
+
+
+def cache(
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove what no running process uses.")
+    ] = False,
+    older_than: Annotated[
+        Optional[float],  # noqa: UP045 - typer evaluates it on Python 3.10
+        typer.Option(
+            min=0, metavar="DAYS", help="With --clear: keep what was used in the last DAYS days."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the cache of unpacked archives, or clear it.
+
+    `mar run` unpacks an archive once, checks it while copying, and finds it here the next time.
+    The longest unused entries go when it grows over `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says
+    where it lies.
+
+    **Example:** `mar cache --clear --older-than 30`
+    """
+    from mar_core.archives import cache as store
+    from mar_core.errors import UsageError
+
+    if older_than is not None and not clear:
+        raise UsageError("--older-than needs --clear.", hint="Try `mar cache --clear --help`.")
+    seconds = (older_than or 0) * SECONDS_A_DAY
+    found = store.clear(older_than=seconds) if clear else store.entries()
+    if as_json:
+        return _print_json(found, cleared=clear)
+    if clear:
+        return _print_cleared(found, left=store.entries())
+    return _print_entries(found)
+
+
+def _print_json(found: list[CacheEntry], *, cleared: bool) -> None:
+    import json
+
+    from mar_core.archives.cache_place import bound, place
+
+    summary: dict[str, Any] = {
+        "path": str(place()),
+        "limit": bound(),
+        "size": sum(entry.size for entry in found),
+        "cleared" if cleared else "entries": [entry.to_dict() for entry in found],
+    }
+    typer.echo(json.dumps(summary, indent=2))
+
+
+def _print_cleared(found: list[CacheEntry], *, left: list[CacheEntry]) -> None:
+    total = sum(entry.size for entry in found)
+    busy = [entry for entry in left if entry.in_use]
+    kept = f" Kept {_counted(busy)} in use." if busy else ""
+    typer.echo(f"Removed {_counted(found)}, {_size(total)}.{kept}")
+
+
+def _print_entries(found: list[CacheEntry]) -> None:
+    from mar_core.archives.cache_place import bound, place
+
+    total = sum(entry.size for entry in found)
+    typer.echo(f"{place()}: {_counted(found)}, {_size(total)} of {_size(bound())}")
+    heading = ("model", "digest", "files", "size", "last used")
+    rows = [heading, *(_row(entry) for entry in reversed(found))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if found else ():
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
+
+
+def _row(entry: CacheEntry) -> tuple[str, ...]:
+    from datetime import datetime
+
+    from mar_core.findings import printable
+
+    used = datetime.fromtimestamp(entry.last_used).astimezone().strftime("%Y-%m-%d %H:%M")
+    when = "in use" if entry.in_use else used
+    return printable(entry.name), entry.digest[:12], str(entry.members), _size(entry.size), when
+
+
+def _counted(found: list[CacheEntry]) -> str:
+    return f"{len(found)} {'archive' if len(found) == 1 else 'archives'}"
+
+
+def _size(count: int) -> str:
+    size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:  # noqa: PLR2004 - the units are powers of 1024
+        size, units = size / 1024, units[1:]
+    return f"{size:.1f} {units[0]}" if units[0] != "bytes" else f"{count} bytes"
