@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,12 +75,14 @@ class BatchRunner:
         """Read the inputs of a batch; those that cannot be read have their outcome already."""
         requests: list[Request] = []
         failed: list[Outcome] = []
+        start = time.perf_counter()
         for index, source in inputs:
             found = self._read(index, source)
             if isinstance(found, Request):
                 requests.append(found)
             else:
                 failed.append(found)
+        self.life.add_seconds("read", time.perf_counter() - start)
         return Batch(self, requests, done=failed)
 
     def _read(self, index: int, source: Input) -> Request | Outcome:
@@ -101,12 +104,17 @@ class Batch:
         runner: What runs it.
         requests: The requests, read.
         done: Outcomes that are known already.
+
+    Attributes:
+        requests: The same.
+        model_seconds: How long the model took.
     """
 
     def __init__(
         self, runner: BatchRunner, requests: list[Request], *, done: Sequence[Outcome] = ()
     ) -> None:
         self.requests = requests
+        self.model_seconds = 0.0
         self._runner = runner
         self._done = list(done)
         self._data: Any = None
@@ -131,13 +139,15 @@ class Batch:
         if self._error is not None or not self.requests or self._runner.explain:
             return
         self._stage = "inference"
-        try:
-            with self._runner.model_lock:
+        with self._runner.model_lock:
+            start = time.perf_counter()
+            try:
                 self._data = self._runner.life.stage(
                     "inference", self._data, self._context, size=len(self.requests)
                 )
-        except self._runner.caught as error:
-            self._error = error
+            except self._runner.caught as error:
+                self._error = error
+            self.model_seconds = time.perf_counter() - start
 
     def outcomes(self) -> list[Outcome]:
         """Run the last stage and say what became of each request, retrying where it failed."""
@@ -212,9 +222,12 @@ class Batch:
         headers = processor.get_response_headers()
         if status == _PLAIN_RESPONSE.status and not phrase and not headers:
             return _PLAIN_RESPONSE
-        content_type = headers.get("content-type")
+        said = {str(name): str(value) for name, value in headers.items()}
         return Response(
-            status=status, phrase=phrase, content_type=content_type, headers=dict(headers)
+            status=int(status),
+            phrase=str(phrase),
+            content_type=said.get("content-type"),
+            headers=said,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ class LifeCycle:
         self.model = model
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._installed = installed
+        self._lock = threading.Lock()
         self.manager = plugins.new_manager()
         for name, plugin in _taking_part(installed):
             self.manager.register(plugin, name)
@@ -77,6 +79,11 @@ class LifeCycle:
         """Explain a batch: what ``preprocess`` returned, and the requests as they came."""
         return self._call("explain", size, data=data, raw=raw, context=context)
 
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """Add to the time that a stage has taken."""
+        with self._lock:
+            self.seconds[stage] += seconds
+
     def record_metric(self, metric: Any) -> None:
         """Tell observers of a metric that the handler recorded."""
         self._installed.notify("mar_metric_recorded", model=self.model, metric=metric)
@@ -86,13 +93,14 @@ class LifeCycle:
         start = time.perf_counter()
         error: BaseException | None = None
         try:
-            return unwrap(hook(handler=self.loaded.instance, **arguments))
+            with self.loaded.activate():
+                return unwrap(hook(handler=self.loaded.instance, **arguments))
         except BaseException as raised:
             error = raised
             raise
         finally:
             seconds = time.perf_counter() - start
-            self.seconds[stage] += seconds
+            self.add_seconds(stage, seconds)
             self._installed.notify(
                 "mar_stage_finished",
                 model=self.model,

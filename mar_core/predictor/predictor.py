@@ -174,22 +174,42 @@ class Predictor:
                 outcomes += runner.run(numbered[start : start + self.batch_size])
         return outcomes
 
-    def runner(self, *, explain: bool = False) -> BatchRunner:
+    def runner(
+        self,
+        *,
+        explain: bool = False,
+        independent: bool = False,
+        caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
+    ) -> BatchRunner:
         """What runs batches through the handler, for engines.
+
+        Args:
+            explain: Ask for explanations in place of predictions.
+            independent: Give each batch a context of its own, for stages that overlap.
+            caught: What counts as the handler's failure.
 
         Raises:
             HandlerError: The predictor is closed.
         """
         if not self._open:
             raise HandlerError(f"{self.name} is closed.", stage="handle", handler=self.loaded.name)
-        return BatchRunner(life=self.life, context=self.context, explain=explain)
+        return BatchRunner(
+            life=self.life,
+            context=self.context,
+            explain=explain,
+            independent=independent,
+            caught=caught,
+        )
 
     def close(self) -> None:
         """Let the handler clean up. Closing twice does no harm."""
         with self._lock:
             if self._open:
                 self._open = False
-                self._guarded("teardown")
+                try:
+                    self._guarded("teardown")
+                finally:
+                    self.loaded.close()
 
     def _initialize(self) -> None:
         metrics = self.context.metrics
@@ -197,6 +217,9 @@ class Predictor:
         token = active_manager.set(self.life.manager)
         try:
             self._guarded("initialize")
+        except BaseException:
+            self.loaded.close()
+            raise
         finally:
             active_manager.reset(token)
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import TYPE_CHECKING
 
 from mar_core.hookspecs import hookimpl
-from mar_core.run.batching import fixed_batches
+from mar_core.run.batching import Batcher, in_order
+from mar_core.run.pipeline import in_turn, overlapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Literal
 
     from mar_core.predictor import Recipe
     from mar_core.run.types import EngineFactory, Input, Outcome, RunOptions, RunSummary
 
-__all__ = ["LocalEngine", "mar_register_engines"]
+__all__ = ["CAUGHT", "LocalEngine", "mar_register_engines"]
+
+# A handler may raise these, too; the user's own Ctrl-C raises nothing while a run goes on.
+CAUGHT = (Exception, SystemExit, KeyboardInterrupt)
 
 
 @hookimpl
@@ -23,15 +30,60 @@ def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None
 
 
 class LocalEngine:
-    """Runs an archive in this process, or in worker processes of this machine."""
+    """Runs an archive in this process, or in worker processes of this machine.
+
+    Worker processes are used where the user asks for them, and where a time limit is set: a handler
+    that hangs can only be stopped from outside.
+    """
 
     def run(
         self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
     ) -> Iterator[Outcome]:
         """One outcome for each input, in order unless ``options.unordered``."""
+        workers = options.workers or (1 if options.timeout else 0)
+        if workers:
+            groups = self._in_workers(recipe, inputs, options, summary, workers)
+        else:
+            groups = self._here(recipe, inputs, options, summary)
+        if options.unordered:
+            return (outcome for group in groups for outcome in group)
+        return in_order(groups)
+
+    def _here(
+        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
+    ) -> Iterator[list[Outcome]]:
         with recipe.load() as predictor:
-            runner = predictor.runner(explain=options.explain)
-            for batch in fixed_batches(inputs, predictor.batch_size):
-                yield from runner.run(batch)
+            independent = predictor.loaded.independent
+            runner = predictor.runner(
+                explain=options.explain, independent=independent, caught=CAUGHT
+            )
+            size = options.batch_size or predictor.batch_size
+            batcher = Batcher(inputs, size=size)
+            run = overlapped if independent else in_turn
+            for outcomes in run(runner, batcher):
                 summary.batches += 1
-            summary.stage_seconds.update(predictor.life.seconds)
+                summary.stage_seconds = dict(predictor.life.seconds)
+                yield outcomes
+
+    def _in_workers(
+        self,
+        recipe: Recipe,
+        inputs: Iterable[Input],
+        options: RunOptions,
+        summary: RunSummary,
+        count: int,
+    ) -> Iterator[list[Outcome]]:
+        from mar_core.run.pool import WorkerPool
+
+        pool = WorkerPool(
+            (recipe, options.explain),
+            count=count,
+            threads=max(1, (os.cpu_count() or 1) // count),
+            timeout=options.timeout,
+            summary=summary,
+        )
+        return pool.run(functools.partial(_batcher, inputs, options.batch_size))
+
+
+def _batcher(inputs: Iterable[Input], size: int | Literal["auto"] | None, own: int) -> Batcher:
+    return Batcher(inputs, size=size or own)

@@ -28,9 +28,8 @@ def summary_lines(summary: RunSummary) -> list[str]:
     rate = f", {summary.total / summary.seconds:,.1f} a second" if summary.seconds else ""
     skipped = f", {summary.skipped:,} done before" if summary.skipped else ""
     done = f"{_inputs(summary.total)} in {_seconds(summary.seconds)}{rate}"
-    lines = [
-        f"{summary.model}: {done}; {summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
-    ]
+    ended = f"{summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
+    lines = [f"{summary.model}: {done}; {ended}"]
     lines += [f"  {number:,} x {kind}" for kind, number in summary.errors.most_common()]
     spent = [
         f"{stage} {_seconds(summary.stage_seconds[stage])}"

@@ -1,0 +1,113 @@
+"""Batches through one handler in this process, its stages overlapping where it allows that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mar_core.predictor.batch import Batch, BatchRunner
+    from mar_core.run.batching import NumberedBatch
+    from mar_core.run.types import Outcome
+
+__all__ = ["ahead", "in_turn", "overlapped"]
+
+# Prepared batches that wait for the model: enough that it never waits, few enough for flat memory.
+WAITING = 2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_turn(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[list[Outcome]]:
+    """Run one batch after the other on this thread, the next one being read meanwhile."""
+    with _pool("read", 1) as pool:
+        for batch in ahead(pool, runner.read, batches, depth=WAITING):
+            batch.preprocess()
+            batch.inference()
+            yield batch.outcomes()
+
+
+def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[list[Outcome]]:
+    """Read and prepare batches while the model works on earlier ones; give results in order.
+
+    Each stage waits for the one before it in a pool of its own; a batch enters all pools at once,
+    so that every pool works in order and none can wait for what was never started.
+    """
+    threads = _preparing_threads()
+    with (
+        _pool("preprocess", threads, _use_one_core) as prepare,
+        _pool("inference", 1) as infer,
+        _pool("postprocess", 1, _use_one_core) as finish,
+    ):
+        pending: deque[Future[list[Outcome]]] = deque()
+        for numbered in batches:
+            prepared = prepare.submit(_prepare, runner, numbered)
+            inferred = infer.submit(_infer, prepared)
+            pending.append(finish.submit(_finish, inferred))
+            if len(pending) > threads + WAITING:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def ahead(
+    pool: ThreadPoolExecutor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    depth: int,
+) -> Iterator[Result]:
+    """``map`` in a pool, in order, at most ``depth`` results ahead of who takes them."""
+    pending: deque[Future[Result]] = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > depth:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _prepare(runner: BatchRunner, numbered: NumberedBatch) -> Batch:
+    batch = runner.read(numbered)
+    batch.preprocess()
+    return batch
+
+
+def _infer(prepared: Future[Batch]) -> Batch:
+    batch = prepared.result()
+    batch.inference()
+    return batch
+
+
+def _finish(inferred: Future[Batch]) -> list[Outcome]:
+    return inferred.result().outcomes()
+
+
+@contextlib.contextmanager
+def _pool(
+    name: str, threads: int, initializer: Callable[[], Any] | None = None
+) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=f"mar-{name}", initializer=initializer)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _preparing_threads() -> int:
+    cores = os.cpu_count() or 1
+    return max(1, min(8, cores))
+
+
+def _use_one_core() -> None:
+    """Keep the many threads that prepare from starting a team of threads each."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
