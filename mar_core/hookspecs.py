@@ -44,6 +44,7 @@ EACH_HOOKS = frozenset(
         "mar_collect_files",
         "mar_validate_archive",
         "mar_archive_written",
+        "mar_run_started",
         "mar_stage_finished",
         "mar_metric_recorded",
         "mar_run_finished",
@@ -60,14 +61,14 @@ EACH_HOOKS = frozenset(
 def mar_collect_files(request: ArchiveRequest) -> Iterable[ExtraFile] | None:  # type: ignore[empty-body]
     """Add files to an archive that is being built.
 
-    Called once by ``mar archive``, before validation. Each on its own: a plugin that raises stops
-    the archive with a finding that names the plugin.
+    Called once by ``mar archive``, before validation. Each on its own; one that raises stops the
+    archive with an error that names it.
 
     Args:
         request: What the user asked for.
 
     Returns:
-        The files to add, or None. A name that is taken is an error.
+        The files to add, or None. A name that is taken by another file is an error.
 
     Example:
         >>> @hookimpl
@@ -279,6 +280,24 @@ def mar_teardown(handler: Any, context: Context) -> object | None:
 
 
 @hookspec
+def mar_run_started(summary: RunSummary) -> None:
+    """Know that a run begins.
+
+    Called once by ``mar run``, in the process that the user started, before the first input is read
+    and before worker processes are made: what is set in ``os.environ`` here, they inherit.
+    Observing.
+
+    Args:
+        summary: What the run will come to; its numbers grow while it goes on.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_run_started(summary):
+        ...     print(f"running {summary.model}")
+    """
+
+
+@hookspec
 def mar_stage_finished(
     model: str, stage: str, seconds: float, size: int, error: BaseException | None
 ) -> None:
@@ -322,7 +341,7 @@ def mar_metric_recorded(model: str, metric: Metric) -> None:
 def mar_run_finished(summary: RunSummary) -> None:
     """Know that a run has ended, well or not.
 
-    Called once by the process that the user started. Observing.
+    Called once by ``mar run``, in the process that the user started. Observing.
 
     Args:
         summary: Inputs, errors by kind, and seconds by stage.

@@ -1,0 +1,81 @@
+"""Every hook is specified, documented, tested and really used; nothing else is."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+import hooks_page
+import pytest
+import tree
+
+from mar_core import hookspecs
+from mar_core.handler.adapter import HandlerAdapter
+from mar_core.plugins import Plugins, hook_names, load_plugins, new_manager
+
+HOOKS = hook_names()
+TESTS = [node for path in tree.sources("tests/hooks") for node in ast.walk(tree.parsed(path))]
+KINDS = ("first result", "each on its own", "observing")
+
+
+@pytest.fixture(scope="module")
+def first_party():
+    """What ships with the repository, loaded as an installed environment loads it."""
+    ours = {"mar-core"} | {path.parent.name for path in tree.ROOT.glob("plugins/*/pyproject.toml")}
+    loaded = load_plugins()
+    assert not [f for f in loaded.failures if f.entry.distribution in ours]
+    return loaded, {entry.name for entry in loaded.loaded if entry.distribution in ours}
+
+
+def test_the_page_is_made_of_the_specification():
+    written = hooks_page.PAGE.read_text(encoding="utf-8")
+    assert written == hooks_page.page(), "run `python tests/support/hooks_page.py`"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_says_how_it_is_called(hook):
+    text = inspect.getdoc(getattr(hookspecs, hook))
+    options = getattr(hookspecs, hook).mar_spec
+    lower = text.lower()
+    assert sum(kind in lower for kind in KINDS) == 1, "say one of " + ", ".join(KINDS)
+    assert options["firstresult"] == ("first result" in lower)
+    assert options["firstresult"] == (hook not in hookspecs.EACH_HOOKS)
+    assert "Args:" in text
+    assert "Example:" in text
+    assert "Called" in text
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_example_would_be_taken(hook):
+    """The page's example of a hook is a plugin that registers."""
+    text = inspect.getdoc(getattr(hookspecs, hook)).partition("Example:")[2]
+    code = "\n".join(line.strip()[4:] for line in text.strip().splitlines())
+    namespace = {"hookimpl": hookspecs.hookimpl}
+    exec(compile(code, hook, "exec"), namespace)  # noqa: S102 - the example is ours
+    plugin = type("Example", (), {hook: staticmethod(namespace[hook])})()
+    Plugins(new_manager()).register(plugin, "example")
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_has_its_test(hook):
+    names = {node.name for node in TESTS if isinstance(node, ast.FunctionDef)}
+    assert any(name.startswith(f"test_hook_{hook}") for name in names)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_has_a_real_user(hook, first_party):
+    loaded, ours = first_party
+    users = {i.plugin_name for i in getattr(loaded.manager.hook, hook).get_hookimpls()} & ours
+    # A handler is a plugin while it runs: its adapter takes part in the life cycle.
+    assert users or hasattr(HandlerAdapter, hook), f"no first-party plugin uses {hook}"
+
+
+def test_no_test_is_for_a_hook_that_is_gone():
+    names = {n.name for n in TESTS if isinstance(n, ast.FunctionDef)}
+    stale = [
+        name
+        for name in names
+        if name.startswith("test_hook_mar_")
+        and not any(name.startswith(f"test_hook_{hook}") for hook in HOOKS)
+    ]
+    assert not stale
