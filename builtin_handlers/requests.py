@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from mar_core import PredictionException
+from mar_core import PredictionException, reject_item
 
 __all__ = ["BAD_REQUEST", "bad_item", "each", "payload", "target_of"]
 
@@ -47,15 +47,28 @@ def target_of(row: Any) -> int | None:
 
 
 def each(rows: Iterable[Any], read: Callable[[Any], _Result]) -> list[_Result]:
-    """Read every request of a batch; one that cannot be read is named.
+    """Read every request of a batch; one that cannot be read is left out, or named.
+
+    Args:
+        rows: The requests.
+        read: Reads one.
+
+    Returns:
+        What was read, in order.
 
     Raises:
-        PredictionException: The sentence says which item of the batch, and what is wrong with it.
+        PredictionException: A request cannot be read and nothing here can leave it out. The
+            sentence says which item of the batch, and what is wrong with it.
     """
     rows = list(rows)
-    if len(rows) == 1:
-        return [read(rows[0])]
-    return [_read_one(index, row, read) for index, row in enumerate(rows)]
+    results: list[_Result] = []
+    for index, row in enumerate(rows):
+        result = _attempt(read, row)
+        if not isinstance(result, PredictionException):
+            results.append(result)
+        elif not reject_item(index, result):
+            raise result if len(rows) == 1 else _named(result, index)
+    return results
 
 
 def bad_item(message: str) -> PredictionException:
@@ -63,9 +76,13 @@ def bad_item(message: str) -> PredictionException:
     return PredictionException(f"{message[0].upper()}{message[1:]}.", BAD_REQUEST)
 
 
-def _read_one(index: int, row: Any, read: Callable[[Any], _Result]) -> _Result:
+def _attempt(read: Callable[[Any], _Result], row: Any) -> _Result | PredictionException:
     try:
         return read(row)
     except PredictionException as error:
-        message = f"Item {index} of the batch: {error.message}"
-        raise PredictionException(message, error.error_code) from error
+        return error
+
+
+def _named(error: PredictionException, index: int) -> PredictionException:
+    message = f"Item {index} of the batch: {error.message}"
+    return PredictionException(message, error.error_code)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mar_core.handler import NO_RESULT as NO_RESULT
     from mar_core.handler import BaseHandler as BaseHandler
     from mar_core.handler import PredictionException as PredictionException
+    from mar_core.handler import reject_item as reject_item
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.manifest import Manifest as Manifest
     from mar_core.metrics import Dimension as Dimension
@@ -70,7 +71,7 @@ _HOME = {
         "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
-    "mar_core.handler": ("NO_RESULT", "BaseHandler", "PredictionException"),
+    "mar_core.handler": ("NO_RESULT", "BaseHandler", "PredictionException", "reject_item"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.manifest": ("Manifest",),
     "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
