@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Any
 
 from mar_core.errors import HandlerError
+from mar_core.run.readers.content import JSON, media_type
 from mar_core.run.types import Failure, Outcome
 
 __all__ = ["Save", "is_blob", "plain", "to_json"]
@@ -159,8 +160,8 @@ def _inline(value: Any, where: str) -> Any:
 
 def _as_text(value: Any, content_type: str | None) -> Any:
     """Bytes that the handler itself calls text, as text."""
-    kind = (content_type or "").partition(";")[0].strip()
-    if isinstance(value, _BYTES) and (kind.startswith("text/") or kind == "application/json"):
+    kind = media_type(content_type or "")
+    if isinstance(value, _BYTES) and (kind.startswith("text/") or kind == JSON):
         try:
             return bytes(value).decode("utf-8")
         except UnicodeDecodeError:

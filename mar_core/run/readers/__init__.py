@@ -17,10 +17,23 @@ __all__ = ["mar_register_readers"]
 @hookimpl
 def mar_register_readers(register: Callable[[Reader], None]) -> None:
     """Offer files, rows, archives of files, and standard input."""
+    from mar_core.run.readers.csv_rows import CsvReader
     from mar_core.run.readers.files import FileReader
     from mar_core.run.readers.json_rows import JsonLinesReader, JsonReader
+    from mar_core.run.readers.parquet import ParquetReader
     from mar_core.run.readers.stdin import StdinReader
+    from mar_core.run.readers.tars import TarReader
+    from mar_core.run.readers.zips import ZipReader
 
-    readers: tuple[Reader, ...] = (FileReader(), JsonReader(), JsonLinesReader(), StdinReader())
+    readers: tuple[Reader, ...] = (
+        FileReader(),  # takes every file, so that it must be asked last: it registers first
+        TarReader(),
+        ZipReader(),
+        ParquetReader(),
+        CsvReader(),
+        JsonReader(),
+        JsonLinesReader(),
+        StdinReader(),
+    )
     for reader in readers:
         register(reader)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BINARY", "JSON", "decode", "guess_type", "request_headers"]
+__all__ = ["BINARY", "JSON", "decode", "guess_type", "media_type", "request_headers"]
 
 BINARY = "application/octet-stream"
 JSON = "application/json"
@@ -48,18 +48,23 @@ def guess_type(name: str) -> str:
     return BINARY if content_type is None or encoding is not None else content_type
 
 
+def media_type(content_type: str) -> str:
+    """A content type without what follows its ``;``, as TorchServe's server hands it on."""
+    return content_type.partition(";")[0].strip()
+
+
 def decode(value: bytes, content_type: str) -> Any:
     """The value that a TorchServe worker hands to the handler.
 
     Args:
         value: The bytes as sent.
-        content_type: Their content type; what follows a ``;`` is not looked at.
+        content_type: Their content type; its case counts, what follows a ``;`` does not.
 
     Returns:
         The parsed document for ``application/json``, a ``str`` for ``text*``, else a ``bytearray``;
         a ``bytearray`` too, with a warning, when the bytes are not what the type says.
     """
-    kind = content_type.partition(";")[0].strip()
+    kind = media_type(content_type)
     try:
         if kind == JSON:
             return json.loads(value.decode("utf-8"))
@@ -82,5 +87,5 @@ def request_headers(
     """
     own = {name.lower() for name in headers}
     whole = {} if not content_type or "content-type" in own else {"Content-Type": content_type}
-    parts = {name: {"content-type": kind} for name, kind in fields.items()}
+    parts = {name: {"content-type": media_type(kind)} for name, kind in fields.items()}
     return {**parts, **whole, **headers}

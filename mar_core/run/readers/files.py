@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-from mar_core.run.readers.content import decode, guess_type, request_headers
+from mar_core.errors import InputError
+from mar_core.run.readers.content import decode, guess_type, media_type, request_headers
 from mar_core.run.readers.sources import is_file, is_url, open_source, reading
 from mar_core.run.types import Input
 
@@ -55,7 +57,17 @@ def body_input(name: str, value: bytes, options: ReadOptions, *, content_type: s
 
 
 def body_request(field: str, value: bytes, content_type: str) -> dict[str, Any]:
-    """The request with one field."""
+    """The request that a body is: one field, or those of a form as ``curl -d`` sends it.
+
+    Raises:
+        InputError: It is a form with files, which cannot be told from its type alone.
+    """
+    kind = media_type(content_type)
+    if kind == "multipart/form-data":
+        raise InputError("A form is not sent as a body.", hint="Give its fields with -F.")
+    if kind == "application/x-www-form-urlencoded":
+        pairs = parse_qsl(value.strip(), keep_blank_values=True)
+        return {name.decode(): bytearray(text) for name, text in pairs}
     return {field: decode(value, content_type)}
 
 

@@ -11,11 +11,11 @@ from mar_core.run.readers.files import file_input
 from mar_core.run.readers.sources import is_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mar_core.run.types import Input, ReadOptions
 
-__all__ = ["RowReader", "as_request"]
+__all__ = ["RowReader", "as_request", "check_column"]
 
 REQUEST_KEYS = frozenset({"data", "body"})
 
@@ -67,13 +67,26 @@ def as_request(row: Any, *, column: str | None, key: str) -> dict[str, Any]:
     return {key: row}
 
 
+def check_column(source: str, names: Sequence[str], column: str | None) -> None:
+    """Refuse a table without the column that is asked for, or with two of one name.
+
+    Raises:
+        InputError: The table is so.
+    """
+    if len(set(names)) < len(names):
+        raise InputError(f"{printable(source)} has two columns of one name.")
+    if column is not None and column not in names:
+        raise _no_column(column, names)
+
+
 def _cell(row: Any, column: str) -> Any:
     if not isinstance(row, dict):
-        raise InputError(f"The row is no object, so that it has no column {column!r}.")
+        raise InputError(f"It is no object, so that it has no column {column!r}.")
     if column not in row:
-        raise InputError(f"There is no column {column!r}.", hint=f"The columns are {_names(row)}.")
+        raise _no_column(column, row)
     return row[column]
 
 
-def _names(row: Mapping[str, Any]) -> str:
-    return printable(", ".join(str(name) for name in row)) or "none"
+def _no_column(column: str, names: Iterable[str]) -> InputError:
+    known = printable(", ".join(names))
+    return InputError(f"There is no column {column!r}.", hint=f"The columns are {known or 'none'}.")

@@ -1,0 +1,194 @@
+"""Tar files and webdataset shards: one request for each file, or for each sample of files."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import tarfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import InputError
+from mar_core.findings import printable
+from mar_core.run.readers.content import decode, guess_type, request_headers
+from mar_core.run.readers.files import body_request
+from mar_core.run.readers.folders import wanted
+from mar_core.run.readers.rows import as_request
+from mar_core.run.readers.sources import is_file, is_url, open_source, reading
+from mar_core.run.readers.zips import MEMBER_LIMIT, member_id
+from mar_core.run.types import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typing_extensions import Self
+
+    from mar_core.run.types import ReadOptions
+
+__all__ = ["TarReader"]
+
+ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+class TarReader:
+    """Reads the files of a ``.tar``, packed or not; nothing is unpacked to the disk.
+
+    Files in a row that differ in their ending alone, ``7.jpg`` and ``7.cls``, are one sample, as in
+    webdataset shards; pictures of several formats are not.
+    """
+
+    name = "tar"
+
+    def accepts(self, source: str) -> bool:
+        """Whether it is a file that ends in ``.tar``, ``.tar.gz``, ``.tgz`` or their like."""
+        return source.lower().endswith(ENDINGS) and is_file(source)
+
+    def read(self, source: str, options: ReadOptions) -> Iterator[Input]:
+        """One input for each file or sample, called ``source.tar!folder/name``, in its order.
+
+        Raises:
+            InputError: It is no sound tar file, or holds no file that is wanted.
+        """
+        seen: Counter[str] = Counter()
+        parts = (part for part in _parts(source) if wanted(part.name, options.include))
+        for _, group in itertools.groupby(parts, lambda part: part.key):
+            for sample in _samples(list(group)):
+                whole = len(sample) == 1
+                name = member_id(source, sample[0].name if whole else sample[0].key, seen)
+                yield (_single if whole else _sample)(source, name, sample, options)
+        if not seen:
+            raise InputError(f"{printable(source)} holds no file that is wanted.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A file in a tar: where it lies, or its content where the tar is packed."""
+
+    name: str
+    size: int
+    offset: int = 0
+    content: bytes | None = None
+    fault: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its path without the ending, which begins at the first dot of the name."""
+        folder, slash, name = self.name.rpartition("/")
+        return f"{folder}{slash}{name.partition('.')[0]}"
+
+    @property
+    def ending(self) -> str:
+        """What stands behind the first dot of its name."""
+        return self.name.rpartition("/")[2].partition(".")[2].lower()
+
+    def read(self, source: str) -> bytes:
+        """Its content.
+
+        Raises:
+            InputError: It is damaged, too large, or no file.
+        """
+        name = printable(f"{source}!{self.name}")
+        if self.fault:
+            raise InputError(f"{name} {self.fault}.")
+        if self.content is not None:
+            return self.content
+        with open_source(source) as stream, reading(source):
+            stream.seek(self.offset)
+            content = stream.read(self.size)
+        if len(content) < self.size:
+            raise InputError(f"{name} is cut off.")
+        return content
+
+
+class _StrictHeader(tarfile.TarInfo):
+    """A header that says so when it is damaged or missing, where tarfile would see the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ == "EOFHeaderError":  # a private class: the end as it should be
+                raise
+            raise tarfile.ReadError(f"{error} at byte {archive.offset}") from error
+
+
+def _parts(source: str) -> Iterator[_Part]:
+    """The files of a tar; the content comes along where it cannot be found again by its place."""
+    packed = is_url(source) or not source.lower().endswith(".tar")
+    mode: Any = "r|*" if packed else "r:"
+    try:
+        with (
+            open_source(source) as stream,
+            reading(source),
+            tarfile.open(fileobj=stream, mode=mode, tarinfo=_StrictHeader) as archive,
+        ):
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+                if not member.isdir():
+                    yield _part(archive, member, inline=packed or member.issparse())
+    except (tarfile.TarError, zlib.error) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"{printable(source)} is no sound tar file: {reason}.") from error
+
+
+def _part(archive: tarfile.TarFile, member: tarfile.TarInfo, *, inline: bool) -> _Part:
+    name, size = member.name, member.size
+    if not member.isfile():
+        return _Part(name=name, size=0, fault="is a link or a device")
+    if size > MEMBER_LIMIT:
+        return _Part(name=name, size=0, fault=f"is larger than {MEMBER_LIMIT:,} bytes")
+    if not inline:
+        return _Part(name=name, size=size, offset=member.offset_data)
+    stream = archive.extractfile(member)
+    return _Part(name=name, size=size, content=stream.read() if stream else b"")
+
+
+def _samples(group: list[_Part]) -> list[list[_Part]]:
+    """A sample of all files in a row with one key, or each on its own."""
+    endings = {part.ending for part in group}
+    pictures = all(_is_picture(part) and "." not in part.ending for part in group)
+    alone = len(endings) < len(group) or pictures or any(part.fault for part in group)
+    return [[part] for part in group] if alone else [group]
+
+
+def _is_picture(part: _Part) -> bool:
+    return guess_type(part.name).startswith("image/")
+
+
+def _single(source: str, name: str, parts: list[_Part], options: ReadOptions) -> Input:
+    field = options.field_name
+    kind = options.content_type or guess_type(parts[0].name)
+    return Input(
+        id=name,
+        read=functools.partial(_read_single, source, parts[0], field, kind),
+        headers=request_headers({field: kind}, options.headers, content_type=kind),
+        size=parts[0].size,
+    )
+
+
+def _sample(source: str, name: str, parts: list[_Part], options: ReadOptions) -> Input:
+    main = min(parts, key=lambda part: (not _is_picture(part), "." in part.ending))
+    fields = {part.ending: part for part in parts}
+    if options.column is None:
+        fields = {"data": main, **{key: part for key, part in fields.items() if part is not main}}
+    return Input(
+        id=name,
+        read=functools.partial(_read_sample, source, fields, options.column),
+        headers=request_headers(
+            {key: guess_type(part.name) for key, part in fields.items()}, options.headers
+        ),
+        size=sum(part.size for part in parts),
+    )
+
+
+def _read_single(source: str, part: _Part, field: str, content_type: str) -> dict[str, Any]:
+    return body_request(field, part.read(source), content_type)
+
+
+def _read_sample(source: str, fields: dict[str, _Part], column: str | None) -> dict[str, Any]:
+    wanted_fields = fields if column is None else {k: v for k, v in fields.items() if k == column}
+    row = {k: decode(v.read(source), guess_type(v.name)) for k, v in wanted_fields.items()}
+    return as_request(row, column=column, key="data")

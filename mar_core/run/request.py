@@ -1,0 +1,163 @@
+"""One request as curl would have sent it to TorchServe: fields, headers, a content type."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import UsageError
+from mar_core.run.readers.content import BINARY, decode, media_type, request_headers
+from mar_core.run.readers.sources import open_source, reading
+from mar_core.run.readers.stdin import STDIN, binary_stdin
+from mar_core.run.types import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["FormField", "form_input", "parse_field", "parse_headers"]
+
+FORM = "multipart/form-data"
+# What curl guesses; a .json file is not among them, so that it needs `;type=application/json`.
+CURL_TYPES = {
+    ".gif": "image/gif",
+    ".htm": "text/html",
+    ".html": "text/html",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".xml": "application/xml",
+}
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_OPTION = re.compile(r";\s*(type|filename)=(\"(?:[^\"\\]|\\.)*\"|.*?)(?=;\s*(?:type|filename)=|$)")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """One ``-F`` of curl's.
+
+    Attributes:
+        name: The field's name.
+        value: Its text, or None when a file holds it.
+        path: The file that holds it, ``-`` for standard input, or None.
+        content_type: The type that TorchServe is told: that of an attached file; plain fields have
+            none, whatever the user says.
+    """
+
+    name: str
+    value: str | None = None
+    path: str | None = None
+    content_type: str = ""
+
+    def read(self) -> Any:
+        """The value that the handler gets.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        if self.path is None:
+            content = (self.value or "").encode(errors="surrogateescape")
+        elif self.path == STDIN:
+            content = binary_stdin().read()
+        else:
+            with open_source(self.path) as stream, reading(self.path):
+                content = stream.read()
+        return decode(content, self.content_type)
+
+
+def parse_field(word: str) -> list[FormField]:
+    """The fields that the argument of one ``-F`` stands for; several where it names several files.
+
+    ``name=value``, ``name=@file`` with ``;type=…`` and ``;filename=…`` behind it, ``name=@a,b``,
+    ``name=<file`` for a file's content as a plain field. Quotes keep ``;`` and ``,`` together.
+
+    Raises:
+        UsageError: There is no name, or no ``=``.
+    """
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise UsageError(
+            f"-F {word!r} is no field.",
+            hint="Write `-F name=value` or `-F 'name=@photo.png;type=image/png'`.",
+        )
+    text, options = _split_options(value)
+    if text.startswith("@"):
+        paths = _split_files(text[1:])
+        return [_attached(name, path, options) for path in paths]
+    if text.startswith("<"):
+        return [FormField(name=name, path=_unquoted(text[1:]))]
+    return [FormField(name=name, value=_unquoted(text))]
+
+
+def parse_headers(words: Iterable[str]) -> dict[str, str]:
+    """Headers as curl's ``-H`` takes them: ``name: value``; ``name;`` sends an empty one.
+
+    Raises:
+        UsageError: A word is no header.
+    """
+    return dict(_header(word) for word in words)
+
+
+def form_input(
+    fields: Sequence[FormField], *, headers: Mapping[str, str], name: str = "form"
+) -> Input:
+    """The input that sends a form; as in TorchServe, of two fields with one name the last counts.
+
+    Args:
+        fields: What ``parse_field`` gave.
+        headers: The request's headers.
+        name: The input's id.
+    """
+    last = {field.name: field for field in fields}
+    types = {field.name: field.content_type for field in last.values()}
+    return Input(
+        id=name,
+        read=functools.partial(_read_form, tuple(last.values())),
+        headers=request_headers(types, headers, content_type=FORM),
+    )
+
+
+def _read_form(fields: tuple[FormField, ...]) -> dict[str, Any]:
+    return {field.name: field.read() for field in fields}
+
+
+def _attached(name: str, path: str, options: Mapping[str, str]) -> FormField:
+    ending = PurePath(options.get("filename", path)).suffix.lower()
+    kind = options.get("type") or CURL_TYPES.get(ending, BINARY)
+    return FormField(name=name, path=path, content_type=media_type(kind))
+
+
+def _split_options(value: str) -> tuple[str, dict[str, str]]:
+    """What stands before the first ``;type=`` or ``;filename=``, and those options."""
+    quoted = re.match(r"[@<]?" + _QUOTED.pattern, value)
+    start = _OPTION.search(value, quoted.end() if quoted else 0)
+    if start is None:
+        return value, {}
+    found = _OPTION.finditer(value, start.start())
+    options = {match[1]: _unquoted(match[2].strip()) for match in found}
+    return value[: start.start()], options
+
+
+def _split_files(text: str) -> list[str]:
+    names = re.findall(r"\s*(\"(?:[^\"\\]|\\.)*\"|[^,]+)\s*(?:,|$)", text)
+    return [_unquoted(name) for name in names] or [text]
+
+
+def _unquoted(text: str) -> str:
+    quoted = _QUOTED.fullmatch(text)
+    return re.sub(r"\\([\\\"])", r"\1", quoted[1]) if quoted else text
+
+
+def _header(word: str) -> tuple[str, str]:
+    name, colon, value = word.partition(":")
+    if not colon and name.endswith(";"):
+        name, colon = name[:-1], ";"
+    if not colon or not _HEADER_NAME.fullmatch(name):
+        raise UsageError(f"-H {word!r} is no header.", hint="Write `-H 'name: value'`.")
+    return name, value.strip()
