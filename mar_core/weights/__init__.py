@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mar_core.weights.examine import examine
 from mar_core.weights.kinds import WeightsKind, identify
+from mar_core.weights.report import Fault, TensorInfo, WeightsReport
 
-__all__ = ["WeightsKind", "identify"]
+__all__ = ["Fault", "TensorInfo", "WeightsKind", "WeightsReport", "examine", "identify"]

@@ -1,4 +1,4 @@
-"""Just enough of protobuf to know an ONNX model: its top-level fields, none of them followed."""
+"""Just enough of protobuf to know an ONNX model and to list its tensors."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Field", "is_onnx", "walk_fields"]
+__all__ = ["Field", "is_onnx", "read_numbers", "read_text", "walk_fields"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT = 10
 _MORE = 0x80  # set in every byte of a number but its last
 _MAX_FIELDS = 10_000
+_MAX_TEXT = 64 << 10
 # ModelProto: field number -> wire type.
 _MODEL_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 _GRAPH, _OPSET = 7, 8
@@ -60,6 +61,37 @@ def walk_fields(stream: BinaryIO, *, start: int, end: int) -> Iterator[Field]:
         position += length
     if position != end:
         raise ValueError("a field is longer than its message")
+
+
+def read_numbers(stream: BinaryIO, wire: int, start: int, end: int) -> list[int]:
+    """The numbers of a repeated integer field, packed or not.
+
+    Raises:
+        ValueError: There are none, or they are damaged.
+    """
+    if wire == _VARINT:
+        return [start]
+    if wire != _BYTES or end - start > _MAX_TEXT:
+        raise ValueError("numbers that are none")
+    numbers, position = [], start
+    while position < end:
+        stream.seek(position)
+        number, used = _read_varint(stream)
+        numbers.append(number)
+        position += used
+    return numbers
+
+
+def read_text(stream: BinaryIO, start: int, end: int) -> str:
+    """The text of a field.
+
+    Raises:
+        ValueError: It is too long, or not UTF-8.
+    """
+    if end - start > _MAX_TEXT:
+        raise ValueError("a text is too long")
+    stream.seek(start)
+    return stream.read(end - start).decode("utf-8")
 
 
 def _length(stream: BinaryIO, wire: int) -> tuple[int, int]:

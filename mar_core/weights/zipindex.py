@@ -19,7 +19,7 @@ from mar_core.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ZipEntry", "check_layout", "read_directory", "read_entry"]
+__all__ = ["ZipEntry", "check_layout", "data_start", "read_directory", "read_entry", "read_head"]
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -127,6 +127,22 @@ def read_entry(stream: BinaryIO, entry: ZipEntry, *, limit: int) -> bytes:
     if len(raw) != entry.size or zlib.crc32(raw) != entry.crc:
         raise ModelError(f"its record {entry.name!r} is damaged")
     return raw
+
+
+def read_head(stream: BinaryIO, entry: ZipEntry, *, length: int) -> bytes:
+    """The first bytes of a record, without its CRC being checked.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    stream.seek(data_start(stream, entry))
+    raw = stream.read(min(entry.compressed_size, length))
+    if entry.stored:
+        return raw
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, length)
+    except zlib.error as error:
+        raise ModelError(f"its record {entry.name!r} is damaged") from error
 
 
 def _find_directory(stream: BinaryIO) -> tuple[int, int, int]:
