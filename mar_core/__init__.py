@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from mar_core.run import Response as Response
     from mar_core.run import RunOptions as RunOptions
     from mar_core.run import RunSummary as RunSummary
+    from mar_core.updating import update as update
     from mar_core.validation import validate as validate
 
 _HOME = {
@@ -77,6 +78,7 @@ _HOME = {
     "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
     "mar_core.plugins": ("PluginWarning",),
     "mar_core.packing": ("Written", "archive", "create"),
+    "mar_core.updating": ("update",),
     "mar_core.predictor": ("Predictor", "Recipe", "load"),
     "mar_core.run": (
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",

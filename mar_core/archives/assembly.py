@@ -43,14 +43,15 @@ class Assembly:
             raise UsageError(f"{flag} {path} is a device or a pipe; it must be a file.")
         self.add(path.name, path, owner=str(path))
 
-    def add_extras(self, values: tuple[str | Path, ...], *, leave_out: Path) -> None:
+    def add_extras(self, values: tuple[str | Path, ...], *, leave_out: Path | None) -> None:
         """Put the files of ``--extra-files`` at their places.
 
         Raises:
             UsageError: Something is not there, or its place is taken.
         """
         items = split_items(values)
-        placed, findings = place(items, leave_out=frozenset({leave_out.resolve()}))
+        paths = frozenset() if leave_out is None else frozenset({leave_out.resolve()})
+        placed, findings = place(items, leave_out=paths)
         self._findings.extend(findings)
         for file in placed:
             self.add(file.name, file.source, owner=str(file.source))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import glob
-import re
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
+from mar_core.archives.codes import finding
 from mar_core.archives.folders import files_below, is_litter
+from mar_core.archives.patterns import is_pattern, matches
 from mar_core.errors import UsageError
-from mar_core.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from mar_core.findings import Finding
 
 __all__ = ["Item", "Placed", "place", "split_items"]
-
-NO_MATCH = "MAR-R010"
-LEFT_OUT = "MAR-R011"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Item:
 
     Attributes:
         source: The file, folder or pattern.
-        target: The folder of the archive that it goes to, or for a file its new name; None puts it
-            at the root as torch-model-archiver does.
+        target: The folder of the archive that it goes to, ending in ``/``, or for a file its new
+            name; None puts it at the root as torch-model-archiver does.
     """
 
     source: str
@@ -43,15 +44,15 @@ def split_items(values: tuple[str | Path, ...]) -> list[Item]:
     """Take ``--extra-files`` apart.
 
     A ``Path``, and a string that is the path of something that exists, is one item as it stands.
-    Other strings are comma lists: spaces around an item do not count, quotes or a backslash keep a
-    comma in a path.
+    Other strings are comma lists: spaces around an item do not count, quotes around it or a
+    backslash keep a comma in its path.
 
     Raises:
         UsageError: A quote is not closed.
     """
     items = []
     for value in values:
-        if isinstance(value, Path) or Path(value).exists():
+        if isinstance(value, Path) or _exists(value):
             items.append(Item(str(value)))
         else:
             items.extend(_item(text) for text in _split_commas(value))
@@ -76,15 +77,19 @@ def place(
     placed: list[Placed] = []
     findings: list[Finding] = []
     for item in items:
-        if not _is_pattern(item.source):
-            found = _place_one(Path(item.source), item.target, leave_out)
-        else:
-            matches = _matches(item.source)
-            found = [f for match in matches for f in _place_one(match, item.target, leave_out)]
-            if not matches:
-                findings.append(_warn(NO_MATCH, f"The pattern {item.source!r} matches no file."))
-        placed.extend(found)
+        pattern = is_pattern(item.source) and not _exists(item.source)
+        sources = matches(item.source) if pattern else [Path(item.source)]
+        files = [file for source in sources for file in _place(source, item.target, leave_out)]
+        if pattern and not sources:
+            findings.append(finding("MAR-E001", f"The pattern {item.source!r} matches no file."))
+        elif not pattern and not files and sources[0].is_file():
+            findings.append(finding("MAR-E002", f"{item.source} stays out of the archive."))
+        placed.extend(files)
     return placed, findings
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a name that is too long
 
 
 def _split_commas(text: str) -> list[str]:
@@ -110,42 +115,21 @@ def _split_commas(text: str) -> list[str]:
 
 def _item(text: str) -> Item:
     source, equals, target = text.rpartition("=")
-    if not equals or Path(text).exists():
+    if not equals or _exists(text):
         return Item(text)
     return Item(source.strip(), target.strip())
 
 
-def _is_pattern(source: str) -> bool:
-    return bool(re.search(r"[*?]|\[.*\]", source)) and not Path(source).exists()
-
-
-def _matches(pattern: str) -> list[Path]:
-    found = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    if "**" in pattern:  # every folder below is matched too, and its files with it
-        return [match for match in found if match.is_file()]
-    return found
-
-
-def _place_one(source: Path, target: str | None, leave_out: frozenset[Path]) -> list[Placed]:
+def _place(source: Path, target: str | None, leave_out: frozenset[Path]) -> list[Placed]:
     if source.is_dir():
-        prefix = PurePosixPath(target or "")
-        return [
-            Placed(str(prefix / name), path)
-            for name, path in files_below(source, leave_out=leave_out)
-        ]
+        folder = PurePosixPath(target or "")
+        found = files_below(source, leave_out=leave_out)
+        return [Placed(str(folder / name), path) for name, path in found]
     if not source.exists():
         raise UsageError(f"There is no file {str(source)!r}.", hint="Check --extra-files.")
     if not source.is_file():
         raise UsageError(f"{source} is neither a file nor a folder.", hint="Check --extra-files.")
     if is_litter(source) or source.resolve() in leave_out:
         return []
-    if target is None:
-        return [Placed(source.name, source)]
-    name = f"{target}{source.name}" if target.endswith("/") else target
-    return [Placed(str(PurePosixPath(name)), source)]
-
-
-def _warn(code: str, message: str) -> Finding:
-    return Finding(
-        code=code, message=message, severity=Severity.WARNING, hint="Check --extra-files."
-    )
+    name = source.name if target is None else target
+    return [Placed(f"{name}{source.name}" if name.endswith("/") else name, source)]

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mar_core import plugins
+from mar_core.archives.entries import is_only_class
 from mar_core.archives.installed import find_module
 from mar_core.archives.request import Runtime
 from mar_core.errors import UsageError
 
-__all__ = ["TORCHSERVE_NAMES", "HandlerSpec", "resolve_handler"]
+__all__ = ["TORCHSERVE_NAMES", "HandlerSpec", "installed_handler", "resolve_handler"]
 
 # The names that torch-model-archiver never takes for files, whatever lies in the folder.
 TORCHSERVE_NAMES = frozenset(
@@ -66,9 +67,19 @@ def resolve_handler(text: str, *, runtime: Runtime = Runtime.PYTHON) -> HandlerS
     file, entry = _split(text)
     source = _python_file(file)
     if source is not None:
-        value = f"{Path(file).name}:{entry}" if entry else Path(file).name
-        return HandlerSpec(value=value, source=source)
-    return _registered(text) or _installed(text) or _refuse(text, file)
+        name = Path(file).name
+        alone = not entry or is_only_class(source, entry)
+        return HandlerSpec(value=name if alone else f"{name}:{entry}", source=source)
+    return installed_handler(text) or _refuse(text, file)
+
+
+def installed_handler(text: str) -> HandlerSpec | None:
+    """The registered or installed handler of that name, or None.
+
+    Raises:
+        PluginError: Two distributions offer the name.
+    """
+    return _registered(text) or _installed(text)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.archives.codes import finding
@@ -13,7 +14,7 @@ from mar_core.archives.zip_records import STORED
 from mar_core.archives.zip_walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mar_core.archives.limits import Limits
     from mar_core.archives.reader_file import ArchiveFile
@@ -54,6 +55,11 @@ class ZipArchive(PackedArchive):
             others=[found for entry in entries for found in _kind_faults(entry)],
         )
         return placed
+
+    @property
+    def placed(self) -> Mapping[str, Placed]:
+        """Every entry by name, folders too, and where its data begins; in the file's order."""
+        return MappingProxyType(self._placed)
 
     def open(self, name: str) -> BinaryIO:
         """See ``Archive.open``."""

@@ -31,6 +31,7 @@ STOREYS = (
     ("mar_core.predictor",),
     ("mar_core.run",),
     ("mar_core.packing",),
+    ("mar_core.updating",),
     ("mar_core.testing",),
     ("mar_core.cli",),
 )

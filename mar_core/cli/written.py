@@ -1,0 +1,59 @@
+"""What the commands that write an archive have in common: signals, progress, the last line."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from mar_core.cli.progress import copying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mar_core.packing import Written
+
+__all__ = ["report", "writing"]
+
+_SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+@contextlib.contextmanager
+def writing(*, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Clean up when the process is told to end, and yield what shows the progress.
+
+    Args:
+        quiet: Show nothing.
+    """
+    known = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, _end) for number in known}
+    try:
+        with copying(quiet=quiet) as progress:
+            yield progress
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def report(written: Written, *, quiet: bool) -> None:
+    """Print warnings on stderr, and the path, size and digest of an archive on stdout."""
+    for finding in written.findings:
+        typer.echo(str(finding), err=True)
+    if not quiet:
+        size, digest = _size(written.path), written.manifest.digest
+        typer.echo(f"{written.path}  {size:,} bytes  sha256:{digest}")
+
+
+def _end(number: int, _frame: object) -> None:
+    """Turn a signal into an exception, so that what is half written is removed."""
+    sys.exit(128 + number)
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size
