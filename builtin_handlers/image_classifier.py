@@ -21,6 +21,7 @@ class ImageClassifier(VisionHandler):
         image_processing: Resize to 256, crop 224×224 from the centre, normalise as for ImageNet.
     """
 
+    stages_independent = True
     topk = 5
     image_processing: ClassVar[Any] = DefaultTransform(imagenet)
 

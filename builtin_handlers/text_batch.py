@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,9 +15,10 @@ from builtin_handlers.requests import bad_item
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["TextBatch", "run_model"]
+__all__ = ["TextBatch", "input_names", "model_arguments", "run_model", "scores_of"]
 
-_MASKS = ("attention_mask", "mask", "lengths")
+_LENGTHS = "lengths"
+_TOLD = ("attention_mask", "mask", _LENGTHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,21 @@ def run_model(
 
     Returns:
         Its output for each text, in order.
+
+    Raises:
+        PredictionException: A text has no token, and the model cannot take that.
     """
     names = input_names(model)
-    extra = next((name for name in _MASKS if name in names[1:]), None)
-    if len(names) != 1 and extra is None:
-        return _tensor(infer(batch.ids, batch.offsets))
-    return _by_length(infer, batch, extra=extra, padding=padding)
+    if _takes_offsets(names):
+        return scores_of(infer(*model_arguments(names, batch, padding=padding)))
+    order: list[int] = []
+    outputs = []
+    for places in _buckets(batch, told=len(names) > 1):
+        part = TextBatch([batch.rows[place] for place in places], batch.device)
+        outputs.append(scores_of(infer(*model_arguments(names, part, padding=padding))))
+        order += places
+    back = torch.tensor(order).argsort()
+    return torch.cat(outputs)[back.to(outputs[0].device)]
 
 
 def input_names(model: Any) -> list[str]:
@@ -86,49 +97,55 @@ def input_names(model: Any) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind not in variable]
 
 
-def _by_length(
-    infer: Callable[..., Any], batch: TextBatch, *, extra: str | None, padding: int
-) -> torch.Tensor:
-    lengths = [len(ids) for ids, _ in batch.rows]
-    if not all(lengths):
-        raise bad_item("the text has no word that the vocabulary knows")
+def model_arguments(names: list[str], batch: TextBatch, *, padding: int) -> list[torch.Tensor]:
+    """A batch of texts as the arguments of a model.
 
-    def bucket(index: int) -> int:
-        # Filling up changes nothing for a model that is told of it; any other gets none.
-        return lengths[index].bit_length() if extra else lengths[index]
+    Args:
+        names: What the model takes.
+        batch: The texts.
+        padding: The id that fills short texts up.
 
-    order = sorted(range(len(lengths)), key=lambda index: (bucket(index), index))
-    outputs = []
-    for _, group in groupby(order, key=bucket):
-        rows = [batch.rows[index][0] for index in group]
-        ids, arguments = _padded(rows, extra=extra, padding=padding)
-        outputs.append(_tensor(infer(ids.to(batch.device), **_on(arguments, batch.device))))
-    place = torch.tensor(order).argsort()
-    return torch.cat(outputs)[place.to(outputs[0].device)]
-
-
-def _padded(
-    rows: Sequence[list[int]], *, extra: str | None, padding: int
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    Returns:
+        Ids of shape ``[total]`` and offsets of shape ``[batch]``; or ids of shape
+        ``[batch, longest]`` with, where the model takes it, a mask of the same shape or the
+        lengths.
+    """
+    if _takes_offsets(names):
+        return [batch.ids, batch.offsets]
+    rows = [numbers for numbers, _ in batch.rows]
     lengths = torch.tensor([len(row) for row in rows])
     longest = int(lengths.max())
     ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
-    if extra is None:
-        return ids, {}
     mask = (torch.arange(longest) < lengths[:, None]).long()
-    return ids, {extra: lengths if extra == "lengths" else mask}
+    arguments = [ids]
+    if len(names) > 1:
+        arguments.append(lengths if names[1] == _LENGTHS else mask)
+    return [argument.to(batch.device) for argument in arguments]
 
 
-def _on(
-    arguments: dict[str, torch.Tensor], device: torch.device | str | None
-) -> dict[str, torch.Tensor]:
-    return {name: tensor.to(device) for name, tensor in arguments.items()}
-
-
-def _tensor(output: Any) -> torch.Tensor:
+def scores_of(output: Any) -> torch.Tensor:
     """The scores in what a model returns: itself, its ``logits``, or its first part."""
-    for name in ("logits", "out"):
-        if isinstance(output, dict) and name in output:
-            output = output[name]
+    if isinstance(output, Mapping) and "logits" in output:
+        output = output["logits"]
     tensor: torch.Tensor = output[0] if isinstance(output, tuple) else output
     return tensor
+
+
+def _takes_offsets(names: list[str]) -> bool:
+    """Where nothing says otherwise, a model is taken for TorchServe's: ``(text, offsets)``."""
+    return len(names) != 1 and not any(name in _TOLD for name in names[1:2])
+
+
+def _buckets(batch: TextBatch, *, told: bool) -> list[list[int]]:
+    """Which texts go through the model together.
+
+    A model that is told where a text ends gets texts of like lengths, filled up. Any other gets
+    texts of one length: filling up would change what it answers.
+    """
+    buckets: dict[int, list[int]] = {}
+    for place, (numbers, _) in enumerate(batch.rows):
+        if not numbers:
+            raise bad_item("the text has no word that the vocabulary knows")
+        key = len(numbers).bit_length() if told else len(numbers)
+        buckets.setdefault(key, []).append(place)
+    return list(buckets.values())

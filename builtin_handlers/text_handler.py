@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from builtin_handlers import text_utils
-from builtin_handlers.requests import bad_item, each, payload
+from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.text_batch import TextBatch, run_model
+from builtin_handlers.text_explain import attributions, layer_gradients_of, spread
 from builtin_handlers.vocabulary import TokenizerFile, Vocabulary, read_vocabulary
 from mar_core import BaseHandler, ModelError
 
@@ -134,17 +135,74 @@ class TextHandler(BaseHandler, ABC):
             tokens, ids = self.tokenizer.encode(text)
             return ids, tokens
         words = self._tokenize(self._clean(text))
-        return self._lookup(text_utils.ngrams_iterator(words, self.ngrams)), words
+        runs = text_utils.ngrams_iterator(words, self.ngrams)
+        return [self.source_vocab[run] for run in runs if self._knows(run)], words
 
     def _clean(self, text: str) -> str:
         text = self._remove_html_tags(text).lower()
         text = self._remove_accented_characters(self._expand_contractions(text))
         return self._remove_punctuation(text)
 
-    def _lookup(self, tokens: Iterable[str]) -> list[int]:
+    def _knows(self, run: str) -> bool:
+        """A vocabulary that has no number for unknown words has them left out."""
         vocabulary = self.source_vocab
-        known = vocabulary.known(tokens) if isinstance(vocabulary, Vocabulary) else tokens
-        return [vocabulary[token] for token in known]
+        return not isinstance(vocabulary, Vocabulary) or vocabulary.knows(run)
+
+    def get_insights(self, text_preprocess: TextBatch, _: Any, target: Any = 0) -> list[Any]:
+        """How much each word spoke for a class.
+
+        Args:
+            text_preprocess: What ``preprocess`` returned.
+            _: The requests' data; not used.
+            target: The class, or one for each text.
+
+        Returns:
+            For each text ``{"importances": [float, …], "words": [str, …]}``, of one length.
+        """
+        rows = [TextBatch([row], text_preprocess.device) for row in text_preprocess.rows]
+        targets = target if isinstance(target, list) else [target] * len(rows)
+        return [self._insight(row, goal) for row, goal in zip(rows, targets, strict=True)]
+
+    def explain_handle(self, data_preprocess: TextBatch, raw_data: list[Any]) -> list[Any]:
+        """Explain a batch.
+
+        Args:
+            data_preprocess: What ``preprocess`` returned.
+            raw_data: The requests; ``target`` in one names the class to explain. Without it, that
+                is the class that the model finds most probable.
+
+        Returns:
+            For each text ``target``, and the ``importances`` of its ``words``.
+        """
+        asked = [target_of(row) for row in raw_data]
+        best = self.inference(data_preprocess).argmax(1).tolist()
+        targets = [
+            found if wanted is None else wanted for wanted, found in zip(asked, best, strict=True)
+        ]
+        insights = self.get_insights(data_preprocess, [payload(row) for row in raw_data], targets)
+        return [
+            {"target": target, **insight} for target, insight in zip(targets, insights, strict=True)
+        ]
+
+    def _insight(self, row: TextBatch, target: int) -> dict[str, Any]:
+        if self.lig is None:
+            self.lig = layer_gradients_of(self.model)
+        padding = getattr(self.source_vocab, "padding", 0)
+        parts = attributions(self.model, self.lig, row, target=target, padding=padding)
+        words = row.tokens
+        importances = spread(self.summarize_attributions(parts), self._spans(words), len(words))
+        return {"importances": importances, "words": self.get_word_token(words)}
+
+    def _spans(self, words: list[str]) -> list[tuple[int, int]]:
+        """Which words each of a text's ids stands for."""
+        if isinstance(self.tokenizer, TokenizerFile):
+            return [(place, 1) for place in range(len(words))]
+        spans = text_utils.ngram_spans(len(words), self.ngrams)
+        return [
+            (start, length)
+            for start, length in spans
+            if self._knows(" ".join(words[start : start + length]))
+        ]
 
     def _expand_contractions(self, text: str) -> str:
         """The text with "don't" as "do not" and the like."""

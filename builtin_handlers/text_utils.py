@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "expand_contractions",
     "get_tokenizer",
+    "ngram_spans",
     "ngrams_iterator",
     "remove_accented_characters",
     "remove_html_tags",
@@ -101,10 +102,15 @@ def get_tokenizer(name: str | Callable[[str], list[str]] | None) -> Callable[[st
 def ngrams_iterator(tokens: Iterable[str], ngrams: int) -> Iterator[str]:
     """The tokens, then every run of two of them joined by a space, of three, up to ``ngrams``."""
     tokens = list(tokens)
-    yield from tokens
-    for length in range(2, ngrams + 1):
-        for start in range(len(tokens) - length + 1):
-            yield " ".join(tokens[start : start + length])
+    for start, length in ngram_spans(len(tokens), ngrams):
+        yield " ".join(tokens[start : start + length])
+
+
+def ngram_spans(count: int, ngrams: int) -> Iterator[tuple[int, int]]:
+    """Where each run that ``ngrams_iterator`` gives begins, and how many tokens long it is."""
+    for length in range(1, ngrams + 1):
+        for start in range(count - length + 1):
+            yield start, length
 
 
 def _basic_english(text: str) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from PIL import Image
 
+from builtin_handlers.explain import STEPS, heat_map, integrated_gradients
 from builtin_handlers.images import decode, from_text, lift_pixel_limit, to_rgb
-from builtin_handlers.requests import bad_item, each, payload
+from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.transforms import DefaultTransform, image_tensor, is_default
 from mar_core import BaseHandler
 
@@ -52,7 +54,8 @@ class VisionHandler(BaseHandler, ABC):
         Raises:
             PredictionException: An item is no image, or the images differ in size.
         """
-        return self._stack(each(data, self._read)).to(self.device)
+        batch: torch.Tensor = self._combine(each(data, self._read))
+        return batch
 
     def _read(self, row: Any) -> torch.Tensor:
         value = payload(row)
@@ -68,8 +71,7 @@ class VisionHandler(BaseHandler, ABC):
         tensor: torch.Tensor = self.image_processing(to_rgb(image) if is_default(self) else image)
         return tensor
 
-    @staticmethod
-    def _stack(images: list[torch.Tensor]) -> torch.Tensor:
+    def _combine(self, images: list[torch.Tensor]) -> Any:
         shapes = sorted({tuple(image.shape) for image in images})
         if len(shapes) > 1:
             listed = ", ".join("×".join(map(str, shape)) for shape in shapes)
@@ -77,7 +79,63 @@ class VisionHandler(BaseHandler, ABC):
                 f"the images of one batch differ in size ({listed}); resize them in "
                 "image_processing, or run with --batch-size 1"
             )
-        return torch.stack(images)
+        return torch.stack(images).to(self.device)
+
+    @functools.cached_property
+    def ig(self) -> Any:
+        """Captum's integrated gradients of the model's scores."""
+        return integrated_gradients(self._score)
+
+    def _score(self, data: torch.Tensor) -> torch.Tensor:
+        """The scores of classes, of shape ``[batch, classes]``, that are explained."""
+        scores: torch.Tensor = self.model(data)
+        return scores
+
+    def get_insights(self, tensor_data: torch.Tensor, _: Any, target: Any = 0) -> list[Any]:
+        """How much each value of the input spoke for a class, by integrated gradients.
+
+        Args:
+            tensor_data: The batch as ``preprocess`` returned it.
+            _: The requests' data; not used.
+            target: The class, or one for each item.
+
+        Returns:
+            Nested lists of the shape of ``tensor_data``.
+        """
+        attributions = self.ig.attribute(tensor_data, target=target, n_steps=STEPS)
+        result: list[Any] = attributions.tolist()
+        return result
+
+    def explain_handle(self, data_preprocess: Any, raw_data: list[Any]) -> list[Any]:
+        """Explain a batch.
+
+        Args:
+            data_preprocess: What ``preprocess`` returned.
+            raw_data: The requests; ``target`` in one names the class to explain. Without it, that
+                is the class that the model finds most probable.
+
+        Returns:
+            For each item ``target``, ``attributions``, of the input's shape, and ``heatmap``, the
+            bytes of a PNG that shows where they are: red spoke for the class, blue against it.
+        """
+        targets = self._targets(data_preprocess, raw_data)
+        insights = self.get_insights(data_preprocess, [payload(row) for row in raw_data], targets)
+        if type(self).get_insights is not VisionHandler.get_insights:
+            return insights
+        return [
+            {"target": target, "attributions": values, "heatmap": heat_map(values)}
+            for target, values in zip(targets, insights, strict=True)
+        ]
+
+    def _targets(self, data: torch.Tensor, rows: list[Any]) -> list[int]:
+        asked = [target_of(row) for row in rows]
+        if None not in asked:
+            return [target for target in asked if target is not None]
+        with torch.inference_mode():
+            found = self._score(data).argmax(1).tolist()
+        return [
+            best if target is None else target for target, best in zip(asked, found, strict=True)
+        ]
 
 
 def _numbers(value: Any) -> torch.Tensor:

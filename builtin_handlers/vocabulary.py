@@ -48,9 +48,9 @@ class Vocabulary(Mapping[str, int]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def known(self, tokens: Iterable[str]) -> list[str]:
-        """The tokens that have a number; all of them where unknown ones share one."""
-        return [token for token in tokens if self.unknown is not None or token in self._numbers]
+    def knows(self, token: str) -> bool:
+        """Whether a token has a number; each has where unknown ones share one."""
+        return self.unknown is not None or token in self._numbers
 
 
 class TokenizerFile:
