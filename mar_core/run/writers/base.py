@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from mar_core.run.values import plain
 from mar_core.run.writers.done import DoneIds
-from mar_core.run.writers.rows import dump, to_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Self
 
     from mar_core.run.types import Outcome
-    from mar_core.run.writers.blobs import BlobFolder
+    from mar_core.run.values import Save
 
 __all__ = ["Writer"]
 
@@ -25,20 +24,22 @@ class Writer(abc.ABC):
     """Takes the outcomes of a run, batch by batch. Use it as a context manager.
 
     Args:
-        blobs: Where bytes, tensors and pictures go; None keeps them in the rows.
-        details: Write down what the handler said about its answers, too.
+        save_for: Makes, for an id, what takes over bytes, tensors and pictures; None keeps them in
+            the rows.
 
     Attributes:
         done: The ids that an earlier run has written.
     """
 
-    def __init__(self, *, blobs: BlobFolder | None = None, details: bool = False) -> None:
+    def __init__(self, *, save_for: Callable[[str], Save] | None = None) -> None:
         self.done = DoneIds()
-        self._save = blobs.save_for if blobs is not None else None
-        self._details = details
+        self._save_for = save_for
 
     def write(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
         """Write one row for each outcome, all of them at once.
+
+        Args:
+            outcomes: What an engine gave.
 
         Returns:
             The outcomes as written: one whose result cannot be written down has become a failure of
@@ -47,11 +48,11 @@ class Writer(abc.ABC):
         Raises:
             OutputError: There is no room, or the place has gone.
         """
-        written = [plain(outcome, save=self._save) for outcome in outcomes]
-        self._put(b"".join(dump(to_row(item, details=self._details)) for item in written))
+        written = [plain(outcome, save=self._save_for) for outcome in outcomes]
+        self._put(written)
         return written
 
-    def flush(self) -> None:  # noqa: B027 - a stream has nothing to flush
+    def flush(self) -> None:  # noqa: B027 - not every place keeps anything back
         """Wait until all rows are where they should be."""
 
     def close(self, *, finished: bool = True) -> None:  # noqa: B027 - likewise
@@ -62,8 +63,8 @@ class Writer(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _put(self, lines: bytes) -> None:
-        """Take rows, as JSON lines."""
+    def _put(self, outcomes: list[Outcome]) -> None:
+        """Take outcomes whose results JSON can hold."""
 
     def __enter__(self) -> Self:
         return self

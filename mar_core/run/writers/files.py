@@ -9,6 +9,7 @@ from mar_core.findings import printable
 from mar_core.run.writers.base import Writer
 from mar_core.run.writers.journal import Journal
 from mar_core.run.writers.place import replaced, writing
+from mar_core.run.writers.rows import lines
 from mar_core.run.writers.state import RunState
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from mar_core.run.writers.blobs import BlobFolder
+    from mar_core.run.types import Outcome
+    from mar_core.run.values import Save
 
 __all__ = ["FileWriter"]
 
@@ -32,7 +34,7 @@ class FileWriter(Writer):
         convert: Writes JSON lines in the file's format; None where that is JSON lines.
         resume: Go on with the run that it holds.
         digest: What makes the rows: the archive's digest, and whatever else must stay the same.
-        blobs: Where bytes, tensors and pictures go.
+        save_for: Makes, for an id, what takes over bytes, tensors and pictures.
         details: Write down what the handler said about its answers, too.
 
     Raises:
@@ -47,13 +49,15 @@ class FileWriter(Writer):
         convert: Callable[[Path, BinaryIO], None] | None,
         resume: bool,
         digest: str,
-        blobs: BlobFolder | None = None,
+        save_for: Callable[[str], Save] | None = None,
         details: bool = False,
     ) -> None:
-        super().__init__(blobs=blobs, details=details)
+        super().__init__(save_for=save_for)
+        self._details = details
         self._path = path
         self._convert = convert
         self._digest = digest
+        self._closed = False
         self._rows = path if convert is None else path.with_name(f"{path.name}.part")
         state = RunState.load(path)
         if resume:
@@ -69,7 +73,10 @@ class FileWriter(Writer):
         self._journal.flush()
 
     def close(self, *, finished: bool = True) -> None:
-        """Flush, and at the end of a run put the file in its place."""
+        """Flush, and at the end of a run put the file in its place; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self._journal.close()
         if not finished:
             return
@@ -79,8 +86,8 @@ class FileWriter(Writer):
             self._rows.unlink()
         RunState(digest=self._digest, finished=True).save(self._path)
 
-    def _put(self, lines: bytes) -> None:
-        self._journal.append(lines)
+    def _put(self, outcomes: list[Outcome]) -> None:
+        self._journal.append(lines(outcomes, details=self._details))
 
 
 def _begun(rows: Path) -> bool:

@@ -13,6 +13,8 @@ from mar_core.run.writers.formats import FORMATS, LINES, check_format
 from mar_core.run.writers.stream import StreamWriter
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mar_core.run.writers.base import Writer
 
 __all__ = ["open_writer"]
@@ -26,6 +28,7 @@ def open_writer(
     output_dir: Path | None = None,
     details: bool = False,
     stream: TextIO | None = None,
+    console: Console | None = None,
 ) -> Writer:
     """Open an output.
 
@@ -37,18 +40,23 @@ def open_writer(
         output_dir: Put bytes, tensors and pictures here, each in a file of its own.
         details: Write down what the handler said about its answers, too.
         stream: Standard output, where it is not ``sys.stdout``.
+        console: Show results for people here, in place of JSON lines on standard output.
 
     Raises:
         UsageError: The ending says nothing, or standard output is to be resumed.
         OutputError: The file cannot be written to or not be resumed.
     """
-    blobs = BlobFolder(output_dir) if output_dir is not None else None
+    save_for = BlobFolder(output_dir).save_for if output_dir is not None else None
     if path is None or str(path) == "-":
         if resume:
             raise UsageError(
                 "Standard output cannot be resumed.", hint="Name a file with --output."
             )
-        return StreamWriter(stream, blobs=blobs, details=details)
+        if console is not None:
+            from mar_core.run.render import TerminalWriter
+
+            return TerminalWriter(console, save_for=save_for)
+        return StreamWriter(stream, save_for=save_for, details=details)
     path = Path(path)
     ending = path.suffix.lower()
     if ending not in FORMATS and ending not in LINES:
@@ -62,6 +70,6 @@ def open_writer(
         convert=FORMATS.get(ending),
         resume=resume,
         digest=digest,
-        blobs=blobs,
+        save_for=save_for,
         details=details,
     )

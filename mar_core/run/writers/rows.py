@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mar_core.run.types import Response
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mar_core.run.types import Outcome
 
-__all__ = ["dump", "to_row"]
+__all__ = ["dump", "lines", "to_row"]
 
 _NOTHING_SAID = Response()
 
@@ -38,6 +40,11 @@ def to_row(outcome: Outcome, *, details: bool = False) -> dict[str, Any]:
     if details and outcome.response != _NOTHING_SAID:
         row["response"] = _said(outcome.response)
     return row
+
+
+def lines(outcomes: Iterable[Outcome], *, details: bool) -> bytes:
+    """The rows of outcomes as JSON lines."""
+    return b"".join(dump(to_row(outcome, details=details)) for outcome in outcomes)
 
 
 def dump(row: Any) -> bytes:

@@ -6,9 +6,13 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mar_core.run.writers.base import Writer
+from mar_core.run.writers.rows import lines
 
 if TYPE_CHECKING:
-    from mar_core.run.writers.blobs import BlobFolder
+    from collections.abc import Callable
+
+    from mar_core.run.types import Outcome
+    from mar_core.run.values import Save
 
 __all__ = ["StreamWriter"]
 
@@ -18,7 +22,7 @@ class StreamWriter(Writer):
 
     Args:
         stream: Where to; standard output by default. UTF-8 whatever its encoding.
-        blobs: Where bytes, tensors and pictures go.
+        save_for: Makes, for an id, what takes over bytes, tensors and pictures.
         details: Write down what the handler said about its answers, too.
     """
 
@@ -26,19 +30,21 @@ class StreamWriter(Writer):
         self,
         stream: TextIO | None = None,
         *,
-        blobs: BlobFolder | None = None,
+        save_for: Callable[[str], Save] | None = None,
         details: bool = False,
     ) -> None:
-        super().__init__(blobs=blobs, details=details)
+        super().__init__(save_for=save_for)
+        self._details = details
         self._stream = stream if stream is not None else sys.stdout
         self._bytes: Any = getattr(self._stream, "buffer", None)
 
-    def _put(self, lines: bytes) -> None:
+    def _put(self, outcomes: list[Outcome]) -> None:
         self._stream.flush()
+        rows = lines(outcomes, details=self._details)
         if self._bytes is None:
-            self._stream.write(lines.decode("utf-8"))
+            self._stream.write(rows.decode("utf-8"))
         else:
-            self._bytes.write(lines)
+            self._bytes.write(rows)
         self.flush()
 
     def flush(self) -> None:

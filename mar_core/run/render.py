@@ -1,0 +1,157 @@
+"""What people see on a terminal: a table of results, or one result with all its detail."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from mar_core.run.brief import (
+    brief,
+    error_line,
+    label_scores,
+    one_line,
+)
+from mar_core.run.values import to_json
+from mar_core.run.writers.base import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from mar_core.run.types import Outcome
+    from mar_core.run.values import Save
+
+__all__ = ["TerminalWriter", "describe_blob"]
+
+ROWS_FOR_WIDTHS = 40
+PATIENCE = 0.5
+BAR = 24
+MOST_BARS = 20
+LONGEST_DOCUMENT = 4096
+SMALL = 32
+OK = 200
+
+
+class TerminalWriter(Writer):
+    """Shows results on a terminal: a table as they come, or one alone in full.
+
+    Args:
+        console: Where to show them.
+        save_for: Makes, for an id, what puts bytes, tensors and pictures into files; without it
+            they are described.
+    """
+
+    def __init__(self, console: Console, *, save_for: Callable[[str], Save] | None = None) -> None:
+        super().__init__(save_for=save_for or (lambda _: describe_blob))
+        self._console = console
+        self._waiting: list[Outcome] = []
+        self._since = 0.0
+        self._widths: tuple[int, int] | None = None
+
+    def _put(self, outcomes: list[Outcome]) -> None:
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._waiting += outcomes
+        late = time.monotonic() - self._since > PATIENCE
+        begun = self._widths is not None
+        if begun or len(self._waiting) >= ROWS_FOR_WIDTHS or (late and len(self._waiting) > 1):
+            self.flush()
+
+    def flush(self) -> None:
+        """Show what has come."""
+        if self._waiting:
+            self._console.print(self._table(self._waiting))
+            self._waiting = []
+
+    def close(self, *, finished: bool = True) -> None:  # noqa: ARG002 - shown is shown
+        """Show what is left; a single result in full."""
+        if self._widths is None and len(self._waiting) == 1:
+            self._console.print(one_result(self._waiting.pop()))
+        self.flush()
+
+    def _table(self, outcomes: list[Outcome]) -> Table:
+        from rich import box
+        from rich.table import Table
+
+        first = self._widths is None
+        if self._widths is None:
+            self._widths = self._measure(outcomes)
+        table = Table(box=box.SIMPLE_HEAD, show_header=first, pad_edge=False)
+        table.show_edge = False
+        names, results = self._widths
+        table.add_column("input", width=names, overflow="fold")
+        table.add_column("result", width=results, overflow="fold")
+        for outcome in outcomes:
+            table.add_row(one_line(outcome.id), *_cells(outcome))
+        return table
+
+    def _measure(self, outcomes: list[Outcome]) -> tuple[int, int]:
+        space = self._console.width - 4
+        names = max(len(one_line(outcome.id)) for outcome in outcomes)
+        names = min(max(names, len("input")), max(space // 2, 10))
+        return names, max(space - names, 10)
+
+
+def one_result(outcome: Outcome) -> RenderableType:
+    """One outcome in full: labels with bars, text as it is, anything else as JSON."""
+    from rich.console import Group
+    from rich.text import Text
+
+    heading = Text(one_line(outcome.id), style="bold")
+    if outcome.failure is not None:
+        return Group(heading, Text(f"  {error_line(outcome.failure)}", style="red"))
+    answer = _answer(outcome)
+    scores = label_scores(answer)
+    if scores:
+        return Group(heading, _bars(scores))
+    if isinstance(answer, str):
+        return Group(heading, Text("\n".join(one_line(line) for line in answer.splitlines())))
+    document = json.dumps(answer, indent=2, ensure_ascii=False)
+    short = isinstance(answer, list) or len(document) > LONGEST_DOCUMENT
+    return Group(heading, Text(brief(answer) if short else document))
+
+
+def describe_blob(value: Any, where: str) -> Any:
+    """A tensor, array, picture or bytes in words; a small tensor or array with its numbers."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"{len(value):,} bytes"
+    if not hasattr(value, "dtype"):
+        return f"picture {value.mode} {value.width}x{value.height}"
+    if value.ndim == 1 and len(value) <= SMALL:
+        return to_json(value, where=where)
+    kind = str(value.dtype).removeprefix("torch.")
+    return f"{kind} {'x'.join(str(length) for length in value.shape)}"
+
+
+def _cells(outcome: Outcome) -> list[Any]:
+    from rich.text import Text
+
+    if outcome.failure is not None:
+        return [Text(error_line(outcome.failure), style="red")]
+    status = "" if outcome.response.status == OK else f"({outcome.response.status}) "
+    return [Text(f"{status}{brief(_answer(outcome))}")]
+
+
+def _answer(outcome: Outcome) -> Any:
+    """The result; behind the chunks that came before it where all of them are text."""
+    parts = [*outcome.streamed, outcome.result]
+    return "".join(parts) if all(isinstance(part, str) for part in parts) else outcome.result
+
+
+def _bars(scores: list[tuple[str, float]]) -> Table:
+    from rich.bar import Bar
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(width=BAR)
+    table.add_column(justify="right")
+    for label, score in scores[:MOST_BARS]:
+        bar = Bar(1.0, 0.0, score, width=BAR, color="green")
+        table.add_row(one_line(label), bar, percent(score))
+    if len(scores) > MOST_BARS:
+        table.add_row(f"{len(scores) - MOST_BARS} more")
+    return table
