@@ -11,7 +11,7 @@ from mar_core.findings import printable
 if TYPE_CHECKING:
     from mar_core.run.types import Failure
 
-__all__ = ["brief", "detections", "error_line", "label_scores", "one_line", "percent"]
+__all__ = ["brief", "error_line", "label_scores", "one_line", "percent"]
 
 LONGEST = 200
 LABELS = 3

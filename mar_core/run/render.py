@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from mar_core.run.brief import (
+from mar_core.run.brief import brief, error_line, label_scores, one_line, percent
     brief,
     error_line,
     label_scores,
