@@ -1,0 +1,36 @@
+"""Holds an archive against the built-in rules, one family after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mar_core.rules import config, manifest, references, requirements, sources, weights
+from mar_core.rules.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.archives import Archive
+    from mar_core.findings import Finding
+
+__all__ = ["check"]
+
+_FAMILIES = (
+    manifest.check,
+    references.check,
+    weights.check,
+    sources.check,
+    config.check,
+    requirements.check,
+)
+
+
+def check(archive: Archive) -> Iterator[Finding]:
+    """What the built-in rules find in an archive.
+
+    Args:
+        archive: The archive, open.
+    """
+    subject = Subject(archive)
+    for family in _FAMILIES:
+        yield from family(subject)
