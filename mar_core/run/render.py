@@ -7,11 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.run.brief import brief, error_line, label_scores, one_line, percent
-    brief,
-    error_line,
-    label_scores,
-    one_line,
-)
 from mar_core.run.values import to_json
 from mar_core.run.writers.base import Writer
 
