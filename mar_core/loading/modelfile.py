@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mar_core.errors import ModelError
 from mar_core.loading.code import code_of
 from mar_core.loading.formats.fit import fit
-from mar_core.loading.formats.source import kind_of, pickles_trusted
+from mar_core.loading.formats.source import kind_of
 from mar_core.loading.formats.tensors import read_weights
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["load_network", "load_state_dict"]
+__all__ = ["import_model_file", "load_network", "load_state_dict"]
 
 
 def load_network(model_dir: str, model_file: str) -> torch.nn.Module:
@@ -34,8 +34,7 @@ def load_network(model_dir: str, model_file: str) -> torch.nn.Module:
         ModelError: The file is missing, does not hold exactly one network, or its class needs
             arguments.
     """
-    module = _import_model_file(Path(model_dir), model_file)
-    model_class = _model_class(module, model_file)
+    model_class = _model_class(import_model_file(Path(model_dir), model_file), model_file)
     required = _required_arguments(model_class)
     if required:
         raise ModelError(
@@ -62,17 +61,17 @@ def load_state_dict(
     import torch
 
     path = Path(model_pt_path)
-    weights = read_weights(
-        path,
-        kind_of(path),
-        device=torch.device(device or "cpu"),
-        allow_pickle=pickles_trusted.get(),
-    )
+    weights = read_weights(path, kind_of(path), device=torch.device(device or "cpu"))
     state = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
     fit(model, state, name=path.name)
 
 
-def _import_model_file(model_dir: Path, model_file: str) -> ModuleType:
+def import_model_file(model_dir: Path, model_file: str) -> ModuleType:
+    """Import the model file of an archive, apart from those of other archives.
+
+    Raises:
+        ModelError: It is not there.
+    """
     if not (model_dir / model_file).is_file():
         raise ModelError(
             f"The model file {model_file!r} is not in the archive.",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.hookspecs import hookimpl
-from mar_core.loading.formats.source import ModelSource, pickles_trusted, source_of
+from mar_core.loading.code import code_of
+from mar_core.loading.formats.source import ModelSource, current_source, source_of
 from mar_core.weights import WeightsKind
 
 if TYPE_CHECKING:
@@ -70,11 +71,12 @@ def mar_load_model(handler: Any, context: Context) -> object:
     if name is None:
         raise _refusal(source)
     loader = import_module(f"mar_core.loading.formats.{name}")
-    token = pickles_trusted.set(source.allow_pickle)
+    token = current_source.set(source)
     try:
-        return loader.load(source)
+        with code_of(source.model_dir).active():
+            return loader.load(source)
     finally:
-        pickles_trusted.reset(token)
+        current_source.reset(token)
 
 
 def _refusal(source: ModelSource) -> ModelError:

@@ -40,9 +40,7 @@ def _load_whole(source: ModelSource) -> torch.nn.Module:
             "The archive names neither a model file nor a weights file: there is nothing to load.",
             hint="Give --model-file or --serialized-file, or override the handler's initialize.",
         )
-    weights = read_weights(
-        source.path, source.kind, device=source.device, allow_pickle=source.allow_pickle
-    )
+    weights = read_weights(source.path, source.kind, device=source.device)
     if isinstance(weights, dict):
         raise ModelError(
             f"{source.name} holds weights alone, not the network that they belong to.",

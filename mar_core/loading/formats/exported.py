@@ -72,9 +72,10 @@ def _batch_size(program: ExportedProgram) -> int | None:
         for node in program.graph.nodes
         if node.op == "placeholder" and node.name in wanted and hasattr(node.meta["val"], "shape")
     ]
-    sizes = {shape[0] if len(shape) else None for shape in shapes}
-    size = sizes.pop() if len(sizes) == 1 else None
-    return size if isinstance(size, int) else None
+    sizes = [shape[0] if len(shape) else None for shape in shapes]
+    fixed = {size for size in sizes if isinstance(size, int)}  # one that may vary is a SymInt
+    everywhere = len(fixed) == 1 and all(isinstance(size, int) for size in sizes)
+    return fixed.pop() if everywhere else None
 
 
 @contextmanager

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from mar_core.context import Context
 
-__all__ = ["ModelSource", "kind_of", "pickles_trusted", "source_of"]
+__all__ = ["ModelSource", "current_source", "kind_of", "source_of"]
 
-pickles_trusted: ContextVar[bool] = ContextVar("pickles_trusted", default=False)
-"""Whether the user trusts the pickles of the archive that is being loaded: ``--allow-pickle``."""
+current_source: ContextVar[ModelSource | None] = ContextVar("current_source", default=None)
+"""What is being loaded, for the methods of handlers that are called back in the middle of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
+from mar_core.loading.formats.pickled import load_pickled
+from mar_core.loading.formats.source import current_source
 from mar_core.weights import WeightsKind
 
 if TYPE_CHECKING:
@@ -22,15 +24,14 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights")
 
 
 def read_weights(
-    path: Path, kind: WeightsKind, *, device: torch.device, allow_pickle: bool
+    path: Path, kind: WeightsKind, *, device: torch.device
 ) -> dict[str, torch.Tensor] | torch.nn.Module:
-    """Read a weights file.
+    """Read a weights file; unpickle anything where the user trusts it and only that will do.
 
     Args:
         path: The file.
         kind: What it is.
         device: Where its tensors go.
-        allow_pickle: Unpickle anything, if only that will do.
 
     Returns:
         The tensors by name, or the whole module that was pickled.
@@ -43,11 +44,10 @@ def read_weights(
     try:
         content = _read_torch(path, kind, device)
     except pickle.UnpicklingError as error:
-        if not allow_pickle:
+        source = current_source.get()
+        if source is None or not source.allow_pickle:
             raise _unsafe(path, error) from error
-        from mar_core.loading.formats.pickled import load_pickled
-
-        content = load_pickled(path, device)
+        content = load_pickled(path, source)
     return _tensors_of(content, path)
 
 

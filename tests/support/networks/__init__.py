@@ -1,0 +1,3 @@
+"""Model files that tests share: one network each."""
+
+from __future__ import annotations
