@@ -83,7 +83,7 @@ def _output(item: Any, name: str) -> dict[str, Any]:
         "name": name,
         "datatype": NUMBERS.get(str(flat.dtype), BYTES),
         "data": flat.tolist(),
-        "shape": list(flat.shape),
+        "shape": flat.shape,
     }
 
 

@@ -1,0 +1,5 @@
+from utils import double
+
+
+def area(side):
+    return double(side) * side / 2

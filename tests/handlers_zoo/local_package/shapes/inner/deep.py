@@ -1,0 +1,6 @@
+from .. import geometry
+from . import NAME
+
+
+def depth():
+    return [NAME, geometry.area(2)]

@@ -1,0 +1,4 @@
+def late():
+    from . import inner
+
+    return inner.NAME.upper()
