@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
-from mar_core.run.readers.sources import broken, open_source, reading
+from mar_core.run.readers.sources import broken, check_there, open_source, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
 
 if TYPE_CHECKING:
@@ -78,15 +79,16 @@ def _leaves(
         elif is_folder(source) or is_pattern(source):
             yield from find_files(source, options.include)
         else:
-            yield broken(source, f"There is no {printable(source)}.")
+            check_there(source)
+            yield broken(source, f"No reader takes {printable(source)}.")
     except InputError as error:
         yield broken(source, error.message, hint=error.hint)
 
 
 def _read(source: str, options: ReadOptions, readers: Sequence[Reader]) -> Iterator[Input]:
     reader = _reader(source, readers)
-    if reader is None:  # it went away, or a plugin's reader changed its mind
-        yield broken(source, f"There is no {printable(source)}.")
+    if reader is None:  # it has gone, or a plugin's reader changed its mind
+        yield broken(source, f"No reader takes {printable(source)}.")
         return
     try:
         yield from reader.read(source, options)
@@ -111,8 +113,8 @@ def _list_lines(source: str, lists: tuple[str, ...]) -> Iterator[str]:
     if source in lists:
         raise InputError(f"The list {printable(source)} names itself.")
     path = source[1:]
-    stream = binary_stdin() if path == STDIN else open_source(path)
-    with reading(path):
+    opened = contextlib.nullcontext(binary_stdin()) if path == STDIN else open_source(path)
+    with opened as stream, reading(path):
         for line in stream:
             name = os.fsdecode(line.rstrip(b"\r\n"))
             if name.strip():

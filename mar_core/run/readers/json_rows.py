@@ -11,7 +11,7 @@ from mar_core.findings import printable
 from mar_core.run.readers.content import JSON, request_headers
 from mar_core.run.readers.json_stream import elements, pieces
 from mar_core.run.readers.rows import RowReader, as_request
-from mar_core.run.readers.sources import open_rows, reading
+from mar_core.run.readers.sources import open_rows
 from mar_core.run.types import Input
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class JsonLinesReader(RowReader):
 
     def rows(self, source: str, options: ReadOptions) -> Iterator[Input]:
         """One input for each line, parsed when it is read."""
-        with open_rows(source) as stream, reading(source):
+        with open_rows(source) as stream:
             yield from line_inputs(source, stream, options)
 
 
@@ -42,7 +42,7 @@ class JsonReader(RowReader):
 
     def rows(self, source: str, options: ReadOptions) -> Iterator[Input]:
         """One input for each element of the array, or one for the document."""
-        with open_rows(source) as stream, reading(source):
+        with open_rows(source) as stream:
             yield from document_inputs(source, pieces(stream), options)
 
 

@@ -20,6 +20,8 @@ __all__ = ["elements", "pieces"]
 CHUNK = 1 << 16
 # A fault this close to the end of what has been read may be a token that goes on behind it.
 LONGEST_TOKEN = len("-Infinity") + len("\\ud83d")
+_BEHIND = frozenset(",]} \t\n\r")
+_TORN = object()
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -117,7 +119,7 @@ class _Text:
         count = 1
         while True:
             value, end = self._try_value()
-            if self.ended or 0 < end < len(self.window):
+            if self.ended or (value is not _TORN and self._is_whole(end)):
                 break
             self.grow(count)
             count *= 2  # so that one long value is not parsed again for each of its pieces
@@ -126,7 +128,7 @@ class _Text:
         return value, length
 
     def _try_value(self) -> tuple[Any, int]:
-        """The value and its end, which is 0 when the window ends within it."""
+        """The value and its end, or ``_TORN`` when the window ends within it."""
         try:
             value, end = self.decoder.raw_decode(self.window, self.position)
         except RecursionError:
@@ -138,5 +140,10 @@ class _Text:
             if self.ended or not torn:
                 self.position = error.pos
                 self.fail(error.msg[:1].lower() + error.msg[1:])
-            return None, 0
+            return _TORN, 0
         return value, end
+
+    def _is_whole(self, end: int) -> bool:
+        """Whether a value ends there: ``12`` may go on as ``123``, ``12.5`` or ``12e5``."""
+        following = self.window[end : end + 1]
+        return following in _BEHIND or end < len(self.window) - LONGEST_TOKEN

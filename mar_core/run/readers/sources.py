@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "broken",
+    "check_there",
     "filesystem_of",
     "is_file",
     "is_url",
@@ -53,14 +54,29 @@ def open_source(source: str) -> BinaryIO:
         return cast("BinaryIO", filesystem.open(path, "rb"))
 
 
-def open_rows(source: str) -> BinaryIO:
+def check_there(path: str) -> None:
+    """Say why a path is no file.
+
+    Raises:
+        InputError: It is not there, or out of reach.
+    """
+    with reading(path):
+        os.stat(path)  # noqa: PTH116
+
+
+@contextlib.contextmanager
+def open_rows(source: str) -> Iterator[BinaryIO]:
     """Open a file of rows, unpacking it on the way when its name ends in ``.gz``.
 
     Raises:
-        InputError: As ``open_source``.
+        InputError: It cannot be opened, or breaks off.
     """
-    stream = open_source(source)
-    return cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if source.endswith(".gz") else stream
+    with reading(source), open_source(source) as stream:
+        if not source.endswith(".gz"):
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            yield cast("BinaryIO", unpacked)
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:
