@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import UsageError
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["choose_gpu_id", "handler_device"]
+
+# NVIDIA's driver, and on Jetson; ROCm's; WSL's; any other graphics processor.
+_DEVICE_NODES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg", "/dev/dri")
 
 
 def handler_device(gpu_id: int | str | None) -> tuple[str | None, torch.device]:
@@ -72,7 +77,12 @@ def choose_gpu_id(device: str | None, config: dict[str, Any]) -> int | None:
 
 
 def accelerators() -> int:
-    """How many accelerators ``handler_device`` can choose from."""
+    """How many accelerators ``handler_device`` can choose from.
+
+    PyTorch takes seconds to import, and is not imported to learn that a machine has none.
+    """
+    if "torch" not in sys.modules and not _may_have_one():
+        return 0
     import torch
 
     if torch.cuda.is_available():
@@ -80,6 +90,11 @@ def accelerators() -> int:
     if os.environ.get("TS_IPEX_GPU_ENABLE") == "true" and torch.xpu.is_available():
         return int(torch.xpu.device_count())
     return int(torch.backends.mps.is_available())
+
+
+def _may_have_one() -> bool:
+    """Whether the operating system shows what CUDA, ROCm, XPU or MPS would need."""
+    return sys.platform in {"darwin", "win32"} or any(Path(node).exists() for node in _DEVICE_NODES)
 
 
 def _automatic(config: dict[str, Any]) -> int | None:

@@ -74,9 +74,10 @@ class LocalEngine:
         count: int,
     ) -> Iterator[list[Outcome]]:
         from mar_core.run.pool import WorkerPool
+        from mar_core.run.wire import Setup
 
         pool = WorkerPool(
-            (recipe, options.explain),
+            Setup(recipe=recipe, explain=options.explain, output_dir=options.output_dir),
             count=count,
             threads=max(1, (os.cpu_count() or 1) // count),
             timeout=options.timeout,

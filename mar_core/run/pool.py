@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mar_core.run.batching import Batcher, NumberedBatch
     from mar_core.run.types import Outcome, RunSummary
+    from mar_core.run.wire import Setup
 
 __all__ = ["WorkerPool"]
 
@@ -43,7 +44,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        setup: tuple[Any, ...],
+        setup: Setup,
         *,
         count: int,
         threads: int,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_core.run.wire import Done, Ready, receive
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mar_core.run.batching import NumberedBatch
-    from mar_core.run.wire import Message
+    from mar_core.run.wire import Message, Setup
 
 __all__ = ["WorkerProcess"]
 
@@ -48,7 +48,7 @@ class WorkerProcess:
         since: When the first of ``jobs`` began, by the monotonic clock.
     """
 
-    def __init__(self, setup: tuple[Any, ...], *, threads: int) -> None:
+    def __init__(self, setup: Setup, *, threads: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(

@@ -131,6 +131,7 @@ class RunOptions:
         explain: Ask for explanations in place of predictions.
         profile: The folder for profiler traces, or None.
         address: Where a cluster engine finds its cluster.
+        output_dir: Where an engine with workers has them put bytes, tensors and pictures.
     """
 
     batch_size: int | Literal["auto"] | None = None
@@ -141,6 +142,7 @@ class RunOptions:
     explain: bool = False
     profile: Path | None = None
     address: str | None = None
+    output_dir: Path | None = None
 
 
 @dataclass(slots=True, kw_only=True)

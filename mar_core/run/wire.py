@@ -1,7 +1,7 @@
 """What goes between a run and its worker processes.
 
 To a worker goes what the user gave: it is trusted, and pickled. From a worker, where the archive's
-code has run, come plain values alone: what is read there makes no object but ours and NumPy's.
+code has run, come plain values alone: what is read there makes no objects but ours.
 """
 
 from __future__ import annotations
@@ -11,28 +11,32 @@ import io
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from mar_core.errors import HandlerError
-from mar_core.run.types import Failure, Outcome
-from mar_core.run.values import to_json
-
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
-__all__ = ["WIRED", "Done", "Ready", "Refused", "portable", "receive", "send"]
+    from mar_core.predictor import Recipe
+    from mar_core.run.types import Outcome
+
+__all__ = ["WIRED", "Done", "Ready", "Refused", "Setup", "receive", "send"]
 
 # The modules whose classes may arrive.
 WIRED = ("mar_core.errors", "mar_core.findings", "mar_core.run.types", "mar_core.run.wire")
-_PLAIN = {
-    ("builtins", "bytearray"),
-    ("builtins", "complex"),
-    ("collections", "Counter"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.numeric", "_frombuffer"),
-}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a worker is told first.
+
+    Attributes:
+        recipe: How to load the archive.
+        explain: Ask for explanations in place of predictions.
+        output_dir: Where bytes, tensors and pictures go; None sends them back in the rows.
+    """
+
+    recipe: Recipe
+    explain: bool = False
+    output_dir: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,44 +101,7 @@ class _PlainUnpickler(pickle.Unpickler):
     """Makes plain values only."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _PLAIN:
-            return super().find_class(module, name)
         found = super().find_class(module, name) if module in WIRED and "." not in name else None
         if getattr(found, "__module__", None) != module:
             raise pickle.UnpicklingError(f"a worker sent a {module}.{name}")
         return found
-
-
-def portable(outcome: Outcome) -> Outcome:
-    """The outcome with a result that can be sent: JSON values, bytes, arrays.
-
-    One that cannot becomes a failure of the stage ``result``.
-    """
-    if outcome.failure is not None:
-        return outcome
-    try:
-        return dataclasses.replace(
-            outcome,
-            result=to_json(outcome.result, save=_keep),
-            streamed=tuple(to_json(chunk, save=_keep) for chunk in outcome.streamed),
-        )
-    except HandlerError as error:
-        failure = Failure(stage="result", type=type(error).__name__, message=str(error))
-        return dataclasses.replace(outcome, result=None, failure=failure, streamed=())
-
-
-def _keep(value: Any, where: str) -> Any:  # noqa: ARG001 - the signature of a Save
-    """Bytes as they are, tensors as arrays, pictures as PNG."""
-    if isinstance(value, (bytes, bytearray)):
-        return value
-    if isinstance(value, memoryview):
-        return bytes(value)
-    if hasattr(value, "numpy"):
-        tensor = value.detach().cpu()
-        # NumPy has no bfloat16.
-        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
-    if hasattr(value, "__array__") and hasattr(value, "dtype"):
-        return value
-    buffer = io.BytesIO()
-    value.save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()

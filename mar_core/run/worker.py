@@ -17,11 +17,13 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError, MarError
-from mar_core.run.wire import WIRED, Done, Ready, Refused, portable, send
+from mar_core.run.values import plain
+from mar_core.run.wire import WIRED, Done, Ready, Refused, send
+from mar_core.run.writers.blobs import BlobFolder
 
 if TYPE_CHECKING:
-    from mar_core.predictor import Recipe
     from mar_core.run.batching import NumberedBatch
+    from mar_core.run.wire import Setup
 
 __all__ = ["main"]
 
@@ -37,11 +39,11 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     # A child that the handler forks must not keep the connection open.
     os.register_at_fork(after_in_child=connection.close)
-    recipe, explain = connection.recv()
+    setup = connection.recv()
     jobs: queue.SimpleQueue[NumberedBatch | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, jobs), daemon=True).start()
     try:
-        _serve(connection, jobs, recipe, explain=explain)
+        _serve(connection, jobs, setup)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the parent says it, whatever it is
         send(connection, Refused(error=_sendable(error)))
 
@@ -57,18 +59,16 @@ def _receive(connection: Connection, jobs: queue.SimpleQueue[NumberedBatch | Non
 def _serve(
     connection: Connection,
     jobs: queue.SimpleQueue[NumberedBatch | None],
-    recipe: Recipe,
-    *,
-    explain: bool,
+    setup: Setup,
 ) -> None:
-    with recipe.load() as predictor:
+    save = BlobFolder(setup.output_dir).save_for if setup.output_dir else None
+    with setup.recipe.load() as predictor:
         send(connection, Ready(batch_size=predictor.batch_size))
-        runner = predictor.runner(
-            explain=explain, caught=(Exception, SystemExit, KeyboardInterrupt)
-        )
+        caught = (Exception, SystemExit, KeyboardInterrupt)
+        runner = predictor.runner(explain=setup.explain, caught=caught)
         seconds = predictor.life.seconds
         while (batch := jobs.get()) is not None:
-            outcomes = [portable(outcome) for outcome in runner.run(batch)]
+            outcomes = [plain(outcome, save=save) for outcome in runner.run(batch)]
             _flush()
             message = Done(
                 outcomes=outcomes, seconds=dict(seconds), out_of_memory=runner.out_of_memory_at
