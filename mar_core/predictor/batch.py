@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mar_core.context import begin_batch
+from mar_core.handler.items import rejections
 from mar_core.predictor.failures import failure_of, free_device_memory, is_out_of_memory
 from mar_core.predictor.results import check_results
 from mar_core.run.types import Failure, Input, Outcome, Response
@@ -128,11 +130,30 @@ class Batch:
         if not self.requests:
             return
         rows = [request.row for request in self.requests]
+        # Where the stages share nothing but what they hand on, a request may leave after the first.
+        rejected: dict[int, Exception] = {}
+        may_leave = self._runner.life.loaded.independent
         try:
             self._address()
-            self._data = self._runner.life.stage("preprocess", rows, self._context, size=len(rows))
+            with rejections() if may_leave else nullcontext(rejected) as rejected:
+                self._data = self._runner.life.stage(
+                    "preprocess", rows, self._context, size=len(rows)
+                )
         except self._runner.caught as error:
             self._error = error
+        if rejected:
+            self._leave_out(rejected)
+
+    def _leave_out(self, rejected: Mapping[int, Exception]) -> None:
+        """Go on with the requests that the handler has not rejected."""
+        for at, error in rejected.items():
+            failure = failure_of(error, "preprocess")
+            self._done.append(_failed(self.requests[at].index, self.requests[at].id, failure))
+        self.requests = [request for at, request in enumerate(self.requests) if at not in rejected]
+        if self.requests:
+            self._address()
+        else:
+            self._error = None
 
     def inference(self) -> None:
         """Run the model on what the first stage gave."""
