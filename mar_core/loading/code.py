@@ -154,6 +154,8 @@ class ArchiveCode:
     ) -> ModuleType:
         """What ``import`` does in the archive's code."""
         if level == 0 and self.has(name):
+            if isinstance(fromlist, list):  # the C API, as in pickle.loads: no statement does this
+                isolation.stand_in(name)
             return self._import_own(name, fromlist)
         if level == 0 and _is_compat(name):
             return _import_compat(name, fromlist)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
-__all__ = ["ROOT", "at_work", "current", "find", "is_facade", "register", "unregister"]
+__all__ = ["ROOT", "at_work", "current", "find", "is_facade", "register", "stand_in", "unregister"]
 
 ROOT = "mar_archives"
 
@@ -54,7 +54,8 @@ _active: ContextVar[Code | None] = ContextVar("_active", default=None)
 _known: dict[str, Code] = {}
 _lock = threading.RLock()
 _working = 0
-_facades: set[str] = set()
+# The plain names that are stood in for, and what had them before.
+_facades: dict[str, ModuleType | None] = {}
 
 
 def register(code: Code, name: str) -> ModuleType:
@@ -115,6 +116,15 @@ def current() -> Code | None:
             return _known[package]
         frame = frame.f_back
     return None
+
+
+def stand_in(name: str) -> None:
+    """Put a stand-in under a plain name, for a caller that looks into ``sys.modules`` itself."""
+    with _lock:
+        before = sys.modules.get(name)
+        if not is_facade(before):
+            _facades[name] = before
+            sys.modules[name] = _Facade(name)
 
 
 def find(fullname: str, path: Iterable[str]) -> ModuleSpec | None:
@@ -214,7 +224,7 @@ class _FacadeLoader(Loader):
         if code is not None:
             code.import_module(spec.name)  # what is not there must not be stood in for
         with _lock:
-            _facades.add(spec.name)
+            _facades[spec.name] = None
         return _Facade(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -241,14 +251,19 @@ def _behind(facade: _Facade) -> ModuleType:
     code = current()
     if code is not None and code.has(name):
         return code.import_module(name)
+    before = _facades.get(name)
+    if before is not None:
+        return before
     if sys.modules.get(name) is facade:
         del sys.modules[name]
     return importlib.import_module(name)
 
 
 def _remove_facades() -> None:
-    for name in _facades:
-        if is_facade(sys.modules.get(name)):
+    for name, before in _facades.items():
+        if before is not None:
+            sys.modules[name] = before
+        elif is_facade(sys.modules.get(name)):
             del sys.modules[name]
     _facades.clear()
 
