@@ -12,7 +12,7 @@ from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.run.readers.content import JSON, request_headers
 from mar_core.run.readers.rows import RowReader, as_request, check_column
-from mar_core.run.readers.sources import broken, open_rows
+from mar_core.run.readers.sources import broken, ending_path, open_rows
 from mar_core.run.types import Input
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class CsvReader(RowReader):
             InputError: There is no heading, it lacks the column, or the text is not UTF-8.
         """
         csv.field_size_limit(LONGEST_CELL)
-        delimiter = "\t" if source.lower().removesuffix(".gz").endswith(".tsv") else ","
+        delimiter = "\t" if ending_path(source).removesuffix(".gz").endswith(".tsv") else ","
         with open_rows(source) as stream, _faults(source):
             text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
             records = csv.reader(text, delimiter=delimiter)

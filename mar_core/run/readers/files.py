@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from mar_core.errors import InputError
 from mar_core.run.readers.content import decode, guess_type, media_type, request_headers
-from mar_core.run.readers.sources import is_file, is_url, open_source, reading
+from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
 from mar_core.run.types import Input
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class FileReader:
 
 def file_input(source: str, options: ReadOptions) -> Input:
     """The input that sends a whole file."""
-    kind = options.content_type or guess_type(source)
+    kind = options.content_type or guess_type(ending_path(source))
     return Input(
         id=source,
         read=functools.partial(_read, source, options.field_name, kind),

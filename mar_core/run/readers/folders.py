@@ -26,9 +26,13 @@ def is_folder(source: str) -> bool:
 
 
 def is_pattern(source: str) -> bool:
-    """Whether a source is a glob pattern and not the name of something that is there."""
-    path = source.partition("://")[2] if is_url(source) else source
-    return glob.has_magic(path) and not os.path.lexists(source)
+    """Whether a source is a glob pattern and not the name of something that is there.
+
+    Of a URL, ``*`` alone makes a pattern: ``?`` begins the query of a web address.
+    """
+    if is_url(source):
+        return "*" in source
+    return glob.has_magic(source) and not os.path.lexists(source)
 
 
 def find_files(source: str, include: tuple[str, ...]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.run.readers.files import file_input
-from mar_core.run.readers.sources import is_file
+from mar_core.run.readers.sources import ending_path, is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ class RowReader(abc.ABC):
 
     def accepts(self, source: str) -> bool:
         """Whether it has one of the endings, possibly with ``.gz`` behind, and is a file."""
-        name = source.lower().removesuffix(".gz")
+        name = ending_path(source).removesuffix(".gz")
         return name.endswith(self.endings) and is_file(source)
 
     def read(self, source: str, options: ReadOptions) -> Iterator[Input]:

@@ -9,6 +9,7 @@ import os
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+from urllib.parse import urlsplit
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "broken",
     "check_there",
+    "ending_path",
     "filesystem_of",
     "is_file",
     "is_url",
@@ -38,7 +40,15 @@ def is_url(source: str) -> bool:
 
 def is_file(source: str) -> bool:
     """Whether there is a file to open; a URL is taken at its word until it is read."""
-    return is_url(source) or (os.path.lexists(source) and not Path(source).is_dir())
+    if is_url(source):
+        return not source.endswith("/") and "*" not in source
+    return os.path.lexists(source) and not Path(source).is_dir()
+
+
+def ending_path(source: str) -> str:
+    """The part of a source that has its ending, in lower case: a web address without its query."""
+    path = urlsplit(source).path if source.startswith(("http://", "https://")) else source
+    return path.lower()
 
 
 def open_source(source: str) -> BinaryIO:
@@ -72,7 +82,7 @@ def open_rows(source: str) -> Iterator[BinaryIO]:
         InputError: It cannot be opened, or breaks off.
     """
     with reading(source), open_source(source) as stream:
-        if not source.endswith(".gz"):
+        if not ending_path(source).endswith(".gz"):
             yield stream
             return
         with gzip.GzipFile(fileobj=stream) as unpacked:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import functools
+import gzip
 import itertools
+import lzma
 import tarfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
@@ -16,12 +18,12 @@ from mar_core.run.readers.content import decode, guess_type, request_headers
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.folders import wanted
 from mar_core.run.readers.rows import as_request
-from mar_core.run.readers.sources import is_file, is_url, open_source, reading
+from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
 from mar_core.run.readers.zips import MEMBER_LIMIT, member_id
 from mar_core.run.types import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Self
 
@@ -30,6 +32,20 @@ if TYPE_CHECKING:
 __all__ = ["TarReader"]
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+READ_AT_ONCE = 1 << 20
+
+
+def _gunzip(stream: BinaryIO) -> gzip.GzipFile:
+    return gzip.GzipFile(fileobj=stream)
+
+
+# tarfile unpacks by itself, too, but looks at no checksum.
+_UNPACK: dict[str, Callable[[BinaryIO], Any]] = {
+    "gz": _gunzip,
+    "tgz": _gunzip,
+    "bz2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+}
 
 
 class TarReader:
@@ -43,7 +59,7 @@ class TarReader:
 
     def accepts(self, source: str) -> bool:
         """Whether it is a file that ends in ``.tar``, ``.tar.gz``, ``.tgz`` or their like."""
-        return source.lower().endswith(ENDINGS) and is_file(source)
+        return ending_path(source).endswith(ENDINGS) and is_file(source)
 
     def read(self, source: str, options: ReadOptions) -> Iterator[Input]:
         """One input for each file or sample, called ``source.tar!folder/name``, in its order.
@@ -117,21 +133,32 @@ class _StrictHeader(tarfile.TarInfo):
 
 def _parts(source: str) -> Iterator[_Part]:
     """The files of a tar; the content comes along where it cannot be found again by its place."""
-    packed = is_url(source) or not source.lower().endswith(".tar")
-    mode: Any = "r|*" if packed else "r:"
+    unpack = _UNPACK.get(ending_path(source).rpartition(".")[2])
+    inline = unpack is not None or is_url(source)
     try:
         with (
-            open_source(source) as stream,
+            open_source(source) as packed,
             reading(source),
-            tarfile.open(fileobj=stream, mode=mode, tarinfo=_StrictHeader) as archive,
+            unpack(packed) if unpack else packed as stream,
+            tarfile.open(
+                fileobj=stream, mode="r|" if inline else "r:", tarinfo=_StrictHeader
+            ) as archive,
         ):
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
                 if not member.isdir():
-                    yield _part(archive, member, inline=packed or member.issparse())
-    except (tarfile.TarError, zlib.error) as error:
+                    yield _part(archive, member, inline=inline or member.issparse())
+            if unpack is not None:
+                _read_to_end(stream)
+    except (tarfile.TarError, lzma.LZMAError) as error:
         reason = str(error).rstrip(".")
         raise InputError(f"{printable(source)} is no sound tar file: {reason}.") from error
+
+
+def _read_to_end(stream: BinaryIO) -> None:
+    """Have the checksum looked at, which stands at the very end."""
+    while stream.read(READ_AT_ONCE):
+        continue
 
 
 def _part(archive: tarfile.TarFile, member: tarfile.TarInfo, *, inline: bool) -> _Part:

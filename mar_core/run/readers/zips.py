@@ -14,7 +14,7 @@ from mar_core.findings import printable
 from mar_core.run.readers.content import guess_type, request_headers
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.folders import wanted
-from mar_core.run.readers.sources import is_file, is_url, open_source, reading
+from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
 from mar_core.run.types import Input
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ZipReader:
 
     def accepts(self, source: str) -> bool:
         """Whether it is a file that ends in ``.zip``."""
-        return source.lower().endswith(".zip") and is_file(source)
+        return ending_path(source).endswith(".zip") and is_file(source)
 
     def read(self, source: str, options: ReadOptions) -> Iterator[Input]:
         """One input for each file, called ``source.zip!folder/name``, in the order of the archive.

@@ -38,7 +38,9 @@ def stdin(monkeypatch):
 
 
 def test_lines_are_requests_by_number(here, requests, inputs):
-    (here / "r.jsonl").write_bytes(b'\xef\xbb\xbf{"data": [1], "target": 3}\n\n \t\n{"x": 1}\r\n"t"\n7')
+    (here / "r.jsonl").write_bytes(
+        b'\xef\xbb\xbf{"data": [1], "target": 3}\n\n \t\n{"x": 1}\r\n"t"\n7'
+    )
     assert requests("r.jsonl") == [
         ("r.jsonl:1", {"data": [1], "target": 3}),
         ("r.jsonl:4", {"body": {"x": 1}}),
@@ -81,7 +83,10 @@ def test_packed_lines(here, requests):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('[{"data": 1}, 2, [3]]', [(":1", {"data": 1}), (":2", {"body": 2}), (":3", {"body": [3]})]),
+        (
+            '[{"data": 1}, 2, [3]]',
+            [(":1", {"data": 1}), (":2", {"body": 2}), (":3", {"body": [3]})],
+        ),
         ('{"a": [1]}', [("", {"body": {"a": [1]}})]),
         ('{"data": 5}', [("", {"data": 5})]),
         (' \n"text"\n', [("", {"body": "text"})]),

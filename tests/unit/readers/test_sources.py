@@ -93,7 +93,16 @@ def test_headers_and_the_field_can_be_chosen(here, inputs):
 
 
 def test_a_folder_gives_its_files_in_one_order(here, inputs):
-    fill(here, "d/b.txt", "d/a/2.txt", "d/a/10.txt", "d/c.png", "d/.hidden", "d/.git/x", "d/__MACOSX/y")
+    fill(
+        here,
+        "d/b.txt",
+        "d/a/2.txt",
+        "d/a/10.txt",
+        "d/c.png",
+        "d/.hidden",
+        "d/.git/x",
+        "d/__MACOSX/y",
+    )
     names = ["d/a/10.txt", "d/a/2.txt", "d/b.txt", "d/c.png"]
     assert [item.id for item in inputs("d")] == names
     assert [item.id for item in inputs(str(here / "d"))] == [str(here / name) for name in names]
@@ -193,7 +202,9 @@ def test_every_id_is_there_once(here, inputs):
     ids = [item.id for item in inputs("d", "d/*", "d/x.txt", "r.jsonl", "r.jsonl", "no", "no")]
     assert len(set(ids)) == len(ids)
     assert ids[:3] == ["d/x.txt", "d/x.txt#2", "d/x.txt#3"]
-    assert ids == [item.id for item in inputs("d", "d/*", "d/x.txt", "r.jsonl", "r.jsonl", "no", "no")]
+    assert ids == [
+        item.id for item in inputs("d", "d/*", "d/x.txt", "r.jsonl", "r.jsonl", "no", "no")
+    ]
 
 
 def test_a_name_that_is_not_utf8(here, requests):
