@@ -12,6 +12,7 @@ from mar_core.archives.digests import quiet
 from mar_core.archives.plan import check_model_name, plan
 from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.archives.writer import write
+from mar_core.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +130,10 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
     check_place(target, force=request.force, folder=folder)
     plugins = get_plugins()
     sources = plan(request, plugins=plugins)
+    if request.examples:
+        from mar_core.examples import record
+
+        sources = sources.plus(record(request))
     findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
     with _export_path(request.export_path):
         manifest = write(
@@ -142,7 +147,12 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
 def _export_path(folder: Path) -> Iterator[None]:
     """Make the folder where it is missing, and take it away again if nothing comes of it."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchiveError(
+            f"The folder {folder} cannot be made: {error.strerror}.", hint="Check --export-path."
+        ) from error
     try:
         yield
     except BaseException:

@@ -89,7 +89,7 @@ _MAKE, _LOOK, _TOOLS = "Make", "Look", "Tools"
 app.command("archive", cls=MarCommand, rich_help_panel=_MAKE)(archive.archive)
 app.command("update", cls=MarCommand, rich_help_panel=_MAKE)(update.update)
 app.command("run", cls=MarCommand, rich_help_panel=_MAKE)(run.run)
-app.command("test", cls=MarCommand, rich_help_panel=_MAKE)(test.test)
+app.command("test", cls=MarCommand, rich_help_panel=_MAKE)(test.check_examples)
 app.command("validate", cls=MarCommand, rich_help_panel=_LOOK)(validate.validate)
 app.command("inspect", cls=MarCommand, rich_help_panel=_LOOK)(inspect.inspect)
 app.command("diff", cls=MarCommand, rich_help_panel=_LOOK)(diff.diff)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,24 +18,24 @@ __all__ = ["new"]
 
 def new(
     handler_name: Annotated[
-        Optional[str],  # noqa: UP045 - typer evaluates it on Python 3.10
+        str | None,
         typer.Argument(help="What users will type after `--handler`, such as `digit_reader`."),
     ] = None,
     *,
     kind: Annotated[
-        Optional[str],  # noqa: UP045 - likewise
+        str | None,
         typer.Option(help="What it answers: `vision`, `text`, `tensor`, or `function`."),
     ] = None,
     project_name: Annotated[
-        Optional[str],  # noqa: UP045 - likewise
+        str | None,
         typer.Option(help="The package's name; `mar-` and the handler's name by default."),
     ] = None,
     description: Annotated[
-        Optional[str],  # noqa: UP045 - likewise
+        str | None,
         typer.Option(help="One sentence about it."),
     ] = None,
     author: Annotated[
-        Optional[str],  # noqa: UP045 - likewise
+        str | None,
         typer.Option(help="For `pyproject.toml` and the licence."),
     ] = None,
     output_dir: Annotated[Path, typer.Option(help="Where to put the package's folder.")] = Path(),

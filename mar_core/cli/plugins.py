@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ def plugins(
         ),
     ] = False,
     hook: Annotated[
-        Optional[str],  # noqa: UP045 - typer evaluates it on Python 3.10
+        str | None,
         typer.Option(help="Show who implements this hook, in the order of the calls."),
     ] = None,
 ) -> None:

@@ -1,8 +1,73 @@
-"""``mar test``: to be written."""
+"""``mar test``: run an archive's own examples again."""
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
 
-def test() -> None:
-    """To be written."""
-    raise SystemExit("not written yet")
+import typer
+
+if TYPE_CHECKING:
+    from mar_core.examples import ExampleResult
+
+__all__ = ["check_examples"]
+
+SHOWN = 10
+
+
+def check_examples(
+    *,
+    archive: Annotated[Path, typer.Argument(help="The archive.", show_default=False)],
+    device: Annotated[
+        str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`, `mps`; by default the best.")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Let numbers be off by this part of them, whatever the archive says."),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Record what comes out now in the archive.")
+    ] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load weights that can run code.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run the examples that an archive holds, and show what differs by how much.
+
+    `mar archive --example INPUT` puts them there. Use it after moving an archive to another
+    machine, device or version of torch. Exits with 1 when an example gives something else.
+
+    **Example:** `mar test mnist.mar --device cuda`
+    """
+    from mar_core.comparison import Tolerance
+    from mar_core.examples import run_examples, update_examples
+    from mar_core.predictor import Recipe
+
+    recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)
+    given = None if tolerance is None else Tolerance(relative=tolerance)
+    results = run_examples(recipe, tolerance=given)
+    _show(results, as_json=as_json)
+    if update:
+        update_examples(archive, results, allow_pickle=allow_pickle)
+        typer.echo(f"Recorded {len(results)} anew in {archive}.", err=True)
+    elif not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+def _show(results: list[ExampleResult], *, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps([result.to_dict() for result in results], indent=2))
+        return
+    for result in results:
+        typer.echo(f"{'ok    ' if result.passed else 'FAILED'}  {result.example.name}")
+        if result.error:
+            typer.echo(f"        {result.error}")
+        for difference in result.differences[:SHOWN]:
+            typer.echo(f"        {difference}")
+        if len(result.differences) > SHOWN:
+            typer.echo(f"        and {len(result.differences) - SHOWN} more")
+    passed = sum(result.passed for result in results)
+    typer.echo(f"{passed} of {len(results)} examples give what was recorded.")
