@@ -32,6 +32,8 @@ class PackedArchive(Archive):
         members: The checked members.
     """
 
+    _digests: Mapping[str, str] | None = None
+
     def __init__(self, file: ArchiveFile, members: Mapping[str, Member]) -> None:
         self._file = file
         self.path = file.path
@@ -53,7 +55,11 @@ class PackedArchive(Archive):
 
     def sha256_of(self, name: str) -> str | None:
         """The SHA-256 that the manifest gives for a member, in hex, or None."""
-        return None if name == MANIFEST_NAME else listed_digests(self).get(name)
+        if name == MANIFEST_NAME:
+            return None
+        if self._digests is None:
+            self._digests = listed_digests(self)
+        return self._digests.get(name)
 
     def _damage(self, name: str) -> tuple[Finding, ...]:
         try:

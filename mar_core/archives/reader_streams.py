@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from zlib_ng import zlib_ng
 
 from mar_core.archives.reader_file import CHUNK
+from mar_core.archives.reader_inflate import RAW, Inflater
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,8 +189,7 @@ class _Inflated(io.RawIOBase):
     def __init__(self, check: _Check, file: ArchiveFile, start: int, end: int) -> None:
         self._check, self._file = check, file
         self._position, self._end = start, end
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._pending = b""
+        self._inflater = Inflater(self._fetch, form=RAW)
         if check.expected.size == 0:
             self._finish()
             check.update(b"")
@@ -206,38 +205,33 @@ class _Inflated(io.RawIOBase):
             return 0
         data = self._next(wanted)
         if not data:
-            raise self._check.refuse("MAR-A131", f"The content ends {left:,} bytes too early.")
+            code = "MAR-A131" if self._inflater.ended else "MAR-A132"
+            raise self._check.refuse(code, f"The content ends {left:,} bytes too early.")
         if len(data) == left:
             self._finish()
         self._check.update(data)
         view[: len(data)] = data
         return len(data)
 
-    def _next(self, wanted: int) -> bytes:
-        """The next inflated bytes; empty at the end of the deflated data."""
-        data = b""
-        while not data and not self._inflater.eof:
-            if not self._pending:
-                length = min(CHUNK, self._end - self._position)
-                self._pending = self._file.read_at(self._position, length)
-                self._position += len(self._pending)
-            starved = not self._pending
-            try:
-                data = self._inflater.decompress(self._pending, wanted)
-            except zlib.error as error:
-                message = "The deflated content is damaged."
-                raise self._check.refuse("MAR-A132", message) from error
-            self._pending = self._inflater.unconsumed_tail
-            if starved and not data:
-                break
+    def _fetch(self, length: int) -> bytes:
+        data = self._file.read_at(self._position, min(length, self._end - self._position))
+        self._position += len(data)
         return data
+
+    def _next(self, wanted: int) -> bytes:
+        try:
+            return self._inflater.read(wanted)
+        except ValueError as error:
+            raise self._check.refuse(
+                "MAR-A132", f"The deflated content is damaged: {error}."
+            ) from error
 
     def _finish(self) -> None:
         """After the last byte, the deflated data must end too, and take all of its place."""
         if self._next(1):
             raise self._check.refuse("MAR-A131", "The content is longer than its declared size.")
-        unused = len(self._inflater.unused_data) + self._end - self._position
-        if not self._inflater.eof:
+        unused = len(self._inflater.unused) + self._end - self._position
+        if not self._inflater.ended:
             raise self._check.refuse("MAR-A132", "The deflated content has no end.")
         if unused:
             message = f"{unused:,} bytes are hidden behind the deflated content."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from mar_core.archives.codes import finding
+from mar_core.archives.codes import finding, refusal
 from mar_core.archives.names import check_name
 from mar_core.archives.packed import PackedArchive
 from mar_core.archives.reader_streams import plain, sequential
@@ -48,14 +48,14 @@ class TarArchive(PackedArchive):
         self._cursor: GzipReader | None = None
         self._lock = threading.Lock()
         entries = list(self._walk(file, limits))
-        prefix = _folder_of(file, entries)
+        _check_folder(file, entries)
         self._judge(
             file,
             limits,
             files=[_inner(entry.name) for entry in entries if not entry.folder],
             folders=[_inner(entry.name) for entry in entries if entry.folder and "/" in entry.name],
             total=sum(entry.size for entry in entries),
-            others=[*_prefix_faults(prefix), *(entry.fault for entry in entries if entry.fault)],
+            others=[entry.fault for entry in entries if entry.fault],
         )
         self._offsets = {_inner(entry.name): entry.offset for entry in entries}
         files = [entry for entry in entries if not entry.folder]
@@ -97,21 +97,23 @@ def _inner(name: str) -> str:
     return name.partition("/")[2]
 
 
-def _folder_of(file: ArchiveFile, entries: list[TarEntry]) -> str:
+def _check_folder(file: ArchiveFile, entries: list[TarEntry]) -> None:
     """The one folder that all members lie in; TorchServe drops the first part of every name."""
     prefixes = {entry.name.partition("/")[0] for entry in entries}
     loose = [entry for entry in entries if "/" not in entry.name and not entry.folder]
     if not any(not entry.folder for entry in entries):
         raise file.refuse("MAR-A008", "The archive is empty.")
+    faults = [fault for prefix in sorted(prefixes) for fault in _prefix_faults(prefix)]
     if len(prefixes) > 1 or loose:
         message = "The members do not all lie in one folder that is named after the model."
-        raise file.refuse("MAR-A206", message)
-    return prefixes.pop()
+        faults.insert(0, finding("MAR-A206", message))
+    if faults:
+        raise refusal(file.path, *faults)
 
 
 def _prefix_faults(prefix: str) -> Iterable[Finding]:
     if prefix == "":
-        return [finding("MAR-N001", "The names are absolute paths.")]
+        return [finding("MAR-N001", "A name is an absolute path.")]
     return [] if prefix == "." else check_name(prefix)
 
 

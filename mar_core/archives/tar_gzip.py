@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
 from mar_core.archives.reader_file import CHUNK
+from mar_core.archives.reader_inflate import GZIP, Inflater
 
 if TYPE_CHECKING:
     from mar_core.archives.limits import Limits
     from mar_core.archives.reader_file import ArchiveFile
 
 __all__ = ["GzipReader"]
-
-_GZIP = 16 + zlib.MAX_WBITS
 
 
 class GzipReader:
@@ -29,8 +27,7 @@ class GzipReader:
 
     def __init__(self, file: ArchiveFile, limits: Limits) -> None:
         self._file, self._limits = file, limits
-        self._inflater = zlib.decompressobj(_GZIP)
-        self._pending = b""
+        self._inflater = Inflater(self._fetch, form=GZIP)
         self._fetched = 0
         self._allowed = limits.total(file.size)
         self.position = 0
@@ -60,37 +57,33 @@ class GzipReader:
         return length - left
 
     def _some(self, length: int) -> bytes:
-        data = b""
-        while length and not data and not self._inflater.eof:
-            starved = not self._pending and not self._fetch()
-            try:
-                data = self._inflater.decompress(self._pending, length)
-            except zlib.error as error:
-                raise self._file.refuse(
-                    "MAR-A201", f"The gzip stream is damaged: {error}."
-                ) from error
-            self._pending = self._inflater.unconsumed_tail
-            if starved and not data and not self._inflater.eof:
-                message = f"The file was cut off at byte {self._file.size:,}; the rest is missing."
-                raise self._file.refuse("MAR-A005", message)
+        try:
+            data = self._inflater.read(length)
+        except ValueError as error:
+            raise self._file.refuse("MAR-A201", f"The gzip stream is damaged: {error}.") from error
         self._count(len(data))
-        if self._inflater.eof:
+        if self._inflater.ended:
             self._check_end()
+        elif length and not data:
+            message = f"The file was cut off at byte {self._file.size:,}; the rest is missing."
+            raise self._file.refuse("MAR-A005", message)
         return data
 
-    def _fetch(self) -> bool:
-        self._pending = self._file.read_at(self._fetched, CHUNK)
-        self._fetched += len(self._pending)
-        return bool(self._pending)
+    def _fetch(self, length: int) -> bytes:
+        data = self._file.read_at(self._fetched, length)
+        self._fetched += len(data)
+        return data
 
     def _count(self, length: int) -> None:
         self.position += length
+        if self.position <= self._allowed:
+            return
         large = self._limits.too_large(self.position, self._file.size)
-        if self.position > self._allowed and large is not None:
+        if large is not None:
             raise self._file.refuse(large.code, large.message)
 
     def _check_end(self) -> None:
-        after = self._inflater.unused_data or self._file.read_at(self._fetched, 2)
+        after = self._inflater.unused or self._file.read_at(self._fetched, 2)
         if after.startswith(b"\x1f\x8b"):
             raise self._file.refuse("MAR-A202", "A second gzip stream follows the first.")
         if after:

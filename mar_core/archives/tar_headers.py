@@ -43,7 +43,7 @@ def parse_header(block: bytes) -> Header:
     magic, prefix = block[257:265], block[345:500]
     if magic not in {_USTAR, _GNU, _OLD}:
         raise ValueError("it is of no known tar format")
-    if magic != _USTAR and any(prefix):
+    if magic != _USTAR and prefix.strip(b"\0"):
         raise ValueError("it has fields that readers understand differently")
     name = _text(block[:100])
     if _text(prefix):
@@ -58,7 +58,7 @@ def parse_long_name(data: bytes) -> bytes:
         ValueError: Something stands behind the name.
     """
     name = _text(data)
-    if any(data[len(name) :]):
+    if data[len(name) :].strip(b"\0"):
         raise ValueError("something is hidden behind the long name")
     return name
 

@@ -68,7 +68,7 @@ def walk_tar(file: ArchiveFile, reader: GzipReader, limits: Limits) -> Iterator[
         ValidationError: The structure is not sound.
     """
     pending, count = _Pending(), 0
-    while any(block := reader.read(BLOCK)):
+    while _has_content(block := reader.read(BLOCK)):
         start = reader.position - len(block)
         header = _header(file, block, start)
         count += header.kind not in {_PAX, _LONG_NAME}
@@ -107,7 +107,7 @@ def _extended(reader: GzipReader, header: Header, pending: _Pending) -> bool:
         raise ValueError(f"an extended header takes {header.size:,} bytes")
     padded = -(-header.size // BLOCK) * BLOCK
     data = reader.read(padded)
-    if len(data) < padded or any(data[header.size :]):
+    if len(data) < padded or _has_content(data[header.size :]):
         raise ValueError("an extended header is cut off or badly padded")
     data = data[: header.size]
     if header.kind == _PAX_FOR_ALL:
@@ -157,10 +157,14 @@ def _skip_rest(file: ArchiveFile, reader: GzipReader, entry: TarEntry) -> None:
 
 
 def _check_end(file: ArchiveFile, reader: GzipReader, block: bytes, pending: _Pending) -> None:
-    if len(block) < BLOCK or len(block := reader.read(BLOCK)) < BLOCK or any(block):
+    if len(block) < BLOCK or len(block := reader.read(BLOCK)) < BLOCK or _has_content(block):
         raise file.refuse("MAR-A204", "The tar does not end with two blocks of zeros.")
     if pending.seen:
         raise file.refuse("MAR-A205", "The last extended header describes no member.")
     while rest := reader.read(CHUNK):
-        if any(rest):
+        if _has_content(rest):
             raise file.refuse("MAR-A204", "Something follows the end of the tar.")
+
+
+def _has_content(data: bytes) -> bool:
+    return data != bytes(len(data))

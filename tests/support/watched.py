@@ -1,0 +1,122 @@
+"""Opens every archive of a folder while an audit hook watches what Python does meanwhile.
+
+Run as a script, ``python watched.py FOLDER CACHE``: prints one JSON line for each file, and a last
+one about the process. Whatever is written outside the cache, executed, imported from the folder,
+unpickled, started or connected to is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+FORBIDDEN = {
+    "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "os.system",
+    "pickle.find_class", "shutil.unpack_archive", "socket.connect", "subprocess.Popen",
+}  # fmt: skip
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CHANGING = {
+    "os.chmod": 1, "os.chown": 1, "os.link": 2, "os.mkdir": 1, "os.remove": 1, "os.rename": 2,
+    "os.rmdir": 1, "os.symlink": 2, "os.truncate": 1, "os.utime": 1,
+}  # fmt: skip
+
+
+class Watch:
+    """Collects what should not happen while it is on.
+
+    Attributes:
+        seen: What happened.
+        on: Whether it looks.
+    """
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.cache = str(folder), str(cache)
+        self.seen: list[str] = []
+        self.on = False
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        self.on = False
+        try:
+            if self._is_bad(event, args):
+                self.seen.append(f"{event} {args!r}"[:300])
+        finally:
+            self.on = True
+
+    def _is_bad(self, event: str, args: tuple[Any, ...]) -> bool:
+        if event == "open":
+            return bool(args[2] & WRITING) and self._is_outside(args[0])
+        if event in CHANGING:
+            below_descriptor = isinstance(args[-1], int) and args[-1] >= 0  # as shutil.rmtree does
+            paths = args[: CHANGING[event]]
+            return not below_descriptor and any(self._is_outside(path) for path in paths)
+        if event == "exec":
+            return args[0].co_filename.startswith((self.folder, self.cache))
+        if event == "import":
+            return bool(args[1]) and str(args[1]).startswith((self.folder, self.cache))
+        return event in FORBIDDEN
+
+    def _is_outside(self, path: object) -> bool:
+        if isinstance(path, int):  # a descriptor that was opened before
+            return False
+        given = Path(os.fsdecode(path))  # of any type
+        return not str(Path(os.path.realpath(given.parent)) / given.name).startswith(self.cache)
+
+
+def look_at(path: Path) -> dict[str, Any]:
+    """Open, verify and unpack one archive; the findings' codes, and what was left in the cache."""
+    from mar_core.archives import open_archive
+    from mar_core.archives.cache import unpacked
+    from mar_core.findings import ValidationError
+
+    codes: list[str] = []
+    messages: list[str] = []
+    start = time.perf_counter()
+    try:
+        with open_archive(path) as archive:
+            found = list(archive.findings) + archive.verify()
+            codes += [one.code for one in found]
+            messages += [str(one) for one in found]
+            unpacked(archive)
+    except ValidationError as error:
+        codes += [one.code for one in error.findings]
+        messages += [str(error)]
+    seconds = time.perf_counter() - start
+    return {"name": path.name, "codes": codes, "messages": messages, "seconds": seconds}
+
+
+def main() -> None:
+    folder, cache = (Path(os.path.realpath(path)) for path in sys.argv[1:3])
+    os.environ["MAR_CACHE_DIR"] = str(cache)
+    look_at_once = folder / min(path.name for path in folder.iterdir())
+    look_at(look_at_once)  # imports what is imported late
+    watch = Watch(folder, cache)
+    for path in sorted(folder.iterdir()):
+        before = set(cache.glob("*/*"))
+        watch.on = True
+        report = look_at(path)
+        watch.on = False
+        report["seen"], watch.seen = watch.seen, []
+        report["left"] = sorted(path.name for path in set(cache.glob("*/*")) - before)
+        print(json.dumps(report))
+    modules = [name for name in ("torch", "numpy") if name in sys.modules]
+    print(json.dumps({"peak": peak(), "modules": modules}))
+
+
+def peak() -> int:
+    """The most memory that this process has had, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage counts the parent's too, from before exec
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main()
