@@ -65,7 +65,7 @@ public class Reader {
         } catch (Exception error) {
             out.append("! ").append(error.toString().replaceAll("\\\\s", " "));
         }
-        return out.toString().trim();
+        return out.toString().stripTrailing();
     }
 }
 """
