@@ -256,10 +256,14 @@ def test_a_plugin_that_breaks_leaves_the_others(readers, caplog):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("a/b.PNG", "image/png"), ("x.jpeg", "image/jpeg"), ("x.tar.gz", "application/octet-stream"),
-        ("s3://b/x.wav", "audio/wav"), ("x", "application/octet-stream"), ("x.csv", "text/csv"),
+        ("a/b.PNG", "image/png"),
+        ("x.jpeg", "image/jpeg"),
+        ("x.tar.gz", "application/octet-stream"),
+        ("s3://b/x.wav", "audio/wav"),
+        ("x", "application/octet-stream"),
+        ("x.csv", "text/csv"),
     ],
-)  # fmt: skip
+)
 def test_types_do_not_depend_on_the_machine(name, kind):
     assert guess_type(name) == kind
 

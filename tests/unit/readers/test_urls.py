@@ -69,6 +69,34 @@ def test_archives(memory, requests):
     ]  # fmt: skip
 
 
+@pytest.fixture
+def web(tmp_path):
+    """A web server of this machine, for one folder."""
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield tmp_path, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+
+def test_the_web(web, requests):
+    folder, address = web
+    (folder / "x.txt").write_text("hi")
+    (folder / "t.csv").write_text("a\n1\n")
+    sources = (f"{address}/x.txt?size=3", f"{address}/t.csv?v=1", f"{address}/gone.txt")
+    (name, first), (row, second), (_, said) = requests(*sources)
+    assert (name, first) == (sources[0], {"body": "hi"})
+    assert (row, second) == (f"{sources[1]}:1", {"data": {"a": "1"}})
+    assert said == f"There is no {address}/gone.txt."
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
