@@ -71,9 +71,7 @@ def _read(value: Any) -> torch.Tensor:
 
 def _read_bytes(raw: bytes) -> torch.Tensor:
     if raw.startswith(_NUMPY):
-        import numpy as np
-
-        return torch.from_numpy(np.load(io.BytesIO(raw), allow_pickle=False))
+        return _read_array(raw)
     try:
         value = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -82,5 +80,16 @@ def _read_bytes(raw: bytes) -> torch.Tensor:
             "image_classifier"
         ) from error
     if not isinstance(value, torch.Tensor):
-        raise bad_item(f"torch.save wrote a {type(value).__name__} here, not a tensor")
+        raise bad_item(f"here torch.save wrote a {type(value).__name__}, not a tensor")
     return value
+
+
+def _read_array(raw: bytes) -> torch.Tensor:
+    import numpy as np
+
+    try:
+        return torch.from_numpy(np.load(io.BytesIO(raw), allow_pickle=False))
+    except (ValueError, TypeError, EOFError) as error:
+        raise bad_item(
+            f"these {len(raw):,} bytes are no array that numpy.save wrote: {error}"
+        ) from error
