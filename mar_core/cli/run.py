@@ -2,40 +2,71 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import typer
 
+from mar_core.cli import options
+from mar_core.cli import run_options as mine
+
 
 def run(
-    archive: Annotated[Path, typer.Argument(help="The archive.")],
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders, patterns, `-`.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on.")] = False,
-    batch_size: Annotated[str | None, typer.Option("--batch-size", help="N or auto.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes.")] = None,
-    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="Device.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Explain.")] = False,
+    *,
+    words: Annotated[list[str] | None, mine.WORDS] = None,
+    include: Annotated[list[str] | None, mine.INCLUDE] = None,
+    column: Annotated[str | None, mine.COLUMN] = None,
+    form: Annotated[list[str] | None, mine.FIELD] = None,
+    header: Annotated[list[str] | None, mine.HEADER] = None,
+    content_type: Annotated[str | None, mine.CONTENT_TYPE] = None,
+    envelope: Annotated[str | None, mine.ENVELOPE] = None,
+    limit: Annotated[int | None, mine.LIMIT] = None,
+    output: Annotated[Path | None, mine.OUTPUT_FILE] = None,
+    output_dir: Annotated[Path | None, mine.OUTPUT_DIR] = None,
+    resume: Annotated[bool, mine.RESUME] = False,
+    unordered: Annotated[bool, mine.UNORDERED] = False,
+    as_json: Annotated[bool, mine.JSON] = False,
+    quiet: Annotated[bool, mine.QUIET] = False,
+    device: Annotated[str | None, mine.DEVICE] = None,
+    batch_size: Annotated[str | None, mine.BATCH_SIZE] = None,
+    workers: Annotated[int | None, mine.WORKERS] = None,
+    timeout: Annotated[float | None, mine.TIMEOUT] = None,
+    fail_fast: Annotated[bool, mine.FAIL_FAST] = False,
+    allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
+    no_pixel_limit: Annotated[bool, mine.NO_PIXEL_LIMIT] = False,
+    engine: Annotated[str, mine.ENGINE] = "local",
+    address: Annotated[str | None, mine.ADDRESS] = None,
+    explain: Annotated[bool, mine.EXPLAIN] = False,
+    dry_run: Annotated[bool, mine.DRY_RUN] = False,
+    profile: Annotated[Path | None, mine.PROFILE] = None,
+    watch: Annotated[bool, mine.WATCH] = False,
+    verbose: Annotated[bool, mine.VERBOSE] = False,
+    handler: Annotated[str | None, mine.HANDLER] = None,
+    serialized_file: Annotated[Path | None, mine.SERIALIZED_FILE] = None,
+    model_file: Annotated[Path | None, mine.MODEL_FILE] = None,
+    extra_files: Annotated[list[str] | None, mine.EXTRA_FILES] = None,
+    config_file: Annotated[Path | None, mine.CONFIG_FILE] = None,
+    requirements_file: Annotated[Path | None, mine.REQUIREMENTS_FILE] = None,
+    model_name: Annotated[str | None, mine.MODEL_NAME] = None,
+    version: Annotated[str | None, mine.VERSION] = None,
 ) -> None:
-    """Run an archive on inputs."""
-    from mar_core.predictor import Recipe
-    from mar_core.run.session import Job, execute
-    from mar_core.run.stdout import private_stdout
-    from mar_core.run.summary import summary_lines
-    from mar_core.run.types import RunOptions
+    """Run an archive on one input or a million.
 
-    size = "auto" if batch_size == "auto" else int(batch_size) if batch_size else None
-    job = Job(
-        recipe=Recipe(source=archive, device=device),
-        sources=tuple(inputs),
-        running=RunOptions(batch_size=size, workers=workers, timeout=timeout, explain=explain),
-        output=output,
-        resume=resume,
-    )
-    with private_stdout() as stream:
-        summary = execute(job, stream=stream)
-    for line in summary_lines(summary):
-        typer.echo(line, err=True)
-    raise typer.Exit(1 if summary.failed else 0)
+    Every input gets one row, in order: its result, or the error that it alone had. Exits with 0, or
+    1 when an input failed, or 2 when nothing could be run.
+
+    With `--handler` and the other flags of `mar archive`, what was never packed runs from its files
+    as they lie.
+
+    **Examples:**
+
+    `mar run mnist.mar 7.png 3.png`
+
+    `mar run resnet.mar photos/ --include '*.jpg' --batch-size auto --output labels.jsonl`
+
+    `mar run --handler handler.py --model-file model.py --serialized-file model.pt 7.png --watch`
+    """
+    asked = dict(locals())
+    from mar_core.run.command import start
+
+    raise typer.Exit(start(asked))

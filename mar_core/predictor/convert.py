@@ -31,8 +31,9 @@ def as_input(value: Any, *, name: str) -> Input:
         return value
     if isinstance(value, Path):
         kind = guess_type(value.name)
-        read = functools.partial(_from_file, value, kind)
-        return Input(id=str(value), read=read, headers=_headers(kind))
+        return Input(
+            id=str(value), read=functools.partial(_from_file, value, kind), headers=_headers(kind)
+        )
     read, kind = _reading(value)
     return Input(id=name, read=read, headers=_headers(kind) if kind else {})
 

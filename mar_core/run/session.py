@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
+from mar_core.run.identity import identify
 from mar_core.run.inputs import collect_readers, expand
+from mar_core.run.interrupt import Interruption
+from mar_core.run.progress import show_progress
+from mar_core.run.request import form_input
 from mar_core.run.summary import count
 from mar_core.run.types import ReadOptions, RunOptions, RunSummary
 from mar_core.run.writers import open_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from mar_core.plugins import Plugins
-    from mar_core.predictor import Recipe
-    from mar_core.run.types import Input
+    from rich.console import Console
 
-__all__ = ["Job", "execute"]
+    from mar_core.predictor import Recipe
+    from mar_core.run.progress import Show
+    from mar_core.run.request import FormField
+    from mar_core.run.types import Input, Outcome
+    from mar_core.run.writers import Writer
+
+__all__ = ["Job", "execute", "inputs_of", "interrupted_line"]
+
+# Sources that can be listed once only.
+STREAMS = ("-", "@-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,62 +45,147 @@ class Job:
     Attributes:
         recipe: How to load the archive.
         sources: The inputs as the user named them.
+        form: The fields of one request, in place of ``sources``.
         reading: How to read them.
         running: How to run them.
         engine: The engine's name.
         output: Where results go; None is standard output.
-        output_dir: Where bytes, tensors and pictures go.
         resume: Go on with what ``output`` holds.
         details: Write down what the handler said about its answers, too.
         limit: Run this many inputs at most.
+        quiet: Say nothing but results and errors.
+        verbose: Show where in the handler a failure happened.
     """
 
     recipe: Recipe
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    form: tuple[FormField, ...] = ()
     reading: ReadOptions = field(default_factory=ReadOptions)
     running: RunOptions = field(default_factory=RunOptions)
     engine: str = "local"
     output: Path | None = None
-    output_dir: Path | None = None
     resume: bool = False
     details: bool = False
     limit: int | None = None
+    quiet: bool = False
+    verbose: bool = False
 
 
-def execute(job: Job, *, stream: TextIO) -> RunSummary:
-    """Do it.
+def execute(
+    job: Job, *, stream: TextIO | None = None, console: Console | None = None
+) -> RunSummary:
+    """Run an archive over inputs.
 
     Args:
         job: What to do.
-        stream: Standard output.
+        stream: Standard output, where it is not ``sys.stdout``.
+        console: Show results for people here, in place of JSON lines on standard output.
 
     Returns:
-        What it came to.
+        What it came to; ``interrupted`` when the user stopped it.
+
+    Raises:
+        MarError: The archive cannot be loaded, or the output cannot be written.
     """
-    plugins = get_plugins()
-    engine = find_engine(job.engine, plugins)
     with job.recipe.open() as archive:
         summary = RunSummary(model=archive.manifest.model_name or "model")
-        digest = archive.manifest.digest
-    start = time.monotonic()
-    with open_writer(
+        digest = ""
+        if job.output is not None:
+            digest = identify(archive, job.recipe, job.reading, explain=job.running.explain)
+    writer = open_writer(
         job.output,
         resume=job.resume,
         digest=digest,
-        output_dir=job.output_dir,
+        output_dir=job.running.output_dir,
         details=job.details,
         stream=stream,
-    ) as writer:
-        inputs = (source for source in _inputs(job, plugins) if source.id not in writer.done)
-        for outcome in engine.run(job.recipe, inputs, job.running, summary):
-            (written,) = writer.write([outcome])
-            count(summary, written)
-            summary.seconds = time.monotonic() - start
-            if written.failure is not None and job.running.fail_fast:
-                break
-    plugins.notify("mar_run_finished", summary=summary)
+        console=console,
+    )
+    run = _Run(job, writer, summary)
+    finished = False
+    try:
+        finished = run.to_its_end(results_on_terminal=console is not None)
+    finally:
+        writer.close(finished=finished)
+        get_plugins().notify("mar_run_finished", summary=summary)
     return summary
 
 
-def _inputs(job: Job, plugins: Plugins) -> Iterator[Input]:
-    return expand(job.sources, job.reading, collect_readers(plugins))
+def inputs_of(job: Job) -> Iterator[Input]:
+    """The inputs of a job, in order, none read yet."""
+    if job.form:
+        inputs: Iterable[Input] = [form_input(job.form, headers=job.reading.headers)]
+    else:
+        inputs = expand(job.sources, job.reading, collect_readers(get_plugins()))
+    return itertools.islice(inputs, job.limit)
+
+
+class _Run:
+    """One run in progress."""
+
+    def __init__(self, job: Job, writer: Writer, summary: RunSummary) -> None:
+        self._job = job
+        self._writer = writer
+        self._summary = summary
+        self._start = time.monotonic()
+        self._interruption = Interruption(self._last_words)
+
+    def to_its_end(self, *, results_on_terminal: bool) -> bool:
+        """Run everything; whether nothing was left out."""
+        job, summary = self._job, self._summary
+        engine = find_engine(job.engine, get_plugins())
+        progress = show_progress(
+            quiet=job.quiet, results_on_terminal=results_on_terminal, count=self._count
+        )
+        with self._interruption as interruption, progress as show, contextlib.ExitStack() as stack:
+            outcomes = engine.run(job.recipe, self._inputs(), job.running, summary)
+            stack.callback(getattr(outcomes, "close", int))
+            stopped = False
+            for outcome in outcomes:
+                failed = self._take(outcome, show)
+                stopped = interruption.wished or (failed and job.running.fail_fast)
+                if stopped:
+                    break
+        summary.seconds = time.monotonic() - self._start
+        summary.interrupted = interruption.wished
+        return not stopped and not interruption.wished
+
+    def _inputs(self) -> Iterator[Input]:
+        for source in inputs_of(self._job):
+            if self._interruption.wished:
+                return
+            if source.id in self._writer.done:
+                self._summary.skipped += 1
+            else:
+                yield source
+
+    def _take(self, outcome: Outcome, show: Show) -> bool:
+        """Write an outcome down; whether it is a failure."""
+        (written,) = self._writer.write([outcome])
+        count(self._summary, written)
+        self._summary.seconds = time.monotonic() - self._start
+        show(self._summary)
+        if written.failure is None:
+            return False
+        if self._job.verbose and written.failure.traceback:
+            print(f"{written.id}:\n{written.failure.traceback}", file=sys.stderr)
+        return True
+
+    def _count(self) -> int | None:
+        """How many inputs there are, where they can be listed twice."""
+        if any(source in STREAMS for source in self._job.sources):
+            return None
+        return sum(1 for _ in inputs_of(self._job) if not self._interruption.wished)
+
+    def _last_words(self) -> None:
+        self._summary.interrupted = True
+        self._writer.flush()
+        get_plugins().notify("mar_run_finished", summary=self._summary)
+        print(interrupted_line(self._summary, self._job.output), file=sys.stderr, flush=True)
+
+
+def interrupted_line(summary: RunSummary, output: Path | None) -> str:
+    """What is said when a run was stopped, and how to go on."""
+    done = summary.total + summary.skipped
+    line = f"mar: interrupted; {done:,} input{'' if done == 1 else 's'} done."
+    return line if output is None else f"{line} Go on with the same command and --resume."

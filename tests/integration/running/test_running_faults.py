@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,10 +87,10 @@ def sleepers():
 
 
 def test_what_changes_its_process_changes_only_the_worker(zoo_archive, run_rows):
-    folder = os.getcwd()
+    folder = Path.cwd()
     _, rows = run_rows(zoo_archive, {"do": "chdir", "n": 0}, *GOOD, workers=1)
     assert [row["result"] for row in rows] == [0, 0, 1, 2]
-    assert os.getcwd() == folder
+    assert Path.cwd() == folder
 
 
 def test_what_writes_without_end_is_cut(zoo_archive, run_rows, capfd):

@@ -1,0 +1,141 @@
+"""The options of ``mar run``."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import typer
+
+from mar_core.cli import options
+
+INPUTS, OUTPUT, HOW, LOOK = "Inputs", "Output", "How to run", "Look closer"
+
+
+def _option(panel: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=panel, show_default=False, **more)
+
+
+WORDS = typer.Argument(
+    metavar="ARCHIVE INPUT",
+    help="The archive (`.mar`, `.tar.gz`, or a folder that holds an unpacked one), then the "
+    "inputs: files, folders, patterns, URLs, `@list.txt`, and `-` for standard input.",
+    show_default=False,
+)
+
+INCLUDE = _option(
+    INPUTS,
+    metavar="PATTERN",
+    help="Take only these files from folders: `'*.jpg'`. May be repeated.",
+)
+COLUMN = _option(
+    INPUTS, metavar="NAME", help="The column of a CSV, Parquet or JSON row to send, as `data`."
+)
+FIELD = _option(
+    INPUTS,
+    "-F",
+    "--form",
+    metavar="NAME=VALUE",
+    help="Send one form, as curl does: `-F name=value`, `-F 'image=@x.png;type=image/png'`. "
+    "May be repeated.",
+)
+HEADER = _option(
+    INPUTS,
+    "-H",
+    "--header",
+    metavar="'NAME: VALUE'",
+    help="A header of every request, as curl has it. May be repeated.",
+)
+CONTENT_TYPE = _option(
+    INPUTS,
+    metavar="TYPE",
+    help="What every input is, in place of what its ending says; a file of rows is then one "
+    "request.",
+)
+ENVELOPE = _option(
+    INPUTS,
+    metavar="NAME",
+    help="The request envelope to unwrap: `json`, `kserve`, `kservev2` or `body`.",
+)
+LIMIT = _option(INPUTS, metavar="N", min=0, help="Run the first N inputs only.")
+
+OUTPUT_FILE = _option(
+    OUTPUT,
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Write results here: `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`. Without it they "
+    "are a table on a terminal, and JSON lines in a pipe.",
+)
+OUTPUT_DIR = _option(
+    OUTPUT,
+    metavar="FOLDER",
+    help="Put bytes, pictures and tensors here, each in a file, with a pointer in the row.",
+)
+RESUME = _option(
+    OUTPUT, "--resume", help="Go on with an interrupted `--output`: nothing twice, nothing missing."
+)
+UNORDERED = _option(OUTPUT, "--unordered", help="Give results as they come.")
+JSON = _option(
+    OUTPUT,
+    "--json",
+    help="JSON lines, also on a terminal, with the status, content type and headers that the "
+    "handler set.",
+)
+QUIET = _option(OUTPUT, "--quiet", "-q", help="No progress and no summary.")
+
+DEVICE = _option(
+    HOW, metavar="DEVICE", help="`cpu`, `cuda`, `cuda:1`, `mps`; the best there is by default."
+)
+BATCH_SIZE = _option(
+    HOW,
+    metavar="N|auto",
+    help="Inputs in a batch; `auto` finds the fastest. By default the archive's `batchSize`, or "
+    "else 1.",
+)
+WORKERS = _option(
+    HOW,
+    metavar="N",
+    min=0,
+    help="Run in N processes, each with its own handler. By default in this process.",
+)
+TIMEOUT = _option(
+    HOW,
+    metavar="SECONDS",
+    min=0.001,
+    help="Give a batch so long, then stop its worker; its inputs fail and the run goes on.",
+)
+FAIL_FAST = _option(HOW, "--fail-fast", help="Stop at the first failure.")
+ENGINE = _option(HOW, metavar="NAME", help="Who runs it: `local` or a plugin's, such as `ray`.")
+ADDRESS = _option(HOW, metavar="ADDRESS", help="Where the engine's cluster is.")
+NO_PIXEL_LIMIT = _option(
+    HOW, "--no-pixel-limit", help="Take pictures however large they say they are."
+)
+
+EXPLAIN = _option(LOOK, "--explain", help="Explanations in place of predictions.")
+DRY_RUN = _option(
+    LOOK, "--dry-run", help="Say what would run: handler, device, batch size, inputs found."
+)
+PROFILE = _option(
+    LOOK, metavar="FOLDER", help="Write PyTorch's profile: a trace for a viewer, and a table."
+)
+WATCH = _option(LOOK, "--watch", help="Run again whenever a source file or input changes.")
+VERBOSE = _option(LOOK, "--verbose", help="Show the handler's own traceback at each failure.")
+
+
+def _instead(option: Any) -> Any:
+    """An option of ``mar archive`` that here takes the place of an archive."""
+    changed = copy.copy(option)
+    changed.rich_help_panel = "In place of an archive"
+    changed.show_default = False
+    return changed
+
+
+HANDLER = _instead(options.HANDLER)
+SERIALIZED_FILE = _instead(options.SERIALIZED_FILE)
+MODEL_FILE = _instead(options.MODEL_FILE)
+EXTRA_FILES = _instead(options.EXTRA_FILES)
+CONFIG_FILE = _instead(options.CONFIG_FILE)
+REQUIREMENTS_FILE = _instead(options.REQUIREMENTS_FILE)
+MODEL_NAME = _instead(options.MODEL_NAME)
+VERSION = _instead(options.VERSION)

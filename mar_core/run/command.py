@@ -1,0 +1,108 @@
+"""What ``mar run`` does: once or at each change, for people or for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mar_core.archives import ArchiveRequest
+from mar_core.errors import MarError
+from mar_core.run.asked import job_of
+from mar_core.run.session import execute, interrupted_line
+from mar_core.run.stdout import private_stdout
+from mar_core.run.summary import summary_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+
+    from mar_core.run.session import Job
+    from mar_core.run.types import RunSummary
+
+__all__ = ["start"]
+
+SOME_FAILED = 1
+INTERRUPTED = 130
+
+
+def start(asked: Mapping[str, Any]) -> int:
+    """Do what ``mar run`` was asked to do.
+
+    Args:
+        asked: Every flag by the name of its parameter.
+
+    Returns:
+        The exit code: 0, or 1 when an input failed, or 130 when the user stopped it.
+
+    Raises:
+        MarError: Nothing could be run.
+    """
+    job, as_json = job_of(asked), asked["as_json"]
+    if asked["dry_run"]:
+        return _dry_run(job, as_json=as_json)
+    if asked["watch"]:
+        return _watch(job, as_json=as_json)
+    return _run(job, as_json=as_json)
+
+
+def _run(job: Job, *, as_json: bool) -> int:
+    with private_stdout() as stream:
+        people = job.output is None and not as_json and stream.isatty()
+        try:
+            summary = execute(job, stream=stream, console=_console(stream) if people else None)
+        except MarError as error:
+            if job.verbose and error.__cause__ is not None:
+                traceback.print_exception(error.__cause__)
+            raise
+    _conclude(job, summary)
+    if summary.interrupted:
+        return INTERRUPTED
+    return SOME_FAILED if summary.failed else 0
+
+
+def _watch(job: Job, *, as_json: bool) -> int:
+    from mar_core.run.watch import watch
+
+    watch(
+        lambda: _run(job, as_json=as_json) != INTERRUPTED,
+        files=lambda: _files_of(job),
+    )
+    return INTERRUPTED
+
+
+def _dry_run(job: Job, *, as_json: bool) -> int:
+    from mar_core.run.dry import describe, description_lines
+
+    found = describe(job)
+    lines = [json.dumps(found, indent=2)] if as_json else description_lines(found)
+    sys.stdout.write("\n".join([*lines, ""]))
+    return 0
+
+
+def _conclude(job: Job, summary: RunSummary) -> None:
+    """Say at the end what it came to."""
+    lines = [] if job.quiet else summary_lines(summary)
+    if summary.interrupted:
+        lines.append(interrupted_line(summary, job.output))
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream)
+
+
+def _files_of(job: Job) -> Iterable[Path]:
+    """The files that an archive, or its sources, and the inputs are made of."""
+    source = job.recipe.source
+    inputs = [Path(name) for name in job.sources]
+    if not isinstance(source, ArchiveRequest):
+        return [source, *inputs]
+    with job.recipe.open() as archive:
+        return [*(m.source for m in archive.members.values() if m.source is not None), *inputs]

@@ -1,0 +1,96 @@
+"""What a run would do, without loading anything."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from mar_core.archives.handler_spec import installed_handler
+from mar_core.handler.device import choose_gpu_id
+from mar_core.plugins import get_plugins
+from mar_core.run.engines import find_engine
+from mar_core.run.session import inputs_of
+from mar_core.validation import check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mar_core.archives import Archive
+    from mar_core.run.session import Job
+
+__all__ = ["describe", "description_lines"]
+
+SHOWN = 5
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """What ``mar run --dry-run`` says, as JSON values.
+
+    The archive is opened and validated; nothing of it is imported and no input is read.
+
+    Raises:
+        ArchiveError: The archive cannot be read, or a rule refuses it.
+        UsageError: There is no such device or engine.
+    """
+    find_engine(job.engine, get_plugins())
+    with job.recipe.open() as archive:
+        check(archive, plugins=get_plugins(), allow_pickle=job.recipe.allow_pickle)
+        manifest, config = archive.manifest, _config(archive)
+        where = _where(archive, manifest.handler or "")
+    gpu = choose_gpu_id(job.recipe.device, config)
+    first, number = _count(job)
+    options = job.running
+    return {
+        "model": manifest.model_name,
+        "version": manifest.model_version,
+        "handler": manifest.handler,
+        "handler_from": where,
+        "device": "cpu" if gpu is None else job.recipe.device or f"accelerator {gpu}",
+        "engine": job.engine,
+        "batch_size": options.batch_size or job.recipe.batch_size or config.get("batchSize") or 1,
+        "workers": options.workers or (1 if options.timeout else 0),
+        "inputs": number,
+        "first_inputs": first,
+    }
+
+
+def description_lines(found: Mapping[str, Any]) -> list[str]:
+    """The same in words, one fact a line."""
+    workers = found["workers"]
+    place = f"{workers} worker process{'es' if workers > 1 else ''}" if workers else "this process"
+    version = f" {found['version']}" if found["version"] else ""
+    names = ", ".join(found["first_inputs"])
+    more = ", …" if found["inputs"] > len(found["first_inputs"]) else ""
+    facts = {
+        "model": f"{found['model']}{version}",
+        "handler": f"{found['handler']} ({found['handler_from']})",
+        "device": found["device"],
+        "engine": f"{found['engine']}, in {place}",
+        "batch size": found["batch_size"],
+        "inputs": f"{found['inputs']:,}" + (f": {names}{more}" if names else ""),
+    }
+    return [f"{name:<11} {value}" for name, value in facts.items()]
+
+
+def _config(archive: Archive) -> dict[str, Any]:
+    import yaml
+
+    name = archive.manifest.config_file
+    config = yaml.safe_load(archive.read(name)) if name else None
+    return config if isinstance(config, dict) else {}
+
+
+def _where(archive: Archive, handler: str) -> str:
+    file = handler.partition(":")[0]
+    if file in archive.members or f"{file}.py" in archive.members:
+        return "a file of the archive"
+    found = installed_handler(handler)
+    if found is None:
+        return "not found"
+    return f"{found.distribution} {found.version}" if found.distribution else "installed"
+
+
+def _count(job: Job) -> tuple[list[str], int]:
+    inputs = inputs_of(job)
+    first = [source.id for source in itertools.islice(inputs, SHOWN)]
+    return first, len(first) + sum(1 for _ in inputs)
