@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NoReturn
 
 from mar_core.errors import HandlerError
 from mar_core.run.readers.content import JSON, media_type
 from mar_core.run.types import Failure, Outcome
 
-__all__ = ["Save", "is_blob", "plain", "to_json"]
+__all__ = ["Save", "dense", "is_blob", "plain", "to_json"]
 
 MAX_DEPTH = 64
 # Takes a value that JSON cannot hold and where it stands in the result; gives what to put there.
@@ -87,7 +87,7 @@ def _convert(value: Any, save: Save, where: str, depth: int) -> Any:
     if type(value) in _PLAIN:
         return value
     if depth > MAX_DEPTH:
-        _refuse(f"{where} is nested more than {MAX_DEPTH} levels deep")
+        _refuse(f"result is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, enum.Enum):
         return _convert(value.value, save, where, depth + 1)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -121,25 +121,23 @@ def _key(key: Any, where: str) -> str:
         return str(key)
     scalar = key is None or isinstance(key, (numbers.Real, *_AS_TEXT, *_TIMES))
     if not scalar:
-        _refuse(f"{where} has a key of type {_name(key)}, and JSON takes text alone")
+        _refuse(f"{where} has a key of type {_name(key)}")
     text = _scalar(key, where)
     return text if isinstance(text, str) else str(text)
 
 
 def _scalar(value: Any, where: str) -> Any:
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, _AS_TEXT):
+    if _is(value, "torch", "Tensor") or _is_numpy_scalar(value):
+        value = value.item()
+    if isinstance(value, (str, *_AS_TEXT)):
         return str(value)
     if isinstance(value, _TIMES):
         return value.isoformat()
-    if hasattr(value, "item") and (_is(value, "torch", "Tensor") or _is_numpy_scalar(value)):
-        value = value.item()
-    if isinstance(value, (bool, int)) or value is None:
+    if isinstance(value, int) or value is None:
         return value
-    if isinstance(value, numbers.Real):
-        return _float(float(value))
-    return value if isinstance(value, str) else _refuse(f"{where} is {_name(value)}")
+    if not isinstance(value, numbers.Real):
+        _refuse(f"{where} is of type {_name(value)}")
+    return _float(float(value))
 
 
 def _float(value: float) -> float | str:
@@ -155,7 +153,16 @@ def _inline(value: Any, where: str) -> Any:
         from mar_core.run.writers.blobs import encode
 
         return {"base64": base64.b64encode(encode(value)[0]).decode("ascii")}
-    return to_json(value.tolist(), where=where)
+    try:
+        numbers = dense(value).tolist()
+    except (RuntimeError, NotImplementedError):
+        _refuse(f"{where} is a tensor without numbers")
+    return to_json(numbers, where=where)
+
+
+def dense(value: Any) -> Any:
+    """A tensor with all of its numbers in place; anything else as it is."""
+    return value.to_dense() if getattr(value, "is_sparse", False) else value
 
 
 def _as_text(value: Any, content_type: str | None) -> Any:
@@ -182,10 +189,10 @@ def _is_numpy_scalar(value: Any) -> bool:
 def _name(value: Any) -> str:
     kind = type(value)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return f"a {module}{kind.__qualname__}"
+    return f"{module}{kind.__qualname__}"
 
 
-def _refuse(fault: str) -> Any:
+def _refuse(fault: str) -> NoReturn:
     raise HandlerError(
         f"The handler's {fault}, which cannot be written down.",
         stage="result",

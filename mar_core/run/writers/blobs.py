@@ -8,6 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from mar_core.run.values import dense
 from mar_core.run.writers.place import replaced, writing
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ __all__ = ["BlobFolder", "encode"]
 
 LONGEST_NAME = 80
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_PNG_MODES = {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
+_PNG_MODES = {"1", "L", "LA", "I;16", "P", "RGB", "RGBA"}
+_TIFF_MODES = {"I", "F", "CMYK", "YCbCr", "LAB"}
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", ".png"),
     (b"\xff\xd8\xff", ".jpg"),
@@ -76,13 +78,14 @@ def encode(value: Any) -> tuple[bytes, str, dict[str, Any]]:
         return content, _ending(content), {}
     buffer = io.BytesIO()
     if not hasattr(value, "dtype"):
-        ending = "png" if value.mode in _PNG_MODES else "tiff"
-        value.save(buffer, format=ending)
+        ending = "tiff" if value.mode in _TIFF_MODES else "png"
+        picture = value if value.mode in _PNG_MODES | _TIFF_MODES else value.convert("RGBA")
+        picture.save(buffer, format=ending)
         return buffer.getvalue(), f".{ending}", {}
     about = {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor):
         # A copy: torch.save writes all of the storage that a view belongs to.
-        sys.modules["torch"].save(value.detach().cpu().clone(), buffer)
+        sys.modules["torch"].save(dense(value.detach()).cpu().clone(), buffer)
         return buffer.getvalue(), ".pt", about
     sys.modules["numpy"].save(buffer, value, allow_pickle=False)
     return buffer.getvalue(), ".npy", about
