@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core import compat
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mar_core.loading.code import ArchiveCode
     from mar_core.manifest import Manifest
 
-__all__ = ["blame"]
+__all__ = ["Blame"]
 
 # Packages that are imported by another name than they are installed by.
 _DISTRIBUTIONS = {
@@ -34,22 +35,45 @@ _DISTRIBUTIONS = {
 }
 
 
-@contextmanager
-def blame(name: str, code: ArchiveCode, manifest: Manifest) -> Iterator[None]:
-    """Turn whatever the archive's code raises while it loads into a ``HandlerError``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """Turns what an archive's code raises into a ``HandlerError``.
 
-    Args:
+    Attributes:
         name: The handler as the manifest names it.
         code: The archive's code.
         manifest: The archive's manifest.
+        distribution: The distribution that ships the handler, or None.
     """
-    try:
-        yield
-    except MarError:
-        raise
-    except (Exception, SystemExit) as error:  # a module may call sys.exit() when imported
-        message, hint = _explain(error, name, code, manifest)
-        raise HandlerError(message, stage="load", handler=name, hint=hint) from error
+
+    name: str
+    code: ArchiveCode
+    manifest: Manifest
+    distribution: str | None
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Explain whatever is raised while the handler is imported and made."""
+        try:
+            yield
+        except MarError:
+            raise
+        except (Exception, SystemExit) as error:  # a module may call sys.exit() when imported
+            raise self._error(error, "load") from error
+
+    @contextmanager
+    def initializing(self) -> Iterator[None]:
+        """Explain an import that fails while the handler is initialized; the rest is its own."""
+        try:
+            yield
+        except ImportError as error:
+            raise self._error(error, "initialize") from error
+
+    def _error(self, error: BaseException, stage: str) -> HandlerError:
+        message, hint = _explain(error, self.name, self.code, self.manifest)
+        return HandlerError(
+            message, stage=stage, handler=self.name, distribution=self.distribution, hint=hint
+        )
 
 
 def _explain(

@@ -12,7 +12,7 @@ from mar_core.errors import HandlerError
 from mar_core.handler.asynchronous import LoopThread
 from mar_core.handler.envelopes import find_envelope
 from mar_core.handler.stages import is_staged, stages_independent
-from mar_core.loading.blame import blame
+from mar_core.loading.blame import Blame
 from mar_core.loading.code import ArchiveCode
 from mar_core.loading.entries import choose
 from mar_core.loading.locate import Place, locate
@@ -97,7 +97,14 @@ def load_handler(
 
 def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> LoadedHandler:
     place = locate(manifest, code)
-    with blame(place.name, code, manifest):
+    shipped = place.registered
+    blame = Blame(
+        name=place.name,
+        code=code,
+        manifest=manifest,
+        distribution=shipped.distribution if shipped else None,
+    )
+    with blame.loading():
         chosen = choose(place, place.load())
         is_class = inspect.isclass(chosen)
         instance = chosen() if is_class else chosen
@@ -109,15 +116,14 @@ def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> Loaded
     staged = envelope is None and is_staged(instance)
     loop = LoopThread()
     answer = loop.completing(entry)
-    shipped = place.registered
     return LoadedHandler(
         name=place.name,
         instance=instance,
         entry=answer if envelope is None else find_envelope(envelope)(answer).handle,
-        initialize=_in_folder(loop.completing(initialize), code) if initialize else None,
+        initialize=_surrounded(loop.completing(initialize), code, blame) if initialize else None,
         staged=staged,
         independent=staged and stages_independent(type(instance)),
-        distribution=shipped.distribution if shipped else None,
+        distribution=blame.distribution,
         version=shipped.version if shipped else None,
         code=code,
         loop=loop,
@@ -136,9 +142,11 @@ def _handle_of(instance: Any, place: Place) -> Callable[..., Any]:
     return handle
 
 
-def _in_folder(initialize: Callable[..., Any], code: ArchiveCode) -> Callable[[Context], Any]:
+def _surrounded(
+    initialize: Callable[..., Any], code: ArchiveCode, blame: Blame
+) -> Callable[[Context], Any]:
     def call(context: Context) -> Any:
-        with code.active(), code.in_folder():
+        with code.active(), code.in_folder(), blame.initializing():
             return initialize(context)
 
     return call

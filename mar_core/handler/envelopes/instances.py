@@ -33,13 +33,13 @@ def document_of(row: Any) -> dict[str, Any]:
     return document
 
 
-def instances_of(row: Any) -> list[Any]:
-    """The list under ``instances``.
+def instances_of(row: Any, key: str = "instances") -> list[Any]:
+    """The list under a key.
 
     Raises:
         PredictionException: There is none.
     """
-    instances = document_of(row).get("instances")
+    instances = document_of(row).get(key)
     if not isinstance(instances, list):
-        raise PredictionException("The request has no list under 'instances'.", BAD_REQUEST)
+        raise PredictionException(f"The request has no list under {key!r}.", BAD_REQUEST)
     return instances

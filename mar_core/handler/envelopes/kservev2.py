@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mar_core.handler.envelopes.base import BaseEnvelope, split
-from mar_core.handler.envelopes.instances import document_of
+from mar_core.handler.envelopes.instances import document_of, instances_of
 from mar_core.handler.util import PredictionException
 
 __all__ = ["KServev2Envelope"]
@@ -38,7 +38,7 @@ class KServev2Envelope(BaseEnvelope):
     def parse_input(self, data: Any) -> list[dict[str, Any]]:
         """The inputs of all requests: their data as nested lists, or the text of ``BYTES``."""
         documents = [document_of(row) for row in data]
-        inputs = [[_in_shape(entry) for entry in document["inputs"]] for document in documents]
+        inputs = [[_in_shape(entry) for entry in instances_of(row, "inputs")] for row in data]
         self._lengths = tuple(len(entries) for entries in inputs)
         self._names = tuple(entry["name"] for entries in inputs for entry in entries)
         self._ids = tuple((document.get("id") or "").strip() or None for document in documents)
@@ -66,6 +66,10 @@ class KServev2Envelope(BaseEnvelope):
 def _in_shape(entry: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
+    lacking = [key for key in ("name", "datatype", "shape", "data") if key not in entry]
+    if lacking:
+        name, keys = entry.get("name"), ", ".join(lacking)
+        raise PredictionException(f"Input {name!r} has no {keys}.", BAD_REQUEST)
     if entry["datatype"] == BYTES:
         return {**entry, "data": entry["data"][0]}
     try:
