@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mar_core.archives import Archive
     from mar_core.plugins import Plugins
 
-__all__ = ["CODES", "PICKLE_CODES", "check", "validate"]
+__all__ = ["CODES", "PICKLE_CODES", "check", "validate", "without_repeats"]
 
 CODES: dict[str, Code] = {
     "MAR-X001": Code(
@@ -67,7 +67,7 @@ def validate(
             archive.findings = tuple(found)  # whoever comes next knows what is known
     finally:
         archive.findings = opened
-    return _without_repeats(found)
+    return without_repeats(found)
 
 
 def check(
@@ -88,8 +88,15 @@ def check(
     """
     findings = validate(archive, plugins=plugins, allow_pickle=allow_pickle)
     if any(finding.severity is Severity.ERROR for finding in findings):
-        raise ValidationError(f"{printable(str(archive))} is not a sound archive:", findings)
+        raise ValidationError(_verdict(archive), findings)
     return findings
+
+
+def _verdict(archive: Archive) -> str:
+    name = printable(str(archive))
+    if archive.path is None:
+        return f"{name[:1].upper()}{name[1:]} do not make a sound archive:"
+    return f"{name} is not a sound archive:"
 
 
 def _collect(plugin: str, result: Any) -> Iterator[Finding]:
@@ -135,5 +142,9 @@ def _softened(finding: Finding) -> Finding:
     return dataclasses.replace(finding, severity=Severity.WARNING)
 
 
-def _without_repeats(findings: Iterable[Finding]) -> list[Finding]:
-    return list(dict.fromkeys(findings))
+def without_repeats(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings without those that say again what another said, whoever reported it."""
+    distinct: dict[tuple[str, str | None, str], Finding] = {}
+    for finding in findings:
+        distinct.setdefault((finding.code, finding.member, finding.message), finding)
+    return list(distinct.values())

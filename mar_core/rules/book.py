@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mar_core.findings import ValidationError
 from mar_core.rules import config, manifest, references, requirements, sources, weights
 from mar_core.rules.subject import Subject
 
@@ -33,4 +34,12 @@ def check(archive: Archive) -> Iterator[Finding]:
     """
     subject = Subject(archive)
     for family in _FAMILIES:
-        yield from family(subject)
+        yield from _guarded(family(subject))
+
+
+def _guarded(found: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings; when a member turns out to be damaged while it is read, that one too."""
+    try:
+        yield from found
+    except ValidationError as error:
+        yield from error.findings

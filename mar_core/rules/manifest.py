@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mar_core.findings import printable
+from mar_core.findings import ValidationError, printable
 from mar_core.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
 from mar_core.rules.table import finding
 
@@ -34,6 +34,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     """
     if MANIFEST_NAME not in subject.archive.members:
         yield finding("MAR-M001", f"There is no {MANIFEST_NAME}.")
+    elif isinstance(subject.manifest_fault, ValidationError):
+        yield from subject.manifest_fault.findings
     elif subject.manifest_fault is not None:
         yield finding("MAR-M002", subject.manifest_fault.message, member=MANIFEST_NAME)
     else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.rules.subject import Subject
 
-__all__ = ["check"]
+__all__ = ["check", "read_requirements"]
 
 _MAX_BYTES = 1 << 20
 _MAX_LINES = 10_000
@@ -40,21 +40,40 @@ def check(subject: Subject) -> Iterator[Finding]:
         subject: The archive.
     """
     name = subject.manifest.requirements_file
-    member = subject.archive.members.get(name or "")
-    if name is None or member is None:
-        return
-    if member.size > _MAX_BYTES:
-        message = f"The file is {member.size:,} bytes; at most {_MAX_BYTES:,} are allowed."
-        yield finding("MAR-Q006", message, member=name)
-        return
-    text, fault = _decode(subject.archive.read(name))
-    if fault:
-        yield finding("MAR-Q001", fault, member=name)
-        return
-    for number, line in _logical_lines(text):
+    fault = _fault(subject)
+    if fault is not None:
+        yield fault
+    for number, line in read_requirements(subject):
         for code, message in _judge(line, subject.archive.members):
             shown = f": {_shown(line)}" if code == "MAR-Q004" else "."
             yield finding(code, f"Line {number} {message}{shown}", member=name)
+
+
+def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:
+    """The lines of the requirements as pip sees them, with their numbers.
+
+    Args:
+        subject: The archive.
+
+    Yields:
+        Nothing where there is no such file, or it cannot be read.
+    """
+    name = subject.manifest.requirements_file
+    if name in subject.archive.members and name is not None and _fault(subject) is None:
+        yield from _logical_lines(subject.archive.read(name).decode("utf-8"))
+
+
+def _fault(subject: Subject) -> Finding | None:
+    """What is wrong with the file as a whole, or None."""
+    name = subject.manifest.requirements_file
+    member = subject.archive.members.get(name or "")
+    if name is None or member is None:
+        return None
+    if member.size > _MAX_BYTES:
+        message = f"The file is {member.size:,} bytes; at most {_MAX_BYTES:,} are allowed."
+        return finding("MAR-Q006", message, member=name)
+    message = _encoding_fault(subject.archive.read(name))
+    return finding("MAR-Q001", message, member=name) if message else None
 
 
 def _shown(line: str) -> str:
@@ -62,21 +81,21 @@ def _shown(line: str) -> str:
     return printable(_PASSWORD.sub("://…@", line))[:_MAX_SHOWN]
 
 
-def _decode(raw: bytes) -> tuple[str, str]:
-    """The text, or what is wrong with its encoding; pip would follow a comment that names one."""
+def _encoding_fault(raw: bytes) -> str:
+    """What is wrong with the encoding; pip would follow a comment that names one."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
-        return "", "The file begins with a byte order mark."
+        return "The file begins with a byte order mark."
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        return "", f"The file is not UTF-8 (byte {error.start})."
+        return f"The file is not UTF-8 (byte {error.start})."
     if any(_CODING.match(line) for line in text.splitlines()[:2]):
-        return "", "A comment of the file names an encoding, which pip would follow."
+        return "A comment of the file names an encoding, which pip would follow."
     if not all(char.isprintable() or char in "\r\n\t\f" for char in text):
-        return "", "The file holds control characters."
+        return "The file holds control characters."
     if text.count("\n") > _MAX_LINES:
-        return "", f"The file has more than {_MAX_LINES:,} lines."
-    return text, ""
+        return f"The file has more than {_MAX_LINES:,} lines."
+    return ""
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

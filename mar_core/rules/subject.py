@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import functools
-import io
-import shutil
-import tempfile
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from mar_core.errors import ManifestError
+from mar_core.errors import ArchiveError
 from mar_core.manifest import Manifest
 from mar_core.rules.handlers import HandlerPlace, place_handler
 from mar_core.rules.python import Module, SourceFault, parse_module
-from mar_core.weights import WeightsReport, examine
+from mar_core.weights import WeightsReport, examine, seekable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mar_core.archives import Archive
 
-__all__ = ["Subject", "seekable"]
+__all__ = ["Subject"]
 
-_IN_MEMORY = 8 << 20
 _MAX_SOURCE = 4 << 20
 
 
@@ -40,10 +33,10 @@ class Subject:
 
     def __init__(self, archive: Archive) -> None:
         self.archive = archive
-        self.manifest_fault: ManifestError | None = None
+        self.manifest_fault: ArchiveError | None = None
         try:
             self.manifest = archive.manifest
-        except ManifestError as error:
+        except ArchiveError as error:
             self.manifest_fault = error
             self.manifest = Manifest({})
 
@@ -86,19 +79,3 @@ class Subject:
         """What a member is and holds, as weights."""
         with self.archive.open(name) as stream, seekable(stream) as readable:
             return examine(readable)
-
-
-@contextmanager
-def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """A stream over the same bytes that can be read in any order.
-
-    What cannot be read in any order, such as a deflated member, is copied to a nameless temporary
-    file; small ones stay in memory.
-    """
-    if stream.seekable():
-        yield io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
-        return
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
-        shutil.copyfileobj(stream, copy, 1 << 20)
-        copy.seek(0)
-        yield copy  # type: ignore[misc]

@@ -54,7 +54,11 @@ _CONTENT = {
         "The runtime is Python",
         "mar makes and checks archives of C++ handlers; run them with TorchServe.",
     ),
-    "MAR-M008": (_INFO, "The manifest says when and with what it was made", _FRESH),
+    "MAR-M008": (
+        _INFO,
+        "The manifest says when and with what it was made",
+        "TorchServe warns of it; it matters for nothing else.",
+    ),
     # references
     "MAR-R001": (_ERROR, "Every file that the manifest names is in the archive", _FRESH),
     "MAR-R002": (_ERROR, "The manifest names members, not paths", _FRESH),

@@ -5,5 +5,6 @@ from __future__ import annotations
 from mar_core.weights.examine import examine
 from mar_core.weights.kinds import WeightsKind, identify
 from mar_core.weights.report import Fault, TensorInfo, WeightsReport
+from mar_core.weights.windows import seekable
 
-__all__ = ["Fault", "TensorInfo", "WeightsKind", "WeightsReport", "examine", "identify"]
+__all__ = ["Fault", "TensorInfo", "WeightsKind", "WeightsReport", "examine", "identify", "seekable"]

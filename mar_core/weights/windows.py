@@ -1,11 +1,19 @@
-"""A stretch of a file as a file of its own."""
+"""Streams that can be read in any order: a stretch of a file, or a copy of a stream."""
 
 from __future__ import annotations
 
 import io
-from typing import BinaryIO, cast
+import shutil
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-__all__ = ["window"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["seekable", "window"]
+
+_IN_MEMORY = 8 << 20
 
 
 class _Window(io.RawIOBase):
@@ -47,3 +55,19 @@ def window(stream: BinaryIO, *, start: int, length: int) -> BinaryIO:
         length: How many bytes it has.
     """
     return cast("BinaryIO", io.BufferedReader(_Window(stream, start, length)))
+
+
+@contextmanager
+def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """A stream over the same bytes that can be read in any order.
+
+    What cannot be read in any order, such as a deflated member, is copied to a nameless temporary
+    file; small ones stay in memory.
+    """
+    if stream.seekable():
+        yield io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
+        return
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
+        shutil.copyfileobj(stream, copy, 1 << 20)
+        copy.seek(0)
+        yield copy  # type: ignore[misc]

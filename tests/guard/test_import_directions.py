@@ -17,6 +17,7 @@ STOREYS = (
     ("mar_core.weights",),
     ("mar_core.validation",),
     ("mar_core.rules",),
+    ("mar_core.checking", "mar_core.inspection", "mar_core.difference"),
     ("mar_core.metrics", "mar_core.run.types"),
     ("mar_core.compat",),
     ("mar_core.context",),

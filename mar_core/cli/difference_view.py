@@ -1,0 +1,93 @@
+"""How ``mar diff`` shows what differs: to people, and to pipes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mar_core.cli.numbers import size_in_words
+from mar_core.findings import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.difference import ArchiveDifference, TensorChange
+
+__all__ = ["print_lines", "print_tables"]
+
+# What happened, to what kind of thing, its name, and how.
+_Row = tuple[str, str, str, str]
+_STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
+
+
+def print_lines(difference: ArchiveDifference) -> None:
+    """Print a line for each difference, its parts separated by tabs."""
+    for row in _rows(difference):
+        typer.echo("\t".join(printable(part) for part in row).rstrip())
+    typer.echo(_summary(difference))
+
+
+def print_tables(difference: ArchiveDifference) -> None:
+    """Print one table of everything that differs."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    for _ in range(2):
+        table.add_column(overflow="fold")
+    rows = list(_rows(difference))
+    for change, kind, name, detail in rows:
+        table.add_row(
+            Text(change, style=_STYLES[change]),
+            Text(kind, style="dim"),
+            Text(printable(name), style="bold"),
+            Text(printable(detail)),
+        )
+    if rows:
+        console.print(table)
+    console.print(Text(_summary(difference)))
+
+
+def _rows(difference: ArchiveDifference) -> Iterator[_Row]:
+    for key in difference.manifest:
+        change = "added" if key.before is None else "removed" if key.after is None else "changed"
+        yield change, "manifest", key.name, _values(key.before, key.after)
+    for member in difference.added:
+        yield "added", "member", member.name, size_in_words(member.after)
+    for member in difference.removed:
+        yield "removed", "member", member.name, size_in_words(member.before)
+    for member in difference.changed:
+        sizes = size_in_words(member.before), size_in_words(member.after)
+        yield "changed", "member", member.name, _values(*sizes)
+    for tensor in difference.tensors:
+        change = (
+            "added" if tensor.before is None else "removed" if tensor.after is None else "changed"
+        )
+        yield change, "tensor", tensor.name, _tensor(tensor)
+
+
+def _tensor(tensor: TensorChange) -> str:
+    what = _values(tensor.before, tensor.after)
+    if tensor.largest is not None:
+        return f"{what}, largest difference {tensor.largest:.6g}"
+    return what
+
+
+def _values(before: Any, after: Any) -> str:
+    parts = [str(value) for value in (before, after) if value is not None]
+    return parts[0] if len(set(parts)) == 1 else " → ".join(parts)
+
+
+def _summary(difference: ArchiveDifference) -> str:
+    if difference.is_empty:
+        return "The archives are the same."
+    parts = [f"{difference.unchanged} members are the same"]
+    if difference.same_tensors is not None:
+        parts.append(f"{difference.same_tensors} tensors are the same")
+    note = f" {difference.note}" if difference.note else ""
+    return f"{', '.join(parts)}.{note}"

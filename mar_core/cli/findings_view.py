@@ -1,0 +1,90 @@
+"""How the findings of ``mar validate`` are shown: to people, to pipes, as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mar_core.findings import Finding, Severity, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mar_core.checking import Checked
+
+__all__ = ["print_json", "print_lines", "print_tables"]
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+def print_json(results: Sequence[Checked]) -> None:
+    """Print one JSON list with an entry for each archive."""
+    import json
+
+    typer.echo(json.dumps([result.to_dict() for result in results], indent=2))
+
+
+def print_lines(results: Sequence[Checked]) -> None:
+    """Print a line for each finding and one for each archive, for ``grep`` and logs."""
+    for result in results:
+        path = printable(result.path)
+        for finding in result.findings:
+            typer.echo(f"{path}: {finding}{_signature(finding)}")
+        typer.echo(f"{path}: {_verdict(result)}")
+
+
+def print_tables(results: Sequence[Checked]) -> None:
+    """Print a heading for each archive, and a table where there are findings."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for result in results:
+        color = "green" if result.is_sound else "red"
+        mark = "✓" if result.is_sound else "✗"
+        heading = Text(f"{mark} {printable(result.path)}", style=f"bold {color}")
+        console.print(heading, Text(_verdict(result)))
+        if result.findings:
+            console.print(_table(result.findings))
+
+
+def _table(findings: Sequence[Finding]) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        what = Text()
+        if finding.member:
+            what.append(f"{printable(finding.member)}: ", style="bold")
+        what.append(printable(finding.message))
+        if finding.hint:
+            what.append(f"\n{printable(finding.hint)}", style="dim")
+        what.append(_signature(finding), style="dim")
+        label = Text(f"{finding.severity.value} ", style=_STYLES[finding.severity])
+        table.add_row(label.append(finding.code), what)
+    return table
+
+
+def _signature(finding: Finding) -> str:
+    """Who reported it, where it is none of the rules that come with mar."""
+    theirs = finding.plugin and not finding.code.startswith("MAR-")
+    return f" ({finding.plugin})" if theirs else ""
+
+
+def _verdict(result: Checked) -> str:
+    if result.failure is not None:
+        return f"failed: {printable(result.failure)}"
+    counts = [
+        _counted(result.count(severity), severity.value)
+        for severity in (Severity.ERROR, Severity.WARNING)
+        if result.count(severity)
+    ]
+    return ", ".join(["sound" if result.is_sound else "not sound", *counts])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

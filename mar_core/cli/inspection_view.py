@@ -1,0 +1,109 @@
+"""How ``mar inspect`` shows an archive: to people, and to pipes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mar_core.cli.numbers import size_in_words
+from mar_core.findings import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.inspection import HandlerSummary, Inspection, WeightsSummary
+
+__all__ = ["print_lines", "print_tables"]
+
+
+def print_lines(inspection: Inspection) -> None:
+    """Print ``key: value`` lines, then a line for each member: size, stored size, name."""
+    for key, value in _facts(inspection):
+        typer.echo(f"{key}: {value}")
+    for member in inspection.members:
+        typer.echo(f"{member.size:>14,} {member.compressed_size:>14,}  {printable(member.name)}")
+
+
+def print_tables(inspection: Inspection) -> None:
+    """Print a table of facts and one of members."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts.add_column(style="bold")
+    facts.add_column(overflow="fold")
+    for key, value in _facts(inspection):
+        facts.add_row(key, Text(value))
+    console.print(facts)
+    members = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    members.add_column("member", overflow="fold")
+    for heading in ("size", "in archive"):
+        members.add_column(heading, justify="right", no_wrap=True)
+    members.add_column("sha256", no_wrap=True)
+    for member in inspection.members:
+        members.add_row(
+            Text(printable(member.name)),
+            size_in_words(member.size),
+            "stored" if member.stored else size_in_words(member.compressed_size),
+            Text((member.sha256 or "")[:12], style="dim"),
+        )
+    console.print()
+    console.print(members)
+
+
+def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    """What there is to say, each with its name; what is not there is left out."""
+    facts: dict[str, Any] = {
+        "model": inspection.name,
+        "version": inspection.version,
+        "archive": f"{inspection.archive} ({inspection.kind}, {size_in_words(inspection.size)} "
+        f"in {len(inspection.members)} members)",
+        "digest": f"sha256:{inspection.digest}" if inspection.digest else None,
+        "made": _made(inspection),
+        "runtime": inspection.runtime,
+        "handler": inspection.handler and _handler(inspection.handler),
+        "model file": inspection.model_file,
+        "weights": inspection.weights and _weights(inspection.weights),
+        "requirements": ", ".join(inspection.requirements),
+        "config": inspection.config and _config(inspection.config),
+        "examples": inspection.examples,
+    }
+    for key, value in facts.items():
+        if value:
+            yield key, printable(str(value))
+
+
+def _made(inspection: Inspection) -> str:
+    by = f"by archiver {inspection.archiver}" if inspection.archiver else ""
+    return " ".join(part for part in (inspection.created, by) if part)
+
+
+def _handler(handler: HandlerSummary) -> str:
+    """The handler, and what would be executed."""
+    if handler.origin == "missing":
+        needs = f": needs {handler.distribution} {handler.version or ''}".rstrip()
+        return f"{handler.name}, not found here{needs if handler.distribution else ''}"
+    place = handler.member or handler.module or ""
+    target = f"{place}:{handler.entry}" if handler.entry else place
+    shipped = f" from {handler.distribution} {handler.version}" if handler.distribution else ""
+    return f"{handler.name} → {target}{shipped}"
+
+
+def _weights(weights: WeightsSummary) -> str:
+    parts = [f"{weights.member}: {weights.format}"]
+    if weights.parameters is not None:
+        dtypes = ", ".join(f"{count:,} {dtype}" for dtype, count in weights.dtypes.items())
+        parts.append(f"{weights.parameters:,} parameters in {weights.tensors:,} tensors ({dtypes})")
+    if weights.imports:
+        parts.append(f"loading imports {', '.join(weights.imports)}")
+    parts.extend(weights.faults[:1] if not weights.imports else [])
+    return ", ".join(parts)
+
+
+def _config(config: Any) -> str:
+    import json
+
+    return json.dumps(config)
