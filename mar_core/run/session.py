@@ -104,6 +104,7 @@ def execute(
     run = _Run(job, writer, summary)
     finished = False
     try:
+        get_plugins().notify("mar_run_started", summary=summary)
         finished = run.to_its_end(results_on_terminal=console is not None)
     finally:
         writer.close(finished=finished)
