@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +108,7 @@ class Batch:
         done: Outcomes that are known already.
 
     Attributes:
-        requests: The same.
+        requests: Those that have not failed by themselves.
         model_seconds: How long the model took.
     """
 
@@ -130,30 +130,18 @@ class Batch:
         if not self.requests:
             return
         rows = [request.row for request in self.requests]
-        # Where the stages share nothing but what they hand on, a request may leave after the first.
-        rejected: dict[int, Exception] = {}
-        may_leave = self._runner.life.loaded.independent
-        try:
-            self._address()
-            with rejections() if may_leave else nullcontext(rejected) as rejected:
-                self._data = self._runner.life.stage(
-                    "preprocess", rows, self._context, size=len(rows)
-                )
-        except self._runner.caught as error:
-            self._error = error
-        if rejected:
+        life = self._runner.life
+        rejecting: AbstractContextManager[dict[int, Exception]] = (
+            rejections() if life.loaded.independent else nullcontext({})
+        )
+        with rejecting as rejected:
+            try:
+                self._address()
+                self._data = life.stage("preprocess", rows, self._context, size=len(rows))
+            except self._runner.caught as error:
+                self._error = error
+        if rejected and (self._error is None or len(rejected) == len(rows)):
             self._leave_out(rejected)
-
-    def _leave_out(self, rejected: Mapping[int, Exception]) -> None:
-        """Go on with the requests that the handler has not rejected."""
-        for at, error in rejected.items():
-            failure = failure_of(error, "preprocess")
-            self._done.append(_failed(self.requests[at].index, self.requests[at].id, failure))
-        self.requests = [request for at, request in enumerate(self.requests) if at not in rejected]
-        if self.requests:
-            self._address()
-        else:
-            self._error = None
 
     def inference(self) -> None:
         """Run the model on what the first stage gave."""
@@ -204,6 +192,17 @@ class Batch:
             )
             for at, (request, result) in enumerate(zip(self.requests, results, strict=True))
         ]
+
+    def _leave_out(self, rejected: Mapping[int, Exception]) -> None:
+        """Go on without the requests that the handler has rejected one by one."""
+        for at, error in rejected.items():
+            request = self.requests[at]
+            failure = failure_of(error, "preprocess")
+            self._done.append(_failed(request.index, request.id, failure))
+        self.requests = [request for at, request in enumerate(self.requests) if at not in rejected]
+        self._error = None
+        if self.requests:
+            self._address()
 
     def _isolate(self, error: BaseException) -> list[Outcome]:
         """Halve the batch until what fails fails alone."""
