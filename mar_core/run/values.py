@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import datetime as dt
 import enum
+import json
 import math
 import numbers
 import sys
@@ -123,7 +124,7 @@ def _key(key: Any, where: str) -> str:
     if not scalar:
         _refuse(f"{where} has a key of type {_name(key)}")
     text = _scalar(key, where)
-    return text if isinstance(text, str) else str(text)
+    return text if isinstance(text, str) else json.dumps(text)
 
 
 def _scalar(value: Any, where: str) -> Any:

@@ -67,7 +67,7 @@ def test_json_stays_as_it_is(value):
         (math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity"),
         ((1, 2), [1, 2]), ({3, 1, 2}, [1, 2, 3]), (Point(1, 2), [1, 2]),
         (collections.deque([1]), [1]),
-        ({1: "a", None: 2, 1.5: 3}, {"1": 4, "None": 2, "1.5": 3}),
+        ({1: "a", None: 2, 1.5: 3}, {"1": "a", "null": 2, "1.5": 3}),
         (Box("cat", (1, 2)), {"label": "cat", "corner": [1, 2]}),
         (Colour.RED, "red"), (Level.LOW, 1), ({Colour.RED: 1}, {"red": 1}), (Label("x"), "x"),
         (dt.date(2026, 1, 2), "2026-01-02"), (decimal.Decimal("1.10"), "1.10"),
@@ -81,7 +81,6 @@ def test_json_stays_as_it_is(value):
         (torch.zeros(0), []), (torch.eye(1).to_sparse(), [[1.0]]),
         (b"\xff", {"base64": "/w=="}), (bytearray(b"a"), {"base64": "YQ=="}),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_what_handlers_return(value, written):
     found = to_json({"x": [value]})["x"][0]
