@@ -13,7 +13,7 @@ from builtin_handlers.explain import STEPS, heat_map, integrated_gradients
 from builtin_handlers.images import decode, from_text, lift_pixel_limit, to_rgb
 from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.transforms import DefaultTransform, image_tensor, is_default
-from mar_core import BaseHandler
+from mar_core import BaseHandler, timed
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -42,6 +42,7 @@ class VisionHandler(BaseHandler, ABC):
             lift_pixel_limit()
         self.initialized = True
 
+    @timed
     def preprocess(self, data: list[Any]) -> torch.Tensor:
         """Read a batch of requests.
 

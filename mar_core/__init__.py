@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mar_core.handler import BaseHandler as BaseHandler
     from mar_core.handler import PredictionException as PredictionException
     from mar_core.handler import reject_item as reject_item
+    from mar_core.handler import timed as timed
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.manifest import Manifest as Manifest
     from mar_core.metrics import Dimension as Dimension
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from mar_core.run import RunSummary as RunSummary
     from mar_core.updating import update as update
     from mar_core.validation import validate as validate
+    from mar_core.weights import WeightsKind as WeightsKind
+    from mar_core.weights import identify as identify
 
 _HOME = {
     "mar_core.archives": (
@@ -72,7 +75,7 @@ _HOME = {
         "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
-    "mar_core.handler": ("NO_RESULT", "BaseHandler", "PredictionException", "reject_item"),
+    "mar_core.handler": ("NO_RESULT", "BaseHandler", "PredictionException", "reject_item", "timed"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.manifest": ("Manifest",),
     "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
@@ -85,6 +88,7 @@ _HOME = {
         "RunOptions", "RunSummary",
     ),
     "mar_core.validation": ("validate",),
+    "mar_core.weights": ("WeightsKind", "identify"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
