@@ -52,8 +52,8 @@ def as_tensor(rows: Any, device: torch.device | None) -> torch.Tensor:
         return torch.as_tensor(rows, device=device)
     values = [_numbers(payload(row)) for row in rows]
     try:
-        if values and all(isinstance(value, torch.Tensor) for value in values):
-            return torch.stack(values).to(device)
+        if values and all(hasattr(value, "__array__") for value in values):  # tensors and arrays
+            return torch.stack([torch.as_tensor(value) for value in values]).to(device)
         return torch.as_tensor(values, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise PredictionException(
