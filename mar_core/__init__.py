@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mar_core.errors import MarError as MarError
     from mar_core.errors import MarWarning as MarWarning
     from mar_core.errors import ModelError as ModelError
+    from mar_core.errors import OutputError as OutputError
     from mar_core.errors import PluginError as PluginError
     from mar_core.errors import UsageError as UsageError
     from mar_core.findings import Finding as Finding
@@ -71,8 +72,7 @@ _HOME = {
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
         "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "MarWarning",
-        "ModelError",
-        "PluginError", "UsageError",
+        "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
     "mar_core.handler": ("NO_RESULT", "BaseHandler", "PredictionException", "reject_item", "timed"),
