@@ -190,7 +190,7 @@ def test_the_same_result_takes_the_same_name_again(tmp_path):
 @pytest.mark.parametrize(
     ("content", "ending"),
     [
-        (b"\x89PNG\r\n\x1a\n", ".png"), (b"RIFF\0\0\0\0WEBP", ".webp"), 
+        (b"\x89PNG\r\n\x1a\n", ".png"), (b"RIFF\0\0\0\0WEBP", ".webp"),
         (b"RIFF\0\0\0\0WAVE", ".wav"),
         (b"RIFF\0\0\0\0????", ".bin"), (b"GIF89a", ".gif"), (b"%PDF-1", ".pdf"), (b"", ".bin"),
     ],
