@@ -12,6 +12,8 @@ _OCTAL = re.compile(rb" *([0-7]*)[ \0]*\Z")
 _RECORD = re.compile(rb"([1-9]\d{0,6}) ([^=]+)=", re.DOTALL)
 _USTAR, _GNU, _OLD = b"ustar\x0000", b"ustar  \0", bytes(8)
 _MOST_OCTAL = 0o77777777777
+# mode, owner, group, time, device numbers
+_IGNORED_NUMBERS = ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +47,15 @@ def parse_header(block: bytes) -> Header:
         raise ValueError("it is of no known tar format")
     if magic != _USTAR and prefix.strip(b"\0"):
         raise ValueError("it has fields that readers understand differently")
+    for start, end in _IGNORED_NUMBERS:  # readers that do not ignore them stop at a bad one
+        _number(block[start:end], "field of owner, mode or time")
     name = _text(block[:100])
     if _text(prefix):
         name = _text(prefix) + b"/" + name
-    return Header(name=name, size=_size(block[124:136]), kind=block[156:157])
+    size = _number(block[124:136], "size")
+    if size < 0:
+        raise ValueError("its size is negative")
+    return Header(name=name, size=size, kind=block[156:157])
 
 
 def parse_long_name(data: bytes) -> bytes:
@@ -120,7 +127,7 @@ def _octal(field: bytes, what: str) -> int:
     return int(match[1] or b"0", 8)
 
 
-def _size(field: bytes) -> int:
-    if field.startswith(b"\x80"):  # GNU's binary form, for 8 GiB and more
-        return int.from_bytes(field[1:], "big")
-    return _octal(field, "size")
+def _number(field: bytes, what: str) -> int:
+    if field.startswith((b"\x80", b"\xff")):  # GNU's binary form, for what octal cannot hold
+        return int.from_bytes(field[1:], "big", signed=field.startswith(b"\xff"))
+    return _octal(field, what)

@@ -70,6 +70,8 @@ def _headers(row):
 
     change("checksum wrong", checksum=b"000000\0 ")
     change("checksum no number", checksum=b"garbage!")
+    change("owner no number", uid=b"00000 00")
+    change("time no number", mtime=b"yesterday")
     change("size no number", size=b"12345678xyz\0")
     change("size negative", size=b"\xff" * 12)
     change("format unknown", magic=b"uster\x0000")
