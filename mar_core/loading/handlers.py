@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core import compat
+from mar_core.context import read_config
 from mar_core.errors import HandlerError
 from mar_core.handler.asynchronous import LoopThread
+from mar_core.handler.continuous import continuing
 from mar_core.handler.envelopes import find_envelope
 from mar_core.handler.stages import is_staged, stages_independent
 from mar_core.loading.blame import Blame
@@ -113,9 +115,10 @@ def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> Loaded
     initialize = (
         getattr(instance, "initialize", None) if is_class else functools.partial(entry, None)
     )
-    staged = envelope is None and is_staged(instance)
+    continuous = _is_continuous(manifest, code)
+    staged = envelope is None and not continuous and is_staged(instance)
     loop = LoopThread()
-    answer = loop.completing(entry)
+    answer = continuing(loop.completing(entry)) if continuous else loop.completing(entry)
     return LoadedHandler(
         name=place.name,
         instance=instance,
@@ -128,6 +131,13 @@ def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> Loaded
         code=code,
         loop=loop,
     )
+
+
+def _is_continuous(manifest: Manifest, code: ArchiveCode) -> bool:
+    """Whether the archive's config asks for continuous batching."""
+    if not manifest.config_file:
+        return False
+    return read_config(code.model_dir / manifest.config_file).get("continuousBatching") is True
 
 
 def _handle_of(instance: Any, place: Place) -> Callable[..., Any]:
