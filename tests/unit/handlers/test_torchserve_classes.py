@@ -10,7 +10,7 @@ import os
 import pytest
 from handlerdirs import lay_out
 
-from mar_core import PredictionException, compat
+from mar_core import Context, PredictionException, compat
 from mar_core.errors import ArchiveError, HandlerError
 
 MODEL = """
@@ -90,16 +90,14 @@ def test_old_model_service(tmp_path):
         def _inference(self, data):
             return [2 * data[0]["x"]]
 
-    class Context:
-        manifest = {"Model": {"Signature": "signature.json"}}
-        system_properties = {"model_dir": str(tmp_path)}
-
+    manifest = {"Model": {"Signature": "signature.json"}}
+    context = Context("m", str(tmp_path), manifest, None, None, "")
     service = Doubling("m", str(tmp_path), None)
-    with pytest.raises(ValueError, match="no signature file 'signature.json'"):
-        service.initialize(Context)
+    with pytest.raises(ValueError, match=r"no signature file 'signature\.json'"):
+        service.initialize(context)
     signature = {"input_type": "application/json", "inputs": [{"data_name": "image"}]}
     (tmp_path / "signature.json").write_text(json.dumps(signature))
-    service.initialize(Context)
+    service.initialize(context)
     assert service.signature() == signature
     assert service.ping() is None
     for row in ({"image": b'{"x": 2}'}, {"body": {"x": 2}}, {"data": {"x": 2}}):
@@ -113,10 +111,10 @@ def test_mock_context(tmp_path):
 
     from mar_core import BaseHandler
 
-    MockContext = compat.load("ts.torch_handler.unit_tests.test_utils.mock_context").MockContext
+    module = compat.load("ts.torch_handler.unit_tests.test_utils.mock_context")
     lay_out(tmp_path / "m", {"model.py": MODEL, "c.yaml": "handler: {a: 1}"})
     torch.save({}, tmp_path / "m" / "model.pt")
-    context = MockContext(model_dir=str(tmp_path / "m"), model_yaml_config_file="c.yaml")
+    context = module.MockContext(model_dir=str(tmp_path / "m"), model_yaml_config_file="c.yaml")
     assert context.manifest == {"model": {"serializedFile": "model.pt", "modelFile": "model.py"}}
     assert context.model_yaml_config == {"handler": {"a": 1}}
     handler = BaseHandler()
@@ -126,7 +124,7 @@ def test_mock_context(tmp_path):
     context.explain = True
     assert context.get_request_header(1, "explain") is True
     assert context.get_request_header(0, "explain") is False
-    assert MockContext(model_pt_file=None, model_file=None).manifest == {"model": {}}
+    assert module.MockContext(model_pt_file=None, model_file=None).manifest == {"model": {}}
 
 
 def test_process_memory(caplog):
