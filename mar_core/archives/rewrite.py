@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rewrite"]
 
-SPAN = 1 << 30
+SPAN = 64 << 20
 
 
 def rewrite(

@@ -6,13 +6,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.archives.contents import Content, member_of, open_content
+from mar_core.archives.layout import in_order
 from mar_core.archives.view import Archive
-from mar_core.errors import ArchiveError
+from mar_core.errors import ArchiveError, UsageError
 from mar_core.manifest import MANIFEST_NAME, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mar_core.archives.view import ExtraFile
     from mar_core.findings import Finding
 
 __all__ = ["Sources"]
@@ -45,6 +47,20 @@ class Sources(Archive):
         self.members = MappingProxyType(
             {name: member_of(name, content) for name, content in self.contents.items()}
         )
+
+    def plus(self, files: Iterable[ExtraFile]) -> Sources:
+        """The same sources and some more files.
+
+        Raises:
+            UsageError: A file's place is taken.
+        """
+        contents = {name: self.contents[name] for name in self.contents if name != MANIFEST_NAME}
+        for file in files:
+            if file.name in self.contents:
+                raise UsageError(f"{self} have a member {file.name!r} already.")
+            contents[file.name] = file.content
+        ordered = in_order(contents, self.manifest.serialized_file)
+        return Sources(self.manifest, ordered, findings=self.findings)
 
     def open(self, name: str) -> BinaryIO:
         """A stream over what one member is made of.

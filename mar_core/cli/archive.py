@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
-from mar_core.cli import options  # noqa: TC001 - typer reads the annotations
+from mar_core.cli import options
 
 
 def archive(
     *,
-    model_name: options.ModelName,
-    handler: options.Handler,
-    version: options.Version,
-    serialized_file: options.SerializedFile | None = None,
-    model_file: options.ModelFile | None = None,
-    extra_files: options.ExtraFiles | None = None,
-    requirements_file: options.RequirementsFile | None = None,
-    config_file: options.ConfigFile | None = None,
-    runtime: options.RuntimeName = Runtime.PYTHON,
-    export_path: options.ExportPath | None = None,
-    archive_format: options.Format = ArchiveFormat.DEFAULT,
-    force: options.Force = False,
-    allow_pickle: options.AllowPickle = False,
-    example: options.Example | None = None,
-    quiet: options.Quiet = False,
+    model_name: Annotated[str, options.MODEL_NAME],
+    handler: Annotated[str, options.HANDLER],
+    version: Annotated[str, options.VERSION],
+    serialized_file: Annotated[Path | None, options.SERIALIZED_FILE] = None,
+    model_file: Annotated[Path | None, options.MODEL_FILE] = None,
+    extra_files: Annotated[list[str] | None, options.EXTRA_FILES] = None,
+    requirements_file: Annotated[Path | None, options.REQUIREMENTS_FILE] = None,
+    config_file: Annotated[Path | None, options.CONFIG_FILE] = None,
+    runtime: Annotated[Runtime, options.RUNTIME_NAME] = Runtime.PYTHON,
+    export_path: Annotated[Path | None, options.EXPORT_PATH] = None,
+    archive_format: Annotated[ArchiveFormat, options.FORMAT] = ArchiveFormat.DEFAULT,
+    force: Annotated[bool, options.FORCE] = False,
+    allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
+    example: Annotated[list[Path] | None, options.EXAMPLE] = None,
+    quiet: Annotated[bool, options.QUIET] = False,
 ) -> None:
     """Package a model with the code that serves it into one file.
 

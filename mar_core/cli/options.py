@@ -2,168 +2,119 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from mar_core.archives.request import ArchiveFormat, Runtime
-
 __all__ = [
-    "AllowPickle",
-    "ConfigFile",
-    "Example",
-    "ExportPath",
-    "ExtraFiles",
-    "Force",
-    "Format",
-    "Handler",
-    "ModelFile",
-    "ModelName",
-    "Quiet",
-    "Remove",
-    "RequirementsFile",
-    "RuntimeName",
-    "SerializedFile",
-    "Version",
+    "ALLOW_PICKLE",
+    "CONFIG_FILE",
+    "EXAMPLE",
+    "EXPORT_PATH",
+    "EXTRA_FILES",
+    "FORCE",
+    "FORMAT",
+    "HANDLER",
+    "MODEL_FILE",
+    "MODEL_NAME",
+    "QUIET",
+    "REMOVE",
+    "REQUIREMENTS_FILE",
+    "RUNTIME_NAME",
+    "SERIALIZED_FILE",
+    "VERSION",
 ]
 
 _WHAT, _WHERE, _MORE = "What goes in", "Where it goes", "More"
 
-ModelName = Annotated[
-    str,
-    typer.Option(
-        "--model-name",
-        metavar="NAME",
-        help="The model's name: letters, digits, `_`, `-`, `.`; the file is called after it.",
-        rich_help_panel=_WHAT,
-    ),
-]
-Handler = Annotated[
-    str,
-    typer.Option(
-        "--handler",
-        metavar="HANDLER",
-        help="What serves the model: a registered name (`image_classifier`; `mar plugins` lists "
-        "them), a file (`handler.py`), a function or class of it (`handler.py:predict`), or a "
-        "class of an installed package (`package.module:Class`).",
-        rich_help_panel=_WHAT,
-    ),
-]
-Version = Annotated[
-    str,
-    typer.Option(
-        "--version",
-        "-v",
-        metavar="VERSION",
-        help="The model's version: letters, digits, `_`, `-`, `.`, such as `1.0`.",
-        rich_help_panel=_WHAT,
-    ),
-]
-SerializedFile = Annotated[
-    Path,
-    typer.Option(
-        "--serialized-file",
-        metavar="FILE",
-        help="The weights: a state dict, TorchScript, safetensors, `.pt2` or ONNX file.",
-        rich_help_panel=_WHAT,
-    ),
-]
-ModelFile = Annotated[
-    Path,
-    typer.Option(
-        "--model-file",
-        metavar="FILE",
-        help="The Python file that defines the network, with one `torch.nn.Module` class. "
-        "A state dict needs it.",
-        rich_help_panel=_WHAT,
-    ),
-]
-ExtraFiles = Annotated[
-    list[str],
-    typer.Option(
-        "--extra-files",
-        metavar="FILES",
-        help="More files: a comma list of files, folders and patterns (`*`, `?`, `**`). The "
-        "contents of a folder land at the root; `src=pkg/` puts them under `pkg/`. May be "
-        "repeated.",
-        rich_help_panel=_WHAT,
-    ),
-]
-RequirementsFile = Annotated[
-    Path,
-    typer.Option(
-        "--requirements-file",
-        "-r",
-        metavar="FILE",
-        help="The packages that the handler needs, as a requirements.txt for pip.",
-        rich_help_panel=_WHAT,
-    ),
-]
-ConfigFile = Annotated[
-    Path,
-    typer.Option(
-        "--config-file",
-        "-c",
-        metavar="FILE",
-        help="A model-config.yaml: batch size, device, compilation, the handler's own keys.",
-        rich_help_panel=_WHAT,
-    ),
-]
-RuntimeName = Annotated[
-    Runtime,
-    typer.Option("--runtime", help="What the handler is written in.", rich_help_panel=_WHAT),
-]
-Remove = Annotated[
-    list[str],
-    typer.Option(
-        "--remove",
-        metavar="MEMBER",
-        help="Take a member out, by its name in the archive. May be repeated.",
-        rich_help_panel=_WHAT,
-    ),
-]
-ExportPath = Annotated[
-    Path,
-    typer.Option(
-        "--export-path",
-        metavar="FOLDER",
-        help="The folder to write to, by default the current one; made if it is missing.",
-        rich_help_panel=_WHERE,
-    ),
-]
-Format = Annotated[
-    ArchiveFormat,
-    typer.Option(
-        "--archive-format",
-        help="`default`: `NAME.mar`, weights stored, text deflated; `zip-store`: `NAME.mar`, all "
-        "stored; `tgz`: `NAME.tar.gz`; `no-archive`: the folder `NAME`.",
-        rich_help_panel=_WHERE,
-    ),
-]
-Force = Annotated[
-    bool,
-    typer.Option("--force", "-f", help="Replace an archive that is there.", rich_help_panel=_WHERE),
-]
-AllowPickle = Annotated[
-    bool,
-    typer.Option(
-        "--allow-pickle",
-        help="Take weights that can run code when they are loaded.",
-        rich_help_panel=_MORE,
-    ),
-]
-Example = Annotated[
-    list[Path],
-    typer.Option(
-        "--example",
-        metavar="FILE",
-        help="An input to run once and keep in the archive with its result, for `mar test`. "
-        "May be repeated.",
-        rich_help_panel=_MORE,
-    ),
-]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", help="Print nothing when all is well.", rich_help_panel=_MORE),
-]
+MODEL_NAME = typer.Option(
+    "--model-name",
+    metavar="NAME",
+    help="The model's name: letters, digits, `_`, `-`, `.`; the file is called after it.",
+    rich_help_panel=_WHAT,
+)
+HANDLER = typer.Option(
+    "--handler",
+    metavar="HANDLER",
+    help="What serves the model: a registered name (`image_classifier`; `mar plugins` lists "
+    "them), a file (`handler.py`), a function or class of it (`handler.py:predict`), or a "
+    "class of an installed package (`package.module:Class`).",
+    rich_help_panel=_WHAT,
+)
+VERSION = typer.Option(
+    "--version",
+    "-v",
+    metavar="VERSION",
+    help="The model's version: letters, digits, `_`, `-`, `.`, such as `1.0`.",
+    rich_help_panel=_WHAT,
+)
+SERIALIZED_FILE = typer.Option(
+    "--serialized-file",
+    metavar="FILE",
+    help="The weights: a state dict, TorchScript, safetensors, `.pt2` or ONNX file.",
+    rich_help_panel=_WHAT,
+)
+MODEL_FILE = typer.Option(
+    "--model-file",
+    metavar="FILE",
+    help="The Python file that defines the network, with one `torch.nn.Module` class. "
+    "A state dict needs it.",
+    rich_help_panel=_WHAT,
+)
+EXTRA_FILES = typer.Option(
+    "--extra-files",
+    metavar="FILES",
+    help="More files: a comma list of files, folders and patterns (`*`, `?`, `**`). The "
+    "contents of a folder land at the root; `src=pkg/` puts them under `pkg/`. May be "
+    "repeated.",
+    rich_help_panel=_WHAT,
+)
+REQUIREMENTS_FILE = typer.Option(
+    "--requirements-file",
+    "-r",
+    metavar="FILE",
+    help="The packages that the handler needs, as a requirements.txt for pip.",
+    rich_help_panel=_WHAT,
+)
+CONFIG_FILE = typer.Option(
+    "--config-file",
+    "-c",
+    metavar="FILE",
+    help="A model-config.yaml: batch size, device, compilation, the handler's own keys.",
+    rich_help_panel=_WHAT,
+)
+RUNTIME_NAME = typer.Option(
+    "--runtime", help="What the handler is written in.", rich_help_panel=_WHAT
+)
+REMOVE = typer.Option(
+    "--remove",
+    metavar="MEMBER",
+    help="Take a member out, by its name in the archive. May be repeated.",
+    rich_help_panel=_WHAT,
+)
+EXPORT_PATH = typer.Option(
+    "--export-path",
+    metavar="FOLDER",
+    help="The folder to write to, by default the current one; made if it is missing.",
+    rich_help_panel=_WHERE,
+)
+FORMAT = typer.Option(
+    "--archive-format",
+    help="`default`: `NAME.mar`, weights stored, text deflated; `zip-store`: `NAME.mar`, all "
+    "stored; `tgz`: `NAME.tar.gz`; `no-archive`: the folder `NAME`.",
+    rich_help_panel=_WHERE,
+)
+FORCE = typer.Option(
+    "--force", "-f", help="Replace an archive that is there.", rich_help_panel=_WHERE
+)
+ALLOW_PICKLE = typer.Option(
+    "--allow-pickle",
+    help="Take weights that can run code when they are loaded.",
+    rich_help_panel=_MORE,
+)
+EXAMPLE = typer.Option(
+    "--example",
+    metavar="FILE",
+    help="An input to run once and keep in the archive with its result, for `mar test`. May be "
+    "repeated.",
+    rich_help_panel=_MORE,
+)
+QUIET = typer.Option("--quiet", "-q", help="Print nothing when all is well.", rich_help_panel=_MORE)

@@ -8,29 +8,29 @@ from typing import Annotated
 import typer
 
 from mar_core.archives.request import Runtime  # noqa: TC001
-from mar_core.cli import options  # noqa: TC001
+from mar_core.cli import options
 
 
 def update(
     *,
     archive: Annotated[Path, typer.Argument(help="The archive to change.", show_default=False)],
-    handler: options.Handler | None = None,
-    version: options.Version | None = None,
-    serialized_file: options.SerializedFile | None = None,
-    model_file: options.ModelFile | None = None,
-    extra_files: options.ExtraFiles | None = None,
-    requirements_file: options.RequirementsFile | None = None,
-    config_file: options.ConfigFile | None = None,
+    handler: Annotated[str | None, options.HANDLER] = None,
+    version: Annotated[str | None, options.VERSION] = None,
+    serialized_file: Annotated[Path | None, options.SERIALIZED_FILE] = None,
+    model_file: Annotated[Path | None, options.MODEL_FILE] = None,
+    extra_files: Annotated[list[str] | None, options.EXTRA_FILES] = None,
+    requirements_file: Annotated[Path | None, options.REQUIREMENTS_FILE] = None,
+    config_file: Annotated[Path | None, options.CONFIG_FILE] = None,
     runtime: Annotated[Runtime | None, typer.Option(help="What the handler is written in.")] = None,
-    remove: options.Remove | None = None,
-    allow_pickle: options.AllowPickle = False,
-    quiet: options.Quiet = False,
+    remove: Annotated[list[str] | None, options.REMOVE] = None,
+    allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
+    quiet: Annotated[bool, options.QUIET] = False,
 ) -> None:
     """Change parts of an archive; what is not named stays.
 
     The result is byte by byte what `mar archive` makes of the same files. Of a `.mar` only the end
-    is written anew, so a new handler takes no time however large the weights are. The archive is
-    replaced in one step: a reader sees the old one or the new one.
+    is made anew; the weights are not read again. The archive is replaced in one step: a reader sees
+    the old one or the new one.
 
     **Example:**
 
