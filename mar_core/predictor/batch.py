@@ -124,6 +124,9 @@ class Batch:
         self._stage = "preprocess"
         self._error: BaseException | None = None
         self._context = copy.copy(runner.context) if runner.independent else runner.context
+        # As in TorchServe, the first request's header speaks for its batch.
+        asked = bool(requests) and requests[0].headers.get("explain") == "True"
+        self._explain = runner.explain or asked
 
     def preprocess(self) -> None:
         """Point the context at these requests and run the first stage."""
@@ -145,7 +148,7 @@ class Batch:
 
     def inference(self) -> None:
         """Run the model on what the first stage gave."""
-        if self._error is not None or not self.requests or self._runner.explain:
+        if self._error is not None or not self.requests or self._explain:
             return
         self._stage = "inference"
         with self._runner.model_lock:
@@ -171,7 +174,7 @@ class Batch:
 
     def _succeed(self) -> list[Outcome]:
         life, size = self._runner.life, len(self.requests)
-        if self._runner.explain:
+        if self._explain:
             self._stage = "explain"
             raw = [request.row for request in self.requests]
             with self._runner.model_lock:
@@ -224,7 +227,7 @@ class Batch:
     def _address(self) -> None:
         """Tell the context, and a handler that keeps it, which requests these are."""
         context, loaded = self._context, self._runner.life.loaded
-        extra = {"explain": "True"} if self._runner.explain else {}
+        extra = {"explain": "True"} if self._explain else {}
         ids = [request.id for request in self.requests]
         begin_batch(context, ids, [{**request.headers, **extra} for request in self.requests])
         context.sink = self._stream

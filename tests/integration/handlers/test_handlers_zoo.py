@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 import zoo
 from filelock import FileLock
 
+from mar_core import Input, load
 from mar_core.context import begin_batch, make_context
 from mar_core.loading import load_handler
 from mar_core.manifest import Manifest
@@ -163,3 +165,35 @@ def test_async_handler(folders):
     found = run_here(case, folders[case.id])
     results = [answer["result"] for answer in found["answers"]]
     assert results == [[[1, True], ["x", True]], [[2, True]]]
+
+
+def run_loaded(case, folder):
+    """What a case gives through a predictor, each batch on its own."""
+    with load(folder, batch_size=8, envelope=case.envelope, allow_pickle=True) as predictor:
+        return [
+            predictor.run(
+                [
+                    Input(id=f"r{at}", read=functools.partial(copy.deepcopy, row), headers=header)
+                    for at, (row, header) in enumerate(zip(batch, headers, strict=True))
+                ]
+            )
+            for batch, headers in zip(case.batches, headers_of(case), strict=True)
+        ]
+
+
+# Batches in which one bad request sinks the others in TorchServe, and here only itself.
+ISOLATED = {"refusal-handler.py": {1: [1, "Negative numbers are not served"]}}
+
+
+@pytest.mark.parametrize("case", [c for c in zoo.CASES if c.golden], ids=lambda case: case.id)
+def test_answers_the_same_through_the_predictor(case, folders, golden):
+    every = run_loaded(case, folders[case.id])
+    for at, (outcomes, answer) in enumerate(zip(every, golden[case.id]["answers"], strict=True)):
+        results = [one.failure.message if one.failure else one.result for one in outcomes]
+        expected = answer.get("result") or ISOLATED[case.id][at]
+        assert_same(results, expected, f"batch {at}")
+        statuses = [(one.response.status, one.response.phrase or None) for one in outcomes]
+        assert statuses == [tuple(status) for status in answer["status"]]
+        assert [dict(one.response.headers) for one in outcomes] == answer["headers"]
+        parts = [list(part) for part in zip(*(one.streamed for one in outcomes), strict=True)]
+        assert parts == answer["parts"]
