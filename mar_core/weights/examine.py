@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from mar_core.errors import ModelError
 from mar_core.weights.exported import examine_exported
 from mar_core.weights.kinds import WeightsKind, identify
 from mar_core.weights.legacy import examine_legacy
@@ -13,6 +14,7 @@ from mar_core.weights.pickles import MAX_PICKLE, walk_pickle
 from mar_core.weights.report import WeightsReport
 from mar_core.weights.safe import examine_safetensors
 from mar_core.weights.torchzip import examine_torch_zip, note_pickle
+from mar_core.weights.zipindex import check_layout, read_directory
 
 __all__ = ["examine"]
 
@@ -57,7 +59,18 @@ def _examine_tar(_: BinaryIO) -> WeightsReport:
     return report
 
 
+def _examine_zip(stream: BinaryIO) -> WeightsReport:
+    """A zip that is none of PyTorch's, or too damaged to tell."""
+    report = WeightsReport(kind=WeightsKind.ZIP)
+    try:
+        check_layout(stream, read_directory(stream))
+    except ModelError as error:
+        report.fault("MAR-W008", f"The file is no exact zip: {error}.")
+    return report
+
+
 _LOOKS = {
+    WeightsKind.ZIP: _examine_zip,
     WeightsKind.TORCH_LEGACY: examine_legacy,
     WeightsKind.TORCH_TAR: _examine_tar,
     WeightsKind.TORCH_PACKAGE: _examine_package,

@@ -7,6 +7,7 @@ import io
 import tarfile
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 
 import safetensors.torch
@@ -105,4 +106,27 @@ def legacy_tar() -> bytes:
             info = tarfile.TarInfo(name)
             info.size = 4
             tar.addfile(info, io.BytesIO(b"\x80\x02N."))
+    return stream.getvalue()
+
+
+def with_record(data: bytes, name: str, content: bytes | None) -> bytes:
+    """The zip of a weights file with one record replaced, added, or taken out.
+
+    Args:
+        data: The weights file.
+        name: The record, without the folder that all of them lie in.
+        content: Its new bytes, or None to take it out.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        prefix = source.namelist()[0].partition("/")[0]
+        records = {entry: source.read(entry) for entry in source.namelist()}
+    wanted = f"{prefix}/{name}"
+    if content is None:
+        del records[wanted]
+    else:
+        records[wanted] = content
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as target:
+        for entry, raw in records.items():
+            target.writestr(zipfile.ZipInfo(entry), raw)
     return stream.getvalue()

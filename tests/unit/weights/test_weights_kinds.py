@@ -56,7 +56,7 @@ KINDS = {
     "a cut zip": (lambda: weightsfiles.state_dict()[:-9], WeightsKind.ZIP),
     "elf": (lambda: b"\x7fELF\x02\x01" + bytes(64), WeightsKind.SHARED_LIBRARY),
     "nothing": (lambda: b"", WeightsKind.EMPTY),
-    "text": (lambda: "grüße\n".encode(), WeightsKind.TEXT),
+    "text": ("grüße\n".encode, WeightsKind.TEXT),
     "a pointer": (
         lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
         WeightsKind.TEXT,

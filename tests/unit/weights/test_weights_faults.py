@@ -1,0 +1,243 @@
+"""A fault in a weights file is found; the file next to it, which has none, is sound."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import hostile_pickles
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+import weightsfaults
+import weightsfiles
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mar_core.weights import examine
+
+SOUND = {
+    "state dict": weightsfiles.state_dict,
+    "legacy": weightsfiles.legacy,
+    "safetensors": weightsfiles.safetensors_file,
+    "scripted": weightsfiles.torchscript,
+    "traced": weightsfiles.traced,
+    "exported": weightsfiles.exported,
+    "onnx": weightsfiles.onnx_file,
+}
+
+
+def codes(data: bytes) -> list[str]:
+    return [fault.code for fault in examine(io.BytesIO(data)).faults]
+
+
+@pytest.mark.parametrize("make", SOUND.values(), ids=SOUND)
+def test_a_sound_file_has_no_fault(make):
+    report = examine(io.BytesIO(make()))
+    assert not report.faults
+    assert report.listed
+    assert report.parameters > 0
+
+
+@pytest.mark.parametrize("make", [f for n, f in SOUND.items() if n != "onnx"], ids=str)
+def test_the_list_of_tensors_is_the_state_dict(make):
+    expected = {
+        name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+        for name, tensor in weightsfiles.network().state_dict().items()
+    }
+    report = examine(io.BytesIO(make()))
+    assert {t.name: (t.dtype, t.shape) for t in report.tensors} == expected
+    assert report.parameters == sum(t.numel() for t in weightsfiles.network().state_dict().values())
+
+
+def test_a_rewritten_zip_is_as_sound():
+    data = weightsfiles.with_record(weightsfiles.state_dict(), "note", b"hello")
+    assert not codes(data)
+
+
+@pytest.mark.parametrize(
+    ("code", "data"), weightsfaults.TORCH_ZIPS.values(), ids=weightsfaults.TORCH_ZIPS
+)
+def test_a_fault_of_a_torch_zip(code, data):
+    assert code in codes(data)
+
+
+@pytest.mark.parametrize("data", weightsfaults.LEGACY.values(), ids=weightsfaults.LEGACY)
+def test_a_fault_of_a_legacy_file(data):
+    assert "MAR-W006" in codes(data)
+
+
+@pytest.mark.parametrize("data", weightsfaults.SAFETENSORS.values(), ids=weightsfaults.SAFETENSORS)
+def test_a_fault_of_a_safetensors_file(data):
+    assert codes(data) == ["MAR-W010"]
+    with pytest.raises((safetensors.SafetensorError, UnicodeDecodeError)):
+        safetensors.torch.load(data)
+
+
+@pytest.mark.parametrize("data", weightsfaults.STRICTER.values(), ids=weightsfaults.STRICTER)
+def test_a_fault_that_the_library_lets_pass(data):
+    assert codes(data) == ["MAR-W010"]
+
+
+def test_a_header_that_is_too_long_to_check():
+    data = weightsfaults.safetensors_with(b"{" + b" " * (17 << 20) + b"}")
+    assert codes(data) == ["MAR-W005"]
+
+
+def test_safetensors_of_every_dtype():
+    tensors = {
+        str(dtype): torch.zeros(2, 3).to(dtype)
+        for dtype in (torch.float16, torch.bfloat16, torch.int8, torch.bool, torch.float8_e5m2)
+    }
+    report = examine(io.BytesIO(safetensors.torch.save(tensors)))
+    assert not report.faults
+    assert {f"torch.{t.dtype}" for t in report.tensors} == set(tensors)
+
+
+def test_no_tensors_at_all_is_sound():
+    assert not codes(safetensors.torch.save({}))
+    assert not codes(weightsfiles.saved({}))
+
+
+# --- what torch.export would run -----------------------------------------------------------------
+
+
+def exported_model() -> str:
+    with zipfile.ZipFile(io.BytesIO(weightsfiles.exported())) as archive:
+        name = next(entry for entry in archive.namelist() if "/models/" in entry)
+        return archive.read(name).decode()
+
+
+def with_model(text: str) -> bytes:
+    return weightsfiles.with_record(weightsfiles.exported(), "models/model.json", text.encode())
+
+
+def test_a_pickle_among_the_sample_inputs_fires_when_loaded_by_torch(tmp_path):
+    mark = tmp_path / "mark"
+    payload = hostile_pickles.inside_torch_zip(hostile_pickles.shapes(str(mark))["protocol 2"])
+    data = weightsfiles.with_record(weightsfiles.exported(), "data/sample_inputs/model.pt", payload)
+    assert hostile_pickles.fires(data, mark, torch.export.load)
+    assert "MAR-W003" in codes(data)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x80\x02N.", weightsfiles.legacy_tar(), b"hello"], ids=["pickle", "tar", "text"]
+)
+def test_what_torch_export_would_unpickle_must_be_a_state_dict(content):
+    data = weightsfiles.with_record(weightsfiles.exported(), "data/sample_inputs/model.pt", content)
+    assert codes(data) == ["MAR-W003"]
+
+
+def test_an_opaque_object_is_walked():
+    payload = hostile_pickles.pickled(hostile_pickles.load("os", "getcwd"))
+    data = weightsfiles.with_record(weightsfiles.exported(), "data/constants/opaque_obj_0", payload)
+    assert codes(data) == ["MAR-W003"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"target": "torch.ops.aten.', '"target": "torch.os.'),
+        ('"target": "torch.ops.aten.linear.default"', '"target": "torch.ops.load_library"'),
+        ('"as_int": 0}', '"as_expr": {"expr_str": "__import__(\'os\').getcwd()"}}'),
+        ('"as_int": 0}', '"as_expr": {"expr_str": "S(\'1+1\')"}}'),
+        ('"as_int": 0}', '"as_expr": {"expr_str": "[x for x in (1,)]"}}'),
+        ('"as_int": 0}', '"as_expr": {"expr_str": "Symbol(\'s0\').__class__"}}'),
+        ('"as_int": 0}', '"as_expr": {"expr_str": 7}}'),
+        ('"guards_code": []', '"guards_code": ["print(1)"]'),
+        ('"guards_code": []', '"guards_code": ["__import__(\'os\')"]'),
+        ('"opset_version"', '"x": "{\\"default_factory_module\\": \\"os\\"}", "opset_version"'),
+    ],
+)  # fmt: skip
+def test_an_export_with_something_that_torch_does_not_write(old, new):
+    text = exported_model()
+    assert old in text
+    assert "MAR-W011" in codes(with_model(text.replace(old, new, 1)))
+
+
+def test_an_export_with_symbolic_sizes_is_sound():
+    class Sliced(torch.nn.Module):
+        def forward(self, x, y):
+            return x.reshape(-1, 2)[: x.shape[0] * 2] + y.sum() + (x.shape[0] * 3 + 1) // 2
+
+    sizes = ({0: torch.export.Dim("batch", min=6, max=1000)}, None)
+    program = torch.export.export(
+        Sliced(), (torch.zeros(8, 4), torch.zeros(2)), dynamic_shapes=sizes
+    )
+    stream = io.BytesIO()
+    torch.export.save(program, stream)
+    assert b"expr_str" in stream.getvalue()
+    assert b"FloorDiv" in stream.getvalue()
+    assert not codes(stream.getvalue())
+
+
+def test_an_export_whose_tensor_is_missing():
+    data = weightsfiles.with_record(weightsfiles.exported(), "data/weights/weight_0", None)
+    assert codes(data) == ["MAR-W007"]
+    data = weightsfiles.with_record(weightsfiles.exported(), "data/weights/weight_0", bytes(4))
+    assert codes(data) == ["MAR-W007"]
+
+
+# --- the others ----------------------------------------------------------------------------------
+
+
+def test_a_pickle_inside_a_torchscript_file():
+    payload = hostile_pickles.pickled(hostile_pickles.load("os", "getcwd"))
+    for name in ("data.pkl", "extra.pkl"):
+        data = weightsfiles.with_record(weightsfiles.torchscript(), name, payload)
+        assert "MAR-W003" in codes(data)
+
+
+def test_a_numpy_file_with_objects():
+    for save in (np.save, lambda stream, value: np.savez(stream, value)):
+        sound, objects = io.BytesIO(), io.BytesIO()
+        save(sound, np.zeros((2, 2)))
+        save(objects, np.array([{}, 1], dtype=object))
+        assert not codes(sound.getvalue())
+        assert codes(objects.getvalue()) == ["MAR-W016"]
+
+
+def test_a_numpy_header_that_is_none():
+    assert codes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 20) + b"__import__('os')    ") == [
+        "MAR-W006"
+    ]
+    assert codes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 31)) == ["MAR-W006"]
+
+
+def test_the_tar_format_and_torch_packages():
+    assert codes(weightsfiles.legacy_tar()) == ["MAR-W009"]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("p/.data/extern_modules", "")
+        archive.writestr("p/model.pkl", b"\x80\x02N.")
+    assert codes(stream.getvalue()) == ["MAR-W003"]
+
+
+def test_onnx_data_outside():
+    from onnx import TensorProto, helper
+
+    tensor = helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+    graph = helper.make_graph([], "g", [], [], [tensor])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    report = examine(io.BytesIO(model.SerializeToString()))
+    assert report.external == ["../secret.bin"]
+    assert [tensor.shape for tensor in report.tensors] == [(2,)]
+
+
+@pytest.mark.parametrize("make", SOUND.values(), ids=SOUND)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damage_makes_nothing_raise(make, data):
+    raw = bytearray(make())
+    for _ in range(data.draw(st.integers(1, 5))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(raw)))
+    examine(io.BytesIO(bytes(raw)))
+    examine(io.BytesIO(bytes(raw[:cut])))
