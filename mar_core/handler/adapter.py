@@ -61,6 +61,7 @@ class HandlerAdapter:
     def mar_explain(self, handler: Any, data: Any, raw: Any, context: Context) -> object:
         """Call the handler's ``explain_handle``, or its own ``handle``, which sees the header."""
         if self._staged(context):
+            handler.explain = True  # as TorchServe's handle leaves it, for handlers that look
             return _wrap(handler.explain_handle(data, raw))
         return _wrap(self._loaded.entry(data, context))
 
