@@ -66,9 +66,18 @@ def body_request(field: str, value: bytes, content_type: str) -> dict[str, Any]:
     if kind == "multipart/form-data":
         raise InputError("A form is not sent as a body.", hint="Give its fields with -F.")
     if kind == "application/x-www-form-urlencoded":
-        pairs = parse_qsl(value.strip(), keep_blank_values=True)
-        return {name.decode(): bytearray(text) for name, text in pairs}
+        return _form(value.decode("utf-8", "surrogateescape"))
     return {field: decode(value, content_type)}
+
+
+def _form(text: str) -> dict[str, Any]:
+    """The fields of a form; it ends at a line's end, and before a last name without ``=``."""
+    line = text.replace("\r", "\n").partition("\n")[0]
+    start, _, last = line.rpartition("&")
+    pairs = parse_qsl(
+        line if "=" in last else start, keep_blank_values=True, errors="surrogateescape"
+    )
+    return {name: bytearray(value.encode(errors="surrogateescape")) for name, value in pairs}
 
 
 def _read(source: str, field: str, content_type: str) -> dict[str, Any]:
