@@ -16,6 +16,7 @@ __all__ = ["STEPS", "heat_map", "integrated_gradients", "layer_gradients"]
 
 # TorchServe's number of points between nothing and the input.
 STEPS = 15
+_HEIGHT_WIDTH, _CHANNELS_HEIGHT_WIDTH = 2, 3
 
 
 def integrated_gradients(score: Callable[..., torch.Tensor]) -> Any:
@@ -36,11 +37,12 @@ def layer_gradients(score: Callable[..., torch.Tensor], layer: torch.nn.Module) 
     return _captum().LayerIntegratedGradients(score, layer, multiply_by_inputs=False)
 
 
-def heat_map(attributions: Any) -> bytes:
+def heat_map(attributions: torch.Tensor) -> bytes:
     """A picture of how much each pixel counted.
 
     Args:
-        attributions: Nested lists of numbers, of shape ``[channels, height, width]``.
+        attributions: float of shape ``[channels, height, width]`` or ``[height, width]``; anything
+            else is drawn as one row.
 
     Returns:
         The bytes of a PNG of ``height`` by ``width``: red where the sum over the channels is
@@ -48,8 +50,9 @@ def heat_map(attributions: Any) -> bytes:
     """
     from PIL import Image
 
-    values = torch.as_tensor(attributions, dtype=torch.float32)
-    values = values.sum(0) if values.ndim == 3 else values.reshape(1, -1)  # noqa: PLR2004
+    values = attributions.float()
+    values = values.sum(0) if values.ndim == _CHANNELS_HEIGHT_WIDTH else values
+    values = values if values.ndim == _HEIGHT_WIDTH else values.reshape(1, -1)
     # A few extreme pixels would leave the others white.
     strongest = torch.quantile(values.abs().flatten(), 0.99).clamp_min(torch.finfo().tiny)
     strength = (values / strongest).clamp(-1, 1)

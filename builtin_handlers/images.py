@@ -57,7 +57,8 @@ def decode(data: bytes | bytearray | memoryview) -> Image.Image:
         raise bad_item(f"these {len(data):,} bytes are no image that Pillow knows") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise bad_item(
-            f"the image is too large to be safe: {error}; lift the limit if you trust it"
+            f"the image is too large to be safe: {str(error).rstrip('.')}; if you trust it, run "
+            "with --no-pixel-limit"
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
         raise bad_item(f"the image cannot be decoded: {str(error).rstrip('.')}") from error

@@ -103,9 +103,12 @@ class VisionHandler(BaseHandler, ABC):
         Returns:
             Nested lists of the shape of ``tensor_data``.
         """
-        attributions = self.ig.attribute(tensor_data, target=target, n_steps=STEPS)
-        result: list[Any] = attributions.tolist()
+        result: list[Any] = self._attributions(tensor_data, target).tolist()
         return result
+
+    def _attributions(self, data: torch.Tensor, target: Any) -> torch.Tensor:
+        found: torch.Tensor = self.ig.attribute(data, target=target, n_steps=STEPS).detach()
+        return found
 
     def explain_handle(self, data_preprocess: Any, raw_data: list[Any]) -> list[Any]:
         """Explain a batch.
@@ -116,16 +119,18 @@ class VisionHandler(BaseHandler, ABC):
                 is the class that the model finds most probable.
 
         Returns:
-            For each item ``target``, ``attributions``, of the input's shape, and ``heatmap``, the
-            bytes of a PNG that shows where they are: red spoke for the class, blue against it.
+            For each item ``target``, ``attributions``, a tensor of the input's shape, and
+            ``heatmap``, the bytes of a PNG that shows where they are: red spoke for the class, blue
+            against it. What a subclass's own ``get_insights`` returns is returned as it is.
         """
         targets = self._targets(data_preprocess, raw_data)
-        insights = self.get_insights(data_preprocess, [payload(row) for row in raw_data], targets)
         if type(self).get_insights is not VisionHandler.get_insights:
-            return insights
+            inputs = [payload(row) for row in raw_data]
+            return self.get_insights(data_preprocess, inputs, targets)
+        found = self._attributions(data_preprocess, targets).cpu()
         return [
             {"target": target, "attributions": values, "heatmap": heat_map(values)}
-            for target, values in zip(targets, insights, strict=True)
+            for target, values in zip(targets, found, strict=True)
         ]
 
     def _targets(self, data: torch.Tensor, rows: list[Any]) -> list[int]:
