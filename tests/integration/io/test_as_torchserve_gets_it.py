@@ -137,14 +137,20 @@ def server(tmp_path_factory):
         process.wait(30)
 
 
+def answers(address):
+    try:
+        with urllib.request.urlopen(address, timeout=5):  # noqa: S310 - our own
+            return True
+    except OSError:
+        return False
+
+
 def await_ready(address, process, log):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/ping", timeout=5):  # noqa: S310 - our own
-                return
-        except OSError:
-            time.sleep(0.3)
+        if answers(f"{address}/ping"):
+            return
+        time.sleep(0.3)
     pytest.fail(f"TorchServe did not start:\n{log.read_text()[-3000:]}")
 
 
