@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-import datetime
+import datetime as dt
 import fractions
 import io
 import pickle
@@ -209,7 +209,7 @@ leaves = st.one_of(
     st.binary(max_size=5),
     st.complex_numbers(allow_nan=False),
     st.sampled_from([*DTYPES, torch.Size([1, 2]), torch.device("cpu"), torch.strided]),
-    st.sampled_from([datetime.date(2000, 1, 1), fractions.Fraction(1, 3), collections.deque(),
+    st.sampled_from([dt.date(2000, 1, 1), fractions.Fraction(1, 3), collections.deque(),
                      collections.defaultdict(list), frozenset({1}), range(3), bytearray(b"x")]),
     st.builds(torch.nn.Parameter, st.just(torch.ones(2))),
 )  # fmt: skip
