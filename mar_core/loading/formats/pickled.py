@@ -50,6 +50,6 @@ def load_pickled(path: Path, source: ModelSource) -> Any:
 
 
 def _from_model_file(source: ModelSource, name: str) -> Any:
-    from mar_core.loading.modelfile import import_model_file
+    from mar_core.loading.code import code_of
 
-    return getattr(import_model_file(source.model_dir, str(source.model_file)), name)
+    return getattr(code_of(source.model_dir).import_file(str(source.model_file)), name)
