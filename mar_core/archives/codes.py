@@ -70,7 +70,8 @@ CODES: dict[str, Code] = {
     "MAR-A115": _error("Members are stored or deflated", _MAKE),
     "MAR-A116": _error("Members use only features that TorchServe reads", _MAKE),
     "MAR-A117": _error("Extra fields are sound and do not rename the member", _MAKE),
-    "MAR-A118": _error("Names are ASCII, or marked as UTF-8 and so", _MAKE),
+    "MAR-A118": _error("Names are ASCII or UTF-8", _MAKE),
+    "MAR-A119": _warning("Names that are not ASCII are marked as UTF-8", _MAKE),
     # kinds of members
     "MAR-A120": _error("Members are not links", "Put the file itself in place of the link."),
     "MAR-A121": _error("Members are files and folders", "Leave devices, pipes and the like out."),

@@ -10,7 +10,7 @@ from mar_core.archives.codes import finding
 from mar_core.archives.packed import PackedArchive
 from mar_core.archives.reader_streams import inflated, plain
 from mar_core.archives.view import Member
-from mar_core.archives.zip_records import STORED
+from mar_core.archives.zip_records import STORED, UTF8_NAME
 from mar_core.archives.zip_walk import walk
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ZipArchive(PackedArchive):
             files=[entry.name for entry in entries if not entry.name.endswith("/")],
             folders=[entry.name[:-1] for entry in entries if entry.name.endswith("/")],
             total=sum(entry.size for entry in entries),
-            others=[found for entry in entries for found in _kind_faults(entry)],
+            others=[found for entry in entries for found in _entry_faults(entry)],
         )
         return placed
 
@@ -87,7 +87,7 @@ def _member(placed: Placed) -> Member:
     )
 
 
-def _kind_faults(entry: Entry) -> Iterator[Finding]:
+def _entry_faults(entry: Entry) -> Iterator[Finding]:
     kind = stat.S_IFMT(entry.mode)
     folder = entry.name.endswith("/")
     if kind == stat.S_IFLNK:
@@ -98,3 +98,6 @@ def _kind_faults(entry: Entry) -> Iterator[Finding]:
     if folder and entry.size:
         message = f"The folder holds {entry.size:,} bytes of its own."
         yield finding("MAR-A122", message, member=entry.name)
+    if not (entry.flags & UTF8_NAME or entry.name.isascii()):
+        message = "The name is UTF-8 and not marked as such: Python's zipfile reads another one."
+        yield finding("MAR-A119", message, member=entry.name)

@@ -88,7 +88,7 @@ def _entry(file: ArchiveFile, fields: tuple[int, ...], parts: tuple[bytes, bytes
         fields
     )
     raw_name, extra, comment = parts
-    name = _name(file, raw_name, flags)
+    name = _name(file, raw_name)
     _check_features(file, name, version=version, flags=flags, method=method)
     if len(comment) > MAX_COMMENT or END_SIGNATURE in comment:
         raise file.refuse("MAR-A102", "The member's comment is too long or not plain.", member=name)
@@ -109,14 +109,14 @@ def _entry(file: ArchiveFile, fields: tuple[int, ...], parts: tuple[bytes, bytes
     )
 
 
-def _name(file: ArchiveFile, raw: bytes, flags: int) -> str:
+def _name(file: ArchiveFile, raw: bytes) -> str:
     shown = raw.decode("utf-8", "backslashreplace")
     if not raw:
         raise file.refuse("MAR-A105", "An entry of the directory has no name.")
     try:
-        return raw.decode("utf-8" if flags & UTF8_NAME else "ascii")
+        return raw.decode("utf-8")  # as Java does, whether it is marked or not
     except UnicodeDecodeError as error:
-        message = "The name is neither ASCII nor marked as UTF-8 and so, so readers disagree on it."
+        message = "The name is not UTF-8."
         raise file.refuse("MAR-A118", message, member=shown) from error
 
 

@@ -132,8 +132,9 @@ def _check_sizes(file: ArchiveFile, entry: Entry, header: LocalHeader, zip64: by
         raise file.refuse("MAR-A131", message, member=entry.name)
     found = (header.crc, *_local_sizes(file, entry, header, zip64))
     true = (entry.crc, entry.size, entry.compressed_size)
-    streamed = entry.flags & HAS_DESCRIPTOR and found == (0, 0, 0)
-    if found != true and not streamed:
+    streamed = bool(entry.flags & HAS_DESCRIPTOR)  # what was not known yet is zero
+    pairs = zip(found, true, strict=True)
+    if any(one != other and not (streamed and one == 0) for one, other in pairs):
         message = "The member's own header and the directory differ in size or CRC-32."
         raise file.refuse("MAR-A112", message, member=entry.name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["JAR", "entries_by_java", "needs_java", "unpack_by_torchserve"]
+__all__ = ["JAR", "entries_by_java", "needs_java", "pack_by_java", "unpack_by_torchserve"]
 
 JAR = Path(sys.prefix) / "torchserve" / "ts" / "frontend" / "model-server.jar"
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
@@ -33,6 +34,23 @@ public class Reader {
                     ZipUtils.decompressTarGzipFile(in, new File(args[2]));
                 } else {
                     ZipUtils.unzip(in, new File(args[2]));
+                }
+            }
+            return;
+        }
+        if (args[0].equals("pack")) {
+            Path folder = Paths.get(args[2]);
+            try (ZipOutputStream out = new ZipOutputStream(new FileOutputStream(args[1]))) {
+                for (Path path : (Iterable<Path>) Files.walk(folder)::iterator) {
+                    if (path.equals(folder)) {
+                        continue;
+                    }
+                    boolean inner = Files.isDirectory(path);
+                    out.putNextEntry(new ZipEntry(folder.relativize(path) + (inner ? "/" : "")));
+                    if (!inner) {
+                        Files.copy(path, out);
+                    }
+                    out.closeEntry();
                 }
             }
             return;
@@ -83,8 +101,19 @@ def _classes() -> Path:
 
 
 def _run(*words: object) -> subprocess.CompletedProcess[str]:
-    java = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{_classes()}:{JAR}", "Reader"]
-    return subprocess.run([*java, *map(str, words)], capture_output=True, text=True, check=False)
+    java = [
+        "java",
+        "-XX:TieredStopAtLevel=1",
+        "-Dsun.jnu.encoding=UTF-8",
+        "-Dfile.encoding=UTF-8",
+        "-cp",
+        f"{_classes()}:{JAR}",
+        "Reader",
+    ]
+    # Java takes the encoding of file names from the language.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    words = [*java, *map(str, words)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
 
 
 def entries_by_java(folder: Path) -> dict[str, list[tuple[str, int, int]] | str]:
@@ -113,4 +142,10 @@ def _entry(text: str) -> tuple[str, int, int]:
 def unpack_by_torchserve(archive: Path, folder: Path) -> None:
     """Unpack with TorchServe 0.12's ``ZipUtils``."""
     done = _run("unpack", archive, folder)
+    assert done.returncode == 0, done.stderr
+
+
+def pack_by_java(archive: Path, folder: Path) -> None:
+    """Pack a folder with Java's ``ZipOutputStream``."""
+    done = _run("pack", archive, folder)
     assert done.returncode == 0, done.stderr

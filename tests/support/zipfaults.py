@@ -234,8 +234,9 @@ def _directory(row):
     change("MAR-A117", "extra field cut off", extra=b"\x55\x54\xff\x00x")
     change("MAR-A117", "extra field of two bytes", extra=b"\x55\x54")
     change("MAR-A117", "Unicode path field", extra=extra(0x7075, b"\x01" + bytes(4) + b"evil.py"))
-    change("MAR-A118", "name not marked as UTF-8", name="é.txt".encode(), flags=0)
+    change("MAR-A118", "name in Latin-1", name=b"\xe9.txt", flags=0)
     change("MAR-A118", "name marked as UTF-8 but not so", name=b"\xe9.txt", flags=0x800)
+    change("MAR-A112", "name marked as UTF-8 only here", name="é.txt".encode(), flags=0x800)
     change("MAR-A118", "overlong UTF-8", name=b"\xc0\xae\xc0\xae.txt", flags=0x800)
     row("MAR-A105", "directory of 70 MB declared and there", _huge_directory, sound)
 
@@ -307,8 +308,8 @@ def _descriptors(row):
     row("MAR-A113", "descriptor behind a stored member", *member(STORED, descriptor=True))
     row(
         "MAR-A112",
-        "descriptor with half of the sizes before",
-        *member(STREAMED, local={"crc": 0, "packed": 0, "size": 100}),
+        "descriptor with a wrong size before",
+        *member(STREAMED, local={"size": 99}),
     )
 
 
