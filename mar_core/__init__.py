@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mar_core.packing import Written as Written
     from mar_core.packing import archive as archive
     from mar_core.packing import create as create
+    from mar_core.packing import write_archive as write_archive
     from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.predictor import Predictor as Predictor
     from mar_core.predictor import Recipe as Recipe
@@ -80,7 +81,7 @@ _HOME = {
     "mar_core.manifest": ("Manifest",),
     "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
     "mar_core.plugins": ("PluginWarning",),
-    "mar_core.packing": ("Written", "archive", "create"),
+    "mar_core.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.updating": ("update",),
     "mar_core.predictor": ("Predictor", "Recipe", "load"),
     "mar_core.run": (

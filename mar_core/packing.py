@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mar_core.archives.assembly import Assembly
 from mar_core.archives.atomic import check_place
 from mar_core.archives.digests import quiet
 from mar_core.archives.plan import check_model_name, plan
@@ -15,12 +16,12 @@ from mar_core.archives.writer import write
 from mar_core.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mar_core.findings import Finding
     from mar_core.manifest import Manifest
 
-__all__ = ["Written", "archive", "create"]
+__all__ = ["Written", "archive", "create", "write_archive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,48 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
         )
     plugins.notify("mar_archive_written", path=target, manifest=manifest)
     return Written(path=target, manifest=manifest, findings=tuple(findings))
+
+
+def write_archive(
+    manifest: Manifest,
+    contents: Mapping[str, bytes | Path],
+    target: str | Path,
+    *,
+    archive_format: str | ArchiveFormat = ArchiveFormat.DEFAULT,
+    force: bool = False,
+    digests: bool = True,
+) -> Manifest:
+    """Write an archive from members as they are, for tools that make their own manifest.
+
+    The members are laid out and written as ``mar archive`` does; what they are is not validated,
+    and plugins are not asked.
+
+    Args:
+        manifest: What the archive says of itself.
+        contents: For each member but the manifest, its bytes or the file that holds them.
+        target: The file, or for ``no-archive`` the folder, that it becomes.
+        archive_format: How it is stored.
+        force: Replace what is there.
+        digests: Add the size and the SHA-256 of every member to the manifest.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        ValidationError: Names of members are bad, or there are too many.
+        ArchiveError: The archive cannot be written. Nothing is left behind.
+
+    Example:
+        >>> manifest = Manifest({"runtime": "python", "model": {"modelName": "echo"}})
+        >>> write_archive(manifest, {"handler.py": Path("echo.py")}, "echo.mar")
+    """
+    assembly = Assembly()
+    for name, content in contents.items():
+        assembly.add(name, content, owner=name)
+    sources = assembly.sources(manifest)
+    stored = ArchiveFormat(archive_format)
+    check_place(Path(target), force=force, folder=stored is ArchiveFormat.NO_ARCHIVE)
+    return write(sources, Path(target), archive_format=stored, force=force, digests=digests)
 
 
 @contextlib.contextmanager

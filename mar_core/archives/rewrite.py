@@ -68,7 +68,7 @@ def rewrite(
             progress=progress,
         )
         manifest = fill(writer, sources, done=head.members)
-        reread(partial.path, manifest)
+        reread(partial.path, sources, manifest)
         os.fchmod(partial.descriptor, target.stat().st_mode)
         if not os.path.samestat(os.fstat(archive.file.fileno()), target.stat()):
             raise ArchiveError(f"{target} was replaced by somebody else.", hint="Try again.")

@@ -42,6 +42,7 @@ def write(
     *,
     archive_format: ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
+    digests: bool = True,
     progress: Callable[[int], None] = quiet,
 ) -> Manifest:
     """Write an archive in one pass over its sources.
@@ -51,10 +52,11 @@ def write(
         target: The file or folder that it becomes.
         archive_format: How it is stored.
         force: Replace what is there.
+        digests: Add the size and the SHA-256 of every member to the manifest.
         progress: Told the bytes done since it was last called.
 
     Returns:
-        The manifest as written, with the size and SHA-256 of every other member.
+        The manifest as written.
 
     Raises:
         ArchiveError: The target is taken or cannot be written, or a source cannot be read. Nothing
@@ -63,7 +65,7 @@ def write(
     needed = sum(size_of(content) for content in archive.contents.values())
     if archive_format is ArchiveFormat.NO_ARCHIVE:
         with atomic.new_folder(target, force=force, needed=needed) as folder:
-            return fill(FolderWriter(folder, progress=progress), archive)
+            return fill(FolderWriter(folder, progress=progress), archive, digests=digests)
     with atomic.new_file(target, force=force, needed=needed) as partial:
         appender: Appender
         if archive_format is ArchiveFormat.TGZ:
@@ -76,13 +78,17 @@ def write(
                 serialized=archive.manifest.serialized_file,
                 progress=progress,
             )
-        manifest = fill(appender, archive)
-        reread(partial.path, manifest)
+        manifest = fill(appender, archive, digests=digests)
+        reread(partial.path, archive, manifest)
     return manifest
 
 
 def fill(
-    appender: Appender, archive: Sources, *, done: Mapping[str, dict[str, Any]] | None = None
+    appender: Appender,
+    archive: Sources,
+    *,
+    done: Mapping[str, dict[str, Any]] | None = None,
+    digests: bool = True,
 ) -> Manifest:
     """Append every member, the manifest last.
 
@@ -90,6 +96,7 @@ def fill(
         appender: Takes the members.
         archive: What goes in.
         done: Size and SHA-256 of members that are in already.
+        digests: Add size and SHA-256 to the manifest.
 
     Returns:
         The manifest as written.
@@ -97,24 +104,24 @@ def fill(
     members = dict(done or {})
     for name, content in archive.contents.items():
         if name not in members and name != MANIFEST_NAME:
-            digests = appender.add(name, content)
-            members[name] = {"size": digests.size, "sha256": digests.sha256}
-    data = {**archive.manifest.data, "mar": {**archive.manifest.mar, "members": members}}
-    manifest = Manifest(data)
+            known = appender.add(name, content)
+            members[name] = {"size": known.size, "sha256": known.sha256}
+    manifest = archive.manifest
+    if digests:
+        manifest = Manifest({**manifest.data, "mar": {**manifest.mar, "members": members}})
     appender.add(MANIFEST_NAME, manifest.to_bytes())
     appender.close()
     return manifest
 
 
-def reread(path: Path, manifest: Manifest) -> None:
+def reread(path: Path, archive: Sources, manifest: Manifest) -> None:
     """Walk the structure of a written archive with the strict reader, before it gets its name.
 
     Raises:
         ArchiveError: It is not what was meant; a fault of mar's own, or of the disk.
     """
     with open_archive(path) as written:
-        names = {*manifest.mar["members"], MANIFEST_NAME}
-        if set(written.members) != names or written.manifest != manifest:
+        if set(written.members) != set(archive.members) or written.manifest != manifest:
             raise ArchiveError(
                 "The archive was not written: read again, it is not what it should be.",
                 hint="Check the disk, and report this if it comes again.",
