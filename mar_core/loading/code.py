@@ -25,6 +25,7 @@ from mar_core.loading import isolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 __all__ = ["ArchiveCode", "code_of"]
 
@@ -54,7 +55,7 @@ class ArchiveCode:
         self._root.__path__.append(str(self.model_dir))
         self.package = self._root.__name__
         places = {str(self.model_dir), os.path.realpath(self.model_dir)}
-        self._inside = tuple(f"{place}{os.sep}" for place in places)
+        self._inside = tuple(places)
 
     def has(self, name: str) -> bool:
         """Whether ``import name`` in the archive's code finds a module of the archive.
@@ -65,6 +66,8 @@ class ArchiveCode:
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names:
             return False
+        if f"{self.package}.{top}" in sys.modules:
+            return True
         spec = isolation.find(f"{self.package}.{top}", self._root.__path__)
         # A folder without __init__.py gives way to an installed package of its name.
         return spec is not None and (spec.loader is not None or not _installed(top))
@@ -103,14 +106,9 @@ class ArchiveCode:
         """
         return self.import_module(file.removesuffix(".py").replace("/", "."))
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> AbstractContextManager[None]:
         """Work on behalf of this archive: pickle and importlib find its modules too."""
-        with isolation.at_work(self):
-            try:
-                yield
-            finally:
-                self._adopt_paths()
+        return isolation.AtWork(self)
 
     @contextmanager
     def in_folder(self) -> Iterator[None]:
@@ -170,12 +168,13 @@ class ArchiveCode:
             raise self.as_said(error) from error.__cause__
         return module if fromlist else sys.modules[f"{self.package}.{name.partition('.')[0]}"]
 
-    def _adopt_paths(self) -> None:
+    def adopt_paths(self) -> None:
         """Folders inside the archive that its code put on ``sys.path`` are for its code alone."""
-        for entry in [entry for entry in sys.path if f"{entry}{os.sep}".startswith(self._inside)]:
-            sys.path.remove(entry)
-            if entry not in self._root.__path__:
-                self._root.__path__.append(entry)
+        for entry in [entry for entry in sys.path if entry.startswith(self._inside)]:
+            if any(Path(entry).is_relative_to(place) for place in self._inside):
+                sys.path.remove(entry)
+                if entry not in self._root.__path__:
+                    self._root.__path__.append(entry)
 
 
 def code_of(model_dir: Path) -> ArchiveCode:

@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sys
 import threading
-from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.abc import Loader
 from importlib.machinery import (
@@ -29,10 +28,10 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from types import FrameType
 
-__all__ = ["ROOT", "at_work", "current", "find", "is_facade", "register", "stand_in", "unregister"]
+__all__ = ["ROOT", "AtWork", "current", "find", "is_facade", "register", "stand_in", "unregister"]
 
 ROOT = "mar_archives"
 
@@ -48,6 +47,9 @@ class Code(Protocol):
 
     def import_module(self, name: str) -> ModuleType:
         """Import that module."""
+
+    def adopt_paths(self) -> None:
+        """Take what the archive's code put on ``sys.path``."""
 
 
 _active: ContextVar[Code | None] = ContextVar("_active", default=None)
@@ -86,21 +88,34 @@ def unregister(package: str) -> None:
             del sys.modules[name]
 
 
-@contextmanager
-def at_work(code: Code) -> Iterator[None]:
-    """Import by plain name on behalf of an archive."""
-    global _working  # noqa: PLW0603 - one import system, one count
-    token = _active.set(code)
-    with _lock:
-        _working += 1
-    try:
-        yield
-    finally:
-        _active.reset(token)
+class AtWork:
+    """Imports by plain name on behalf of an archive, for as long as the ``with`` statement lasts.
+
+    Not a generator: every stage of every batch goes through one.
+
+    Args:
+        code: The archive's code.
+    """
+
+    __slots__ = ("_code", "_token")
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+
+    def __enter__(self) -> None:
+        global _working  # noqa: PLW0603 - one import system, one count
+        self._token = _active.set(self._code)
+        with _lock:
+            _working += 1
+
+    def __exit__(self, *error: object) -> None:
+        global _working  # noqa: PLW0603
+        _active.reset(self._token)
         with _lock:
             _working -= 1
-            if _working == 0:
+            if _working == 0 and _facades:
                 _remove_facades()
+        self._code.adopt_paths()
 
 
 def current() -> Code | None:
