@@ -1,0 +1,158 @@
+"""The hooks that offer commands, engines and readers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from environments import Environment, distribution
+
+from mar_core.testing import make_archive
+
+HANDLER = """
+def handle(data, context):
+    return [row.get("data") or row.get("body") for row in data or []]
+"""
+PLUGIN = """
+    import os
+    from mar_core import Input, Outcome, hookimpl
+
+    @hookimpl
+    def mar_register_commands(app):
+        @app.command()
+        def greet(name: str = "you"):
+            "Say hello."
+            print(f"hello {name}")
+
+    class Upper:
+        def run(self, recipe, inputs, options, summary):
+            with recipe.load() as predictor:
+                for index, item in enumerate(inputs):
+                    (outcome,) = predictor.run([item])
+                    yield Outcome(index=index, id=item.id, result=outcome.result.upper())
+
+    @hookimpl
+    def mar_register_engines(register):
+        register("upper", Upper)
+
+    def letter(text):
+        return {"data": text}
+
+    class Letters:
+        name = "letters"
+
+        def accepts(self, source):
+            return source.endswith(".letters")
+
+        def read(self, source, options):
+            import functools
+            with open(source) as stream:
+                for at, text in enumerate(stream.read().strip()):
+                    yield Input(id=f"{source}:{at}", read=functools.partial(letter, text))
+
+    @hookimpl
+    def mar_register_readers(register):
+        register(Letters())
+"""
+CLASHES = """
+    from mar_core import hookimpl
+
+    @hookimpl
+    def mar_register_commands(app):
+        app.command("greet")(lambda: print("other"))
+
+    @hookimpl
+    def mar_register_engines(register):
+        register("upper", object)
+"""
+CRASHES = """
+    from mar_core import hookimpl
+
+    @hookimpl
+    def mar_register_commands(app):
+        raise RuntimeError("out of order")
+
+    @hookimpl
+    def mar_register_engines(register):
+        raise RuntimeError("out of order")
+
+    @hookimpl
+    def mar_register_readers(register):
+        raise RuntimeError("out of order")
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("registering")
+    environment = Environment.create(folder / "env")
+    texts = {"offers": PLUGIN, "clashes": CLASHES, "crashes": CRASHES}
+    environment.install(
+        *(
+            distribution(
+                folder / "sources",
+                f"dist-{name}",
+                files={f"dist_{name}.py": text},
+                plugins={name: f"dist_{name}"},
+            )
+            for name, text in texts.items()
+        )
+    )
+    (folder / "handler.py").write_text(HANDLER)
+    (folder / "x.letters").write_text("ab\n")
+    make_archive(folder, handler=folder / "handler.py")
+
+    def mar(*words, disabled="clashes,crashes"):
+        return environment.mar(*words, cwd=folder, MAR_DISABLED_PLUGINS=disabled)
+
+    return mar
+
+
+def test_hook_mar_register_commands(world):
+    done = world("greet", "--name", "Ada")
+    assert (done.returncode, done.stdout) == (0, "hello Ada\n")
+    assert "Say hello." in world("greet", "--help").stdout
+
+
+def test_hook_mar_register_commands_that_clash_name_both(world):
+    done = world("greet", disabled="crashes")
+    assert done.returncode == 2
+    assert "'greet'" in done.stderr
+    assert "clashes" in done.stderr
+    assert "offers" in done.stderr
+
+
+def test_hook_mar_register_commands_that_crash_harm_no_other(world):
+    done = world("greet", disabled="clashes")
+    assert (done.returncode, done.stdout) == (0, "hello you\n")
+    assert "mar: warning: The plugin crashes failed in mar_register_commands" in done.stderr
+
+
+def test_hook_mar_register_engines(world):
+    done = world("run", "model.mar", "x.letters", "--engine", "upper", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == ["A", "B"]
+
+
+def test_hook_mar_register_engines_that_clash_name_both(world):
+    done = world("run", "model.mar", "x.letters", "--engine", "upper", disabled="crashes")
+    assert done.returncode == 2
+    assert "clashes" in done.stderr
+    assert "offers" in done.stderr
+
+
+def test_hook_mar_register_readers(world):
+    done = world("run", "model.mar", "x.letters", "--json", "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["id"], row["result"]) for row in rows] == [
+        ("x.letters:0", "a"),
+        ("x.letters:1", "b"),
+    ]
+
+
+def test_hook_mar_register_readers_that_crash_harm_no_other(world):
+    done = world("run", "model.mar", "x.letters", "--json", "--workers", "0", disabled="clashes")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+    assert "crashes" in done.stderr
