@@ -58,7 +58,7 @@ EACH_HOOKS = frozenset(
 
 
 @hookspec
-def mar_collect_files(request: ArchiveRequest) -> Iterable[ExtraFile] | None:  # type: ignore[empty-body]
+def mar_collect_files(request: ArchiveRequest) -> Iterable[ExtraFile] | None:
     """Add files to an archive that is being built.
 
     Called once by ``mar archive``, before validation. Each on its own; one that raises stops the
@@ -78,7 +78,7 @@ def mar_collect_files(request: ArchiveRequest) -> Iterable[ExtraFile] | None:  #
 
 
 @hookspec
-def mar_validate_archive(archive: Archive) -> Iterable[Finding] | None:  # type: ignore[empty-body]
+def mar_validate_archive(archive: Archive) -> Iterable[Finding] | None:
     """Look at an archive and say what is wrong with it.
 
     Called by ``mar archive`` before anything is written, by ``mar validate``, and by ``mar run``
@@ -377,7 +377,8 @@ def mar_register_commands(app: typer.Typer) -> None:
 def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None:
     """Offer an engine for ``mar run --engine NAME``.
 
-    Called by ``mar run``. Each on its own; a name that is taken is an error that names both plugins.
+    Called by ``mar run``. Each on its own; a name that is taken is an error that names both
+    plugins.
 
     Args:
         register: Takes the engine's name and a callable that makes the engine.

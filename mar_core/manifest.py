@@ -1,7 +1,7 @@
 """The manifest of an archive: ``MAR-INF/MANIFEST.json``, parsed strictly and dumped faithfully.
 
-The keys are TorchServe's (``createdOn``, ``runtime``, ``model``, ``archiverVersion``); what mar adds
-lives under one key of its own, ``mar``, which TorchServe ignores:
+The keys are TorchServe's (``createdOn``, ``runtime``, ``model``, ``archiverVersion``); what mar
+adds lives under one key of its own, ``mar``, which TorchServe ignores:
 
 - ``mar.members``: for each member its ``size`` in bytes and its ``sha256``;
 - ``mar.handler``: the ``distribution`` and ``version`` that ship the handler, where one does.
@@ -83,8 +83,9 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """The SHA-256, in hex, of the manifest's bytes: it names the archive, since the manifest
-        holds the digest of every other member.
+        """The SHA-256, in hex, of the manifest's bytes; it names the archive.
+
+        The manifest holds the digest of every other member.
         """
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
@@ -112,7 +113,7 @@ class Manifest:
 
     @property
     def handler(self) -> str | None:
-        """``model.handler``: a registered name, a file, ``file:entry`` or ``package.module:Class``."""
+        """``model.handler``: a registered name, a file, ``file:entry`` or ``package:Class``."""
         return _text(self.model.get("handler"))
 
     @property

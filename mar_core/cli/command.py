@@ -1,4 +1,4 @@
-"""How every command reads its words: argparse's habits for TorchServe's users, and plugins' commands."""
+"""How every command reads its words: argparse's habits, and the commands of plugins."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ def test_a_sound_file_has_no_fault(make):
     assert report.parameters > 0
 
 
-@pytest.mark.parametrize("make", [f for n, f in SOUND.items() if n != "onnx"], ids=str)
-def test_the_list_of_tensors_is_the_state_dict(make):
+@pytest.mark.parametrize("name", [name for name in SOUND if name != "onnx"])
+def test_the_list_of_tensors_is_the_state_dict(name):
     expected = {
-        name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-        for name, tensor in weightsfiles.network().state_dict().items()
+        key: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+        for key, tensor in weightsfiles.network().state_dict().items()
     }
-    report = examine(io.BytesIO(make()))
+    report = examine(io.BytesIO(SOUND[name]()))
     assert {t.name: (t.dtype, t.shape) for t in report.tensors} == expected
     assert report.parameters == sum(t.numel() for t in weightsfiles.network().state_dict().values())
 

@@ -89,7 +89,9 @@ def test_nothing_raises(data):
     assert kind_of(data) in WeightsKind
 
 
-@pytest.mark.parametrize("make", [weightsfiles.state_dict, weightsfiles.onnx_file], ids=str)
+@pytest.mark.parametrize(
+    "make", [weightsfiles.state_dict, weightsfiles.onnx_file], ids=["state dict", "onnx"]
+)
 @given(data=st.data())
 def test_damage_never_raises(make, data):
     raw = bytearray(make())
