@@ -96,7 +96,7 @@ def _needed(data: dict[str, Any]) -> Iterator[Finding]:
         yield finding("MAR-M003", "The key model is missing.", member=MANIFEST_NAME)
     elif isinstance(model, dict):
         for key in ("modelName", "handler"):
-            if model.get(key) in {None, ""}:
+            if model.get(key) in (None, ""):
                 message = f"The key model.{key} is missing or empty."
                 yield finding("MAR-M003", message, member=MANIFEST_NAME)
     missing = [key for key in ("createdOn", "archiverVersion") if key not in data]

@@ -24,7 +24,9 @@ __all__ = ["check"]
 _HEAD = 64
 _BARE = {WeightsKind.TORCH, WeightsKind.TORCH_LEGACY, WeightsKind.SAFETENSORS}
 _NATIVE = {WeightsKind.AOTINDUCTOR, WeightsKind.SHARED_LIBRARY}
-_UNKNOWN = {WeightsKind.ZIP, WeightsKind.UNKNOWN, WeightsKind.PICKLE, WeightsKind.NUMPY}
+_UNKNOWN = {
+    WeightsKind.ZIP, WeightsKind.UNKNOWN, WeightsKind.PICKLE, WeightsKind.NUMPY, WeightsKind.TEXT,
+}  # fmt: skip
 # Endings that people give to what a handler may unpickle, and how such files begin.
 _PICKLED = (".pkl", ".pickle", ".pck", ".p", ".joblib", ".pt", ".pth", ".bin", ".ckpt", ".pt2",
             ".ptl", ".npy", ".npz")  # fmt: skip
@@ -35,6 +37,7 @@ _ENDINGS = {
     ".pt2": {WeightsKind.EXPORTED, WeightsKind.AOTINDUCTOR},
     ".so": {WeightsKind.SHARED_LIBRARY},
 }
+_NEVER_TEXT = (*_PICKLED, *_ENDINGS)
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -75,8 +78,9 @@ def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
 
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
     kind, model_file = report.kind, subject.manifest.model_file
-    if kind in {WeightsKind.EMPTY, WeightsKind.TEXT}:
-        yield finding("MAR-W002", _not_weights(subject, name, kind), member=name)
+    instead = _instead_of_weights(subject, name, kind)
+    if instead is not None:
+        yield finding("MAR-W002", instead, member=name)
     elif kind in _UNKNOWN:
         yield finding("MAR-W014", f"The format of the file is {kind.value}.", member=name)
     elif kind in _NATIVE:
@@ -102,15 +106,20 @@ def _nothing(subject: Subject) -> Iterator[Finding]:
         yield finding("MAR-R007", message, member=MANIFEST_NAME)
 
 
-def _not_weights(subject: Subject, name: str, kind: WeightsKind) -> str:
+def _instead_of_weights(subject: Subject, name: str, kind: WeightsKind) -> str | None:
+    """What the file is, where it cannot be what somebody meant to pack."""
     if kind is WeightsKind.EMPTY:
         return "The file is empty."
+    if kind is not WeightsKind.TEXT:
+        return None
     with subject.archive.open(name) as stream:
         head = stream.read(_HEAD)
     if head.startswith(_POINTER):
         return "The file is a git-lfs pointer, not the file that it points to."
-    is_page = head.lstrip()[:1] == b"<"
-    return "The file is a web page." if is_page else "The file is text."
+    if head.lstrip()[:1] == b"<":
+        return "The file is a web page."
+    # Some formats are text: a plugin's, or what a handler of its own reads.
+    return "The file is text." if name.lower().endswith(_NEVER_TEXT) else None
 
 
 def _ending(name: str, kind: WeightsKind) -> Iterator[Finding]:

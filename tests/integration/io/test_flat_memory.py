@@ -6,11 +6,15 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import packs
 import pytest
 
+SUPPORT = str(Path(packs.__file__).parent)
+
 PASS = """
-    import resource, sys, types
+    import sys
     from mar_core import Outcome, ReadOptions
     from mar_core.run.inputs import collect_readers, expand
     from mar_core.run.readers import mar_register_readers
@@ -20,7 +24,9 @@ PASS = """
         def call_each(self, hook, register):
             yield "mar-readers", mar_register_readers(register)
 
-    source, target = sys.argv[1:]
+    support, source, target = sys.argv[1:]
+    sys.path.append(support)
+    from peak import peak
     inputs = expand([source], ReadOptions(), collect_readers(Ours()))
     with open_writer(target) as writer:
         batch = []
@@ -30,14 +36,14 @@ PASS = """
                 writer.write(batch)
                 batch.clear()
         writer.write(batch)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(peak() >> 20)
 """
 
 
 def peak(source, target) -> int:
     """The MiB that a pass of every row takes, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PASS), str(source), str(target)],
+        [sys.executable, "-c", textwrap.dedent(PASS), SUPPORT, str(source), str(target)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return int(done.stdout)
