@@ -1,18 +1,24 @@
-"""How every command reads its words: argparse's habits, and the commands of plugins."""
+"""How every command reads its words: argparse's habits, sentences, and the commands of plugins."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from typing import TYPE_CHECKING, Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
+from mar_core.cli.values import convert_plainly
 from mar_core.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["MarCommand", "MarGroup"]
+
+# What typer raises for a word that it cannot use; it makes only this subclass of it public.
+_BadUsage: Any = typer.BadParameter.__base__
 
 
 class MarCommand(TyperCommand):
@@ -22,14 +28,35 @@ class MarCommand(TyperCommand):
         """Expand prefixes, then parse.
 
         Raises:
-            UsageError: A prefix fits several options.
+            UsageError: An option is missing, unknown or wrong, or a prefix fits several.
         """
         known = [o for p in self.params for o in (*p.opts, *p.secondary_opts)] + ["--help"]
-        return super().parse_args(ctx, list(_expand(args, [o for o in known if o[:2] == "--"])))
+        words = list(_expand(args, [o for o in known if o[:2] == "--"]))
+        with _sentences(ctx):
+            return super().parse_args(ctx, words)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, as help shows them."""
+        return _tidy(super().get_params(ctx))
 
 
 class MarGroup(TyperGroup):
     """The group of all commands; a word that is none of them is looked for among the plugins'."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before the command.
+
+        Raises:
+            UsageError: An option is unknown.
+        """
+        if not args:  # shows the help
+            return super().parse_args(ctx, args)
+        with _sentences(ctx):
+            return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, as help shows them."""
+        return _tidy(super().get_params(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, from mar or else from a plugin.
@@ -58,11 +85,9 @@ def plugin_commands() -> dict[str, Any]:
 
     owners: dict[str, str] = {}
     commands: dict[str, Any] = {}
-    for implementation in get_plugins().manager.hook.mar_register_commands.get_hookimpls():
-        app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
-        app.callback()(lambda: None)  # keeps a single command a command of a group
-        implementation.function(app=app)
-        owner = implementation.plugin_name
+    app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    app.callback()(lambda: None)  # keeps a single command a command of a group
+    for owner in get_plugins().ask_each("mar_register_commands", app=app):
         for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
             if name in commands:
                 raise PluginError(
@@ -70,7 +95,38 @@ def plugin_commands() -> dict[str, Any]:
                     hint=f"Switch one off: `MAR_DISABLED_PLUGINS={owner} mar {name}`.",
                 )
             owners[name], commands[name] = owner, command
+        app.registered_commands.clear()
+        app.registered_groups.clear()
     return commands
+
+
+@contextlib.contextmanager
+def _sentences(ctx: Any) -> Iterator[None]:
+    """Turn typer's errors into ours: a line in place of a box."""
+    try:
+        yield
+    except _BadUsage as error:
+        message = error.format_message().rstrip(".")
+        raise UsageError(f"{message}.", hint=f"See `{ctx.command_path} --help`.") from error
+
+
+def _tidy(params: list[Any]) -> list[Any]:
+    """Show arguments as they are typed, and no type for a flag that takes no value."""
+    for param in params:
+        convert_plainly(param)
+        if param.param_type_name == "argument":
+            _tidy_argument(param)
+        elif param.is_flag and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
+def _tidy_argument(param: Any) -> None:
+    if param.metavar is None:
+        name = param.name.upper()
+        param.metavar = name if param.required else f"[{name}]"
+    param.get_usage_pieces = lambda _ctx: [param.metavar]
+    param.display_type_rich = lambda **_: None
 
 
 def _expand(args: Iterable[str], known: list[str]) -> Iterable[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mar_core.archives.dates import UNDATED
 from mar_core.cli.numbers import size_in_words
 from mar_core.findings import printable
 
@@ -77,8 +78,10 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
 
 
 def _made(inspection: Inspection) -> str:
+    """The date and the maker; the date of an archive that has none to tell is left out."""
+    created = None if inspection.created == UNDATED else inspection.created
     by = f"by archiver {inspection.archiver}" if inspection.archiver else ""
-    return " ".join(part for part in (inspection.created, by) if part)
+    return " ".join(part for part in (created, by) if part)
 
 
 def _handler(handler: HandlerSummary) -> str:

@@ -59,7 +59,7 @@ def _show_uses(uses: list[Any], *, as_json: bool) -> None:
 def _show_statuses(statuses: list[Any], *, as_json: bool) -> None:
     if as_json:
         return _print_json([status.to_dict() for status in statuses])
-    columns = ("name", "kind", "distribution", "version", "target", "state")
+    columns = ("name", "kind", "distribution", "version", "state", "target")
     _print_table(columns, [tuple(getattr(s, column) for column in columns) for s in statuses])
     for status in statuses:
         if status.reason:

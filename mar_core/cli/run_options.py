@@ -17,7 +17,7 @@ def _option(panel: str, *names: str, **more: Any) -> Any:
 
 
 WORDS = typer.Argument(
-    metavar="ARCHIVE INPUT",
+    metavar="[ARCHIVE] INPUT...",
     help="The archive (`.mar`, `.tar.gz`, or a folder that holds an unpacked one), then the "
     "inputs: files, folders, patterns, URLs, `@list.txt`, and `-` for standard input.",
     show_default=False,
