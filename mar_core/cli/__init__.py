@@ -33,12 +33,13 @@ __all__ = ["app", "main"]
 
 INTERRUPTED = 130
 
+# A pipe gets plain help: rich takes longer to import than everything else together.
 app = typer.Typer(
     name="mar",
     cls=MarGroup,
     no_args_is_help=True,
     add_completion=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode="markdown" if sys.stdout.isatty() else None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from mar_core.archives.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.cli import options
 
 
@@ -19,9 +18,9 @@ def archive(
     extra_files: Annotated[list[str] | None, options.EXTRA_FILES] = None,
     requirements_file: Annotated[Path | None, options.REQUIREMENTS_FILE] = None,
     config_file: Annotated[Path | None, options.CONFIG_FILE] = None,
-    runtime: Annotated[Runtime, options.RUNTIME_NAME] = Runtime.PYTHON,
+    runtime: Annotated[options.RuntimeName, options.RUNTIME_NAME] = "python",
     export_path: Annotated[Path | None, options.EXPORT_PATH] = None,
-    archive_format: Annotated[ArchiveFormat, options.FORMAT] = ArchiveFormat.DEFAULT,
+    archive_format: Annotated[options.FormatName, options.FORMAT] = "default",
     force: Annotated[bool, options.FORCE] = False,
     allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
     example: Annotated[list[Path] | None, options.EXAMPLE] = None,
@@ -39,6 +38,7 @@ def archive(
 
     writes `mnist.mar`. Run it with `mar run mnist.mar 7.png`.
     """
+    from mar_core.archives import ArchiveFormat, ArchiveRequest, Runtime
     from mar_core.cli.written import report, writing
     from mar_core.packing import create
 
@@ -49,9 +49,9 @@ def archive(
         model_file=model_file,
         serialized_file=serialized_file,
         extra_files=tuple(extra_files or ()),
-        runtime=runtime,
+        runtime=Runtime(runtime),
         export_path=export_path or Path(),
-        archive_format=archive_format,
+        archive_format=ArchiveFormat(archive_format),
         force=force,
         requirements_file=requirements_file,
         config_file=config_file,

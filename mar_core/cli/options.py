@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import typer
 
 __all__ = [
@@ -21,7 +23,13 @@ __all__ = [
     "RUNTIME_NAME",
     "SERIALIZED_FILE",
     "VERSION",
+    "FormatName",
+    "RuntimeName",
 ]
+
+# The values of ArchiveFormat and Runtime, whose module brings all of mar_core.archives with it.
+FormatName = Literal["default", "zip-store", "tgz", "no-archive"]
+RuntimeName = Literal["python", "python3", "LSP"]
 
 _WHAT, _WHERE, _MORE = "What goes in", "Where it goes", "More"
 

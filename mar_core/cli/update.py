@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from mar_core.archives.request import Runtime  # noqa: TC001
 from mar_core.cli import options
 
 
@@ -21,7 +20,7 @@ def update(
     extra_files: Annotated[list[str] | None, options.EXTRA_FILES] = None,
     requirements_file: Annotated[Path | None, options.REQUIREMENTS_FILE] = None,
     config_file: Annotated[Path | None, options.CONFIG_FILE] = None,
-    runtime: Annotated[Runtime | None, typer.Option(help="What the handler is written in.")] = None,
+    runtime: Annotated[options.RuntimeName | None, options.RUNTIME_NAME] = None,
     remove: Annotated[list[str] | None, options.REMOVE] = None,
     allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
     quiet: Annotated[bool, options.QUIET] = False,
@@ -36,6 +35,7 @@ def update(
 
     `mar update mnist.mar --handler new_handler.py`
     """
+    from mar_core.archives import Runtime
     from mar_core.archives.update import Changes
     from mar_core.cli.written import report, writing
     from mar_core.updating import apply_changes
@@ -48,7 +48,7 @@ def update(
         extra_files=tuple(extra_files or ()),
         requirements_file=requirements_file,
         config_file=config_file,
-        runtime=runtime,
+        runtime=None if runtime is None else Runtime(runtime),
         remove=tuple(remove or ()),
     )
     with writing(quiet=quiet) as progress:
