@@ -43,6 +43,7 @@ class TextHandler(BaseHandler, ABC):
     """
 
     stages_independent = True
+    bucket_by_length = True
     ngrams = 1
 
     def __init__(self) -> None:

@@ -48,9 +48,12 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         stages_independent: Says that the stages share nothing but what ``initialize`` has set, so
             that they may work on different batches at once. A class that overrides a stage says it
             anew.
+        bucket_by_length: Says that inputs of one length make a faster batch, as texts that are
+            padded do, so that ``mar run`` may put neighbours of about one length together.
     """
 
     stages_independent: ClassVar[bool] = True
+    bucket_by_length: ClassVar[bool] = False
 
     # Also on the class, for handlers that do not call super().__init__().
     model: Any = None

@@ -43,6 +43,7 @@ class LoadedHandler:
         staged: Whether ``handle`` is ``BaseHandler``'s own, so that preprocess, inference and
             postprocess may be driven one by one.
         independent: Whether its stages may work on different batches at once.
+        by_length: Whether it works faster on inputs of one length.
         distribution: The distribution that ships it, or None when the archive does.
         version: That distribution's version, or None.
         code: The archive's modules.
@@ -55,6 +56,7 @@ class LoadedHandler:
     initialize: Callable[[Context], Any] | None
     staged: bool
     independent: bool
+    by_length: bool
     distribution: str | None
     version: str | None
     code: ArchiveCode
@@ -126,6 +128,7 @@ def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> Loaded
         initialize=_surrounded(loop.completing(initialize), code, blame) if initialize else None,
         staged=staged,
         independent=staged and stages_independent(type(instance)),
+        by_length=getattr(instance, "bucket_by_length", False) is True,
         distribution=blame.distribution,
         version=shipped.version if shipped else None,
         code=code,

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.context import begin_batch
 from mar_core.handler.items import rejections
-from mar_core.predictor.failures import failure_of, free_device_memory, is_out_of_memory
+from mar_core.predictor.failures import (
+    OUT_OF_RESOURCES,
+    failure_of,
+    free_device_memory,
+    is_out_of_memory,
+)
 from mar_core.predictor.results import check_results
 from mar_core.run.types import Failure, Input, Outcome, Response
 
@@ -95,7 +100,6 @@ class BatchRunner:
 
     def note_out_of_memory(self, size: int) -> None:
         """Remember that a batch of this size was too large."""
-        free_device_memory()
         self.out_of_memory_at = min(size, self.out_of_memory_at or size)
 
 
@@ -178,7 +182,9 @@ class Batch:
             self._stage = "explain"
             raw = [request.row for request in self.requests]
             with self._runner.model_lock:
+                start = time.perf_counter()
                 results = life.explain(self._data, raw, self._context, size=size)
+                self.model_seconds = time.perf_counter() - start
         else:
             self._stage = "postprocess"
             results = life.stage("postprocess", self._data, self._context, size=size)
@@ -210,8 +216,9 @@ class Batch:
     def _isolate(self, error: BaseException) -> list[Outcome]:
         """Halve the batch until what fails fails alone."""
         requests, half = self.requests, len(self.requests) // 2
-        if is_out_of_memory(error):
-            self._runner.note_out_of_memory(len(requests))
+        too_large = is_out_of_memory(error)
+        if too_large:
+            free_device_memory()
         if not half:
             failure = failure_of(error, self._stage)
             return [_failed(requests[0].index, requests[0].id, failure)]
@@ -222,6 +229,9 @@ class Batch:
             batch.preprocess()
             batch.inference()
             outcomes += batch.outcomes()
+        # An input that does not fit even alone says nothing about the size of batches.
+        if too_large and not any(map(_lacked_memory, outcomes)):
+            self._runner.note_out_of_memory(len(requests))
         return outcomes
 
     def _address(self) -> None:
@@ -256,6 +266,10 @@ class Batch:
 
 def _failed(index: int, name: str, failure: Failure) -> Outcome:
     return Outcome(index=index, id=name, failure=failure)
+
+
+def _lacked_memory(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.code == OUT_OF_RESOURCES
 
 
 def _index(outcome: Outcome) -> int:

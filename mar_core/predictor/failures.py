@@ -15,7 +15,7 @@ from mar_core.run.types import Failure
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["failure_of", "is_out_of_memory"]
+__all__ = ["OUT_OF_RESOURCES", "failure_of", "free_device_memory", "is_out_of_memory"]
 
 BAD_INPUT = 400
 NO_PREDICTION = 503

@@ -105,6 +105,11 @@ def _reading(asked: Mapping[str, Any]) -> ReadOptions:
 
 
 def _running(asked: Mapping[str, Any]) -> RunOptions:
+    if asked["profile"] is not None and (asked["workers"] or asked["timeout"]):
+        raise UsageError(
+            "--profile looks into this process, where --workers and --timeout run nothing.",
+            hint="Leave them out while you profile.",
+        )
     return RunOptions(
         batch_size=_batch_size(asked["batch_size"]),
         workers=asked["workers"],

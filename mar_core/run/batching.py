@@ -19,6 +19,8 @@ LARGEST = 256
 WORTH_IT = 1.05
 # How many batches' worth of inputs are looked at to put those of one length together.
 WINDOW = 16
+# How often a size is timed; the best counts, for a machine is never quiet.
+SAMPLES = 3
 
 
 class Batcher:
@@ -49,7 +51,7 @@ class Batcher:
     @property
     def reach(self) -> int:
         """How far apart in the run the inputs of batches that follow each other can be."""
-        return self.size * (WINDOW if self._by_length else 1)
+        return self.size * (WINDOW if self._by_length and self.size > 1 else 1)
 
     def __iter__(self) -> Iterator[NumberedBatch]:
         while window := list(itertools.islice(self._numbered, self.reach)):
@@ -64,7 +66,7 @@ class Batcher:
 
         Args:
             size: How many inputs it held.
-            seconds: How long the slowest stage took.
+            seconds: How long the model took.
             out_of_memory: The smallest batch that did not fit into memory, or None.
         """
         if out_of_memory is not None:
@@ -84,6 +86,7 @@ class _Search:
         self.size = 1
         self._best_size = 1
         self._best_rate = 0.0
+        self._rate = 0.0
         self._seen = 0
         self._settled = False
 
@@ -91,16 +94,20 @@ class _Search:
         if self._settled or size != self.size:
             return
         self._seen += 1
-        if self._seen == 1:  # the first of its size warms up
-            return
-        rate = size / max(seconds, 1e-9)
-        if rate > self._best_rate * WORTH_IT:
-            self._best_rate, self._best_size = rate, size
+        if self._seen > 1:  # the first of its size warms up
+            self._rate = max(self._rate, size / max(seconds, 1e-9))
+        if self._seen > SAMPLES:
+            self._decide(size)
+            self._seen, self._rate = 0, 0.0
+
+    def _decide(self, size: int) -> None:
+        """Double as long as it pays; else stay with the best."""
+        if self._rate > self._best_rate * WORTH_IT:
+            self._best_rate, self._best_size = self._rate, size
             self.size = min(size * 2, LARGEST)
             self._settled = size == LARGEST
         else:
             self.size, self._settled = self._best_size, True
-        self._seen = 0
 
 
 def in_order(groups: Iterable[Iterable[Outcome]]) -> Iterator[Outcome]:

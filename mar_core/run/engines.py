@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from mar_core.errors import PluginError, UsageError
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from mar_core.run.types import Engine, EngineFactory
 
 __all__ = ["find_engine"]
-
-logger = logging.getLogger(__name__)
 
 
 def find_engine(name: str, plugins: Plugins) -> Engine:
@@ -29,9 +26,7 @@ def find_engine(name: str, plugins: Plugins) -> Engine:
     def register(engine: str, factory: EngineFactory) -> None:
         pending.append((engine, factory))
 
-    for plugin, result in plugins.call_each("mar_register_engines", register=register):
-        if isinstance(result, Exception):
-            logger.warning("plugin %s failed in mar_register_engines: %s", plugin, result)
+    for plugin in plugins.ask_each("mar_register_engines", register=register):
         for engine, factory in pending:
             offers.setdefault(engine, []).append((plugin, factory))
         pending.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -22,16 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["collect_readers", "expand"]
 
-logger = logging.getLogger(__name__)
-
 
 def collect_readers(plugins: Plugins) -> list[Reader]:
     """The readers of all plugins, in the order in which they are asked: mar's own are the last."""
     readers: list[Reader] = []
     pending: list[Reader] = []
-    for name, result in plugins.call_each("mar_register_readers", register=pending.append):
-        if isinstance(result, Exception):
-            logger.warning("plugin %s failed in mar_register_readers: %s", name, result)
+    for _ in plugins.ask_each("mar_register_readers", register=pending.append):
         readers += reversed(pending)
         pending.clear()
     return readers

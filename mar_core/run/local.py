@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mar_core.hookspecs import hookimpl
 from mar_core.run.batching import Batcher, in_order
 from mar_core.run.pipeline import in_turn, overlapped
+from mar_core.run.profile import profiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -57,12 +58,16 @@ class LocalEngine:
             runner = predictor.runner(
                 explain=options.explain, independent=independent, caught=CAUGHT
             )
-            size = options.batch_size or predictor.batch_size
-            batcher = Batcher(inputs, size=size)
-            run = overlapped if independent else in_turn
-            for outcomes in run(runner, batcher):
+            size, by_length = predictor.batch_size, predictor.loaded.by_length
+            batcher = _batcher(inputs, options.batch_size, size, by_length=by_length)
+            run = overlapped if independent and options.profile is None else in_turn
+            ran = run(runner, batcher)
+            if options.profile is not None:
+                ran = profiled(ran, predictor, options.profile)
+            for outcomes, seconds in ran:
                 summary.batches += 1
                 summary.stage_seconds = dict(predictor.life.seconds)
+                batcher.report(len(outcomes), seconds, out_of_memory=runner.out_of_memory_at)
                 yield outcomes
 
     def _in_workers(
@@ -86,5 +91,7 @@ class LocalEngine:
         return pool.run(functools.partial(_batcher, inputs, options.batch_size))
 
 
-def _batcher(inputs: Iterable[Input], size: int | Literal["auto"] | None, own: int) -> Batcher:
-    return Batcher(inputs, size=size or own)
+def _batcher(
+    inputs: Iterable[Input], asked: int | Literal["auto"] | None, own: int, *, by_length: bool
+) -> Batcher:
+    return Batcher(inputs, size=asked or own, by_length=by_length)

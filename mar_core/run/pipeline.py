@@ -16,25 +16,27 @@ if TYPE_CHECKING:
     from mar_core.run.batching import NumberedBatch
     from mar_core.run.types import Outcome
 
-__all__ = ["ahead", "in_turn", "overlapped"]
+__all__ = ["Ran", "ahead", "in_turn", "overlapped"]
 
 # Prepared batches that wait for the model: enough that it never waits, few enough for flat memory.
 WAITING = 2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+# The outcomes of a batch, and how many seconds the model took for it.
+Ran = tuple[list["Outcome"], float]
 
 
-def in_turn(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[list[Outcome]]:
+def in_turn(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[Ran]:
     """Run one batch after the other on this thread, the next one being read meanwhile."""
     with _pool("read", 1) as pool:
         for batch in ahead(pool, runner.read, batches, depth=WAITING):
             batch.preprocess()
             batch.inference()
-            yield batch.outcomes()
+            yield batch.outcomes(), batch.model_seconds
 
 
-def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[list[Outcome]]:
+def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[Ran]:
     """Read and prepare batches while the model works on earlier ones; give results in order.
 
     Each stage waits for the one before it in a pool of its own; a batch enters all pools at once,
@@ -46,7 +48,7 @@ def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterato
         _pool("inference", 1) as infer,
         _pool("postprocess", 1, _use_one_core) as finish,
     ):
-        pending: deque[Future[list[Outcome]]] = deque()
+        pending: deque[Future[Ran]] = deque()
         for numbered in batches:
             prepared = prepare.submit(_prepare, runner, numbered)
             inferred = infer.submit(_infer, prepared)
@@ -86,8 +88,9 @@ def _infer(prepared: Future[Batch]) -> Batch:
     return batch
 
 
-def _finish(inferred: Future[Batch]) -> list[Outcome]:
-    return inferred.result().outcomes()
+def _finish(inferred: Future[Batch]) -> Ran:
+    batch = inferred.result()
+    return batch.outcomes(), batch.model_seconds
 
 
 @contextlib.contextmanager

@@ -62,11 +62,11 @@ class WorkerPool:
         self._deaths = 0
         self._batcher: Batcher | None = None
 
-    def run(self, make_batcher: Callable[[int], Batcher]) -> Iterator[list[Outcome]]:
+    def run(self, make_batcher: Callable[..., Batcher]) -> Iterator[list[Outcome]]:
         """Run every batch; the outcomes of each as it ends.
 
         Args:
-            make_batcher: Makes the batches, given the archive's batch size.
+            make_batcher: Makes the batches, given the archive's batch size and ``by_length``.
 
         Raises:
             MarError: The archive cannot be loaded, or its workers die again and again.
@@ -78,8 +78,9 @@ class WorkerPool:
                     yield self._hear(worker)
                 for worker in self._late():
                     yield self._lose(worker, late=True)
-                if batches is None and (ready := self._ready()):
-                    self._batcher = make_batcher(ready[0].batch_size)
+                if batches is None and (ready := [w.ready for w in self._workers if w.ready]):
+                    first = ready[0]
+                    self._batcher = make_batcher(first.batch_size, by_length=first.by_length)
                     batches = iter(self._batcher)
                 if batches is not None:
                     self._feed(batches)
@@ -167,7 +168,7 @@ class WorkerPool:
         if self._batcher is not None:
             self._batcher.report(
                 len(done.outcomes),
-                done.seconds.get("inference", 0.0),
+                done.seconds.get("inference") or done.seconds.get("explain", 0.0),
                 out_of_memory=done.out_of_memory,
             )
 

@@ -43,8 +43,7 @@ class WorkerProcess:
     Attributes:
         connection: The socket to it.
         jobs: The batches that it has not answered; the first one is the one that it runs.
-        ready: Whether it has loaded the archive.
-        batch_size: The archive's batch size, once it is ready.
+        ready: What it said when it had loaded the archive; None before.
         since: When the first of ``jobs`` began, by the monotonic clock.
     """
 
@@ -62,8 +61,7 @@ class WorkerProcess:
             )
         self.connection = Connection(ours.detach())
         self.jobs: deque[NumberedBatch] = deque()
-        self.ready = False
-        self.batch_size = 1
+        self.ready: Ready | None = None
         self.since = time.monotonic()
         self._noise = 0
         threading.Thread(target=self._pass_on_noise, daemon=True).start()
@@ -91,7 +89,7 @@ class WorkerProcess:
         self.since = time.monotonic()
         self._noise = 0
         if isinstance(message, Ready):
-            self.ready, self.batch_size = True, message.batch_size
+            self.ready = message
         elif isinstance(message, Done):
             self.jobs.popleft()
         return message

@@ -45,9 +45,11 @@ class Ready:
 
     Attributes:
         batch_size: The archive's batch size.
+        by_length: Whether inputs of one length belong together.
     """
 
     batch_size: int
+    by_length: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

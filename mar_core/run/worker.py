@@ -63,7 +63,8 @@ def _serve(
 ) -> None:
     save = BlobFolder(setup.output_dir).save_for if setup.output_dir else None
     with setup.recipe.load() as predictor:
-        send(connection, Ready(batch_size=predictor.batch_size))
+        by_length = predictor.loaded.by_length
+        send(connection, Ready(batch_size=predictor.batch_size, by_length=by_length))
         caught = (Exception, SystemExit, KeyboardInterrupt)
         runner = predictor.runner(explain=setup.explain, caught=caught)
         seconds = predictor.life.seconds
