@@ -39,7 +39,7 @@ def test_help_shows_words_as_they_are_typed(command, usage, capsys):
         app([command, "--help"], prog_name="mar")
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert f"Usage: {usage} " in shown
+    assert f"Usage: {usage}" in [line.strip() for line in shown.splitlines()]
     assert "<bool>" not in shown
     assert "list[" not in shown
 
