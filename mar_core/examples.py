@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from mar_core.archives import Archive, ArchiveRequest
     from mar_core.predictor import Predictor, Recipe
 
-__all__ = ["Example", "ExampleResult", "read_examples", "record", "run_examples", "update_examples"]
+__all__ = [
+    "FOLDER",
+    "INDEX",
+    "Example",
+    "ExampleResult",
+    "read_examples",
+    "record",
+    "recorded_again",
+    "run_examples",
+]
 
 FOLDER = "MAR-INF/examples"
 INDEX = f"{FOLDER}/examples.json"
@@ -160,27 +169,19 @@ def run_examples(recipe: Recipe, *, tolerance: Tolerance | None = None) -> list[
             return [_run_one(predictor, one, path, tolerance) for one, path in pairs]
 
 
-def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickle: bool) -> None:
-    """Record what came out now in place of what was recorded.
+def recorded_again(results: Sequence[ExampleResult]) -> bytes:
+    """The ``examples.json`` that holds what came out now, in place of what was recorded.
 
     Args:
-        path: The archive.
         results: What ``run_examples`` returned.
-        allow_pickle: Take weights that can run code when loaded.
 
     Raises:
-        ArchiveError: An example has failed, or the archive cannot be written. It stays as it is.
+        ArchiveError: An example has failed.
     """
-    from mar_core.updating import update
-
     for result in results:
         if result.error:
             raise ArchiveError(f"The example {result.example.name} fails: {result.error}")
-    examples = [dataclasses.replace(result.example, results=result.got) for result in results]
-    with tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
-        index = Path(scratch) / "examples.json"
-        index.write_bytes(_dump(examples))
-        update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
+    return _dump([dataclasses.replace(result.example, results=result.got) for result in results])
 
 
 def _record_one(predictor: Predictor, path: Path) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ from mar_core.archives.rewrite import rewrite
 from mar_core.archives.update import Changes, plan_update
 from mar_core.archives.writer import write
 from mar_core.archives.zip_archive import ZipArchive
+from mar_core.examples import FOLDER, INDEX, recorded_again
 from mar_core.packing import Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["apply_changes", "update"]
+    from mar_core.examples import ExampleResult
+
+__all__ = ["apply_changes", "update", "update_examples"]
 
 
 def update(
@@ -77,6 +81,24 @@ def update(
         remove=tuple(remove),
     )
     return apply_changes(Path(path), changes, allow_pickle=allow_pickle).path
+
+
+def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickle: bool) -> None:
+    """Record what an archive's examples gave now, as ``mar test --update`` does.
+
+    Args:
+        path: The archive.
+        results: What ``run_examples`` returned.
+        allow_pickle: Take weights that can run code when loaded.
+
+    Raises:
+        ArchiveError: An example has failed, or the archive cannot be written. It stays as it is.
+    """
+    recorded = recorded_again(results)
+    with tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
+        index = Path(scratch, Path(INDEX).name)
+        index.write_bytes(recorded)
+        update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
 
 
 def apply_changes(

@@ -41,8 +41,9 @@ def check_examples(
     **Example:** `mar test mnist.mar --device cuda`
     """
     from mar_core.comparison import Tolerance
-    from mar_core.examples import run_examples, update_examples
+    from mar_core.examples import run_examples
     from mar_core.predictor import Recipe
+    from mar_core.updating import update_examples
 
     recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)
     given = None if tolerance is None else Tolerance(relative=tolerance)

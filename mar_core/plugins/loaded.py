@@ -68,11 +68,25 @@ class Plugins:
             wanted = {name: arguments[name] for name in implementation.argnames}
             yield implementation.plugin_name, _result_of(implementation.function, wanted)
 
-    def notify(self, hook: str, **arguments: Any) -> None:
-        """Call an observing hook; what a plugin raises is logged with the plugin's name."""
+    def ask_each(self, hook: str, **arguments: Any) -> Iterator[str]:
+        """Call a hook's implementations one by one; one that raises is warned of.
+
+        Args:
+            hook: The hook's name, one of ``EACH_HOOKS``.
+            **arguments: All of the hook's arguments.
+
+        Yields:
+            The plugin's name, after each call.
+        """
         for name, result in self.call_each(hook, **arguments):
             if isinstance(result, Exception):
                 logger.warning("The plugin %s failed in %s: %s.", name, hook, in_words(result))
+            yield name
+
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Call an observing hook; a plugin that raises is warned of."""
+        for _ in self.ask_each(hook, **arguments):
+            pass
 
     def register(self, plugin: object, name: str) -> None:
         """Add a plugin object, all of it or nothing.

@@ -124,7 +124,7 @@ def test_hook_mar_register_commands_that_clash_name_both(world):
 
 def test_hook_mar_register_commands_that_crash_harm_no_other(world):
     done = world("greet", disabled="clashes")
-    assert (done.returncode, done.stdout) == (0, "hello you\n")
+    assert (done.returncode, done.stdout) == (0, "hello you\n"), done.stderr
     assert "mar: warning: The plugin crashes failed in mar_register_commands" in done.stderr
 
 

@@ -16,18 +16,18 @@ SUPPORT = str(Path(packs.__file__).parent)
 PASS = """
     import sys
     from mar_core import Outcome, ReadOptions
+    from mar_core.plugins import Plugins, new_manager
+    from mar_core.run import readers
     from mar_core.run.inputs import collect_readers, expand
-    from mar_core.run.readers import mar_register_readers
     from mar_core.run.writers import open_writer
 
-    class Ours:
-        def call_each(self, hook, register):
-            yield "mar-readers", mar_register_readers(register)
+    ours = Plugins(new_manager())
+    ours.register(readers, "mar-readers")
 
     support, source, target = sys.argv[1:]
     sys.path.append(support)
     from peak import peak
-    inputs = expand([source], ReadOptions(), collect_readers(Ours()))
+    inputs = expand([source], ReadOptions(), collect_readers(ours))
     with open_writer(target) as writer:
         batch = []
         for index, item in enumerate(inputs):

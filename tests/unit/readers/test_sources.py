@@ -7,7 +7,9 @@ import pickle
 
 import pytest
 
-from mar_core import Input, InputError, ReadOptions
+from mar_core import Input, InputError, ReadOptions, hookimpl
+from mar_core.plugins import Plugins, new_manager
+from mar_core.run import readers as ours
 from mar_core.run.inputs import collect_readers, expand
 from mar_core.run.readers.content import decode, guess_type
 
@@ -240,17 +242,17 @@ def test_a_reader_that_breaks_costs_one_row(readers):
 
 def test_a_plugin_that_breaks_leaves_the_others(readers, caplog):
     class Half:
-        def call_each(self, hook, register):
-            assert hook == "mar_register_readers"
+        @hookimpl
+        def mar_register_readers(self, register):
             register(Mine())
-            yield "half", ValueError("no")
-            for reader in reversed(readers):
-                register(reader)
-            yield "mar-readers", None
+            raise ValueError("no")
 
-    found = collect_readers(Half())
+    plugins = Plugins(new_manager())
+    plugins.register(ours, "mar-readers")
+    plugins.register(Half(), "half")
+    found = collect_readers(plugins)
     assert [reader.name for reader in found] == ["mine", *(reader.name for reader in readers)]
-    assert "half failed in mar_register_readers: no" in caplog.text
+    assert "The plugin half failed in mar_register_readers: ValueError: no." in caplog.text
 
 
 @pytest.mark.parametrize(
