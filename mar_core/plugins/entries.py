@@ -48,7 +48,7 @@ class EntryInfo:
         target: ``module:attribute`` as declared.
         distribution: The distribution that declares it.
         version: That distribution's version.
-        requires: The version specifier that it asks of mar-core, such as ``>=0.1,<0.2``, or empty.
+        requires: Its requirements that may name mar-core, as the metadata has them.
     """
 
     name: str
@@ -56,7 +56,7 @@ class EntryInfo:
     target: str
     distribution: str
     version: str
-    requires: str = ""
+    requires: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
@@ -82,15 +82,15 @@ class EntryInfo:
         Raises:
             PluginError: This mar is not among the versions that it asks for.
         """
+        asked = _host_specifier(self.requires)
+        version = host_version() if asked else UNKNOWN
+        if version == UNKNOWN:
+            return
         from packaging.specifiers import SpecifierSet  # only for those that ask
 
-        version = host_version()
-        if not self.requires or version == UNKNOWN:
-            return
-        if not SpecifierSet(self.requires).contains(version, prereleases=True):
+        if not SpecifierSet(asked).contains(version, prereleases=True):
             raise PluginError(
-                f"The {self.kind} {self} needs {HOST} {self.requires}, and this is {HOST} "
-                f"{version}.",
+                f"The {self.kind} {self} needs {HOST} {asked}, and this is {HOST} {version}.",
                 hint=f"Upgrade one of the two: `pip install -U {self.distribution} {HOST}`.",
             )
 
@@ -223,7 +223,7 @@ def _describe(entry: importlib_metadata.EntryPoint, distribution: Any) -> EntryI
         target=entry.value,
         distribution=_name(distribution),
         version=_version(distribution),
-        requires=_host_specifier(distribution),
+        requires=_requirements(distribution),
     )
 
 
@@ -241,9 +241,16 @@ def _version(distribution: Any) -> str:
         return UNKNOWN
 
 
-def _host_specifier(distribution: Any) -> str:
+def _requirements(distribution: Any) -> tuple[str, ...]:
     with contextlib.suppress(Exception):
-        asked = (_specifier_of(line) for line in distribution.requires or [] if "mar" in line)
+        return tuple(line for line in distribution.requires or [] if "mar" in line)
+    return ()
+
+
+def _host_specifier(requirements: Iterable[str]) -> str:
+    """The versions of mar that are asked for, such as ``>=0.1,<0.2``, or empty."""
+    with contextlib.suppress(Exception):
+        asked = map(_specifier_of, requirements)
         return next((specifier for specifier in asked if specifier is not None), "")
     return ""
 
