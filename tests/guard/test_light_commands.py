@@ -17,6 +17,7 @@ HEAVY = (
     "pyarrow",
     "ray",
     "captum",
+    "pydantic",
 )
 PROBE = """
 import sys
