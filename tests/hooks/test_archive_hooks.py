@@ -101,6 +101,19 @@ def test_hook_mar_validate_archive_that_crashes_is_a_finding(tmp_path, sources, 
     assert "ACME-001" in found, "one plugin's crash must not hide another's finding"
 
 
+@pytest.mark.parametrize("result", ["a sentence", 3, [None], [{"code": "ACME-001"}]], ids=str)
+def test_hook_mar_validate_archive_that_returns_no_findings_is_one(tmp_path, sources, result):
+    class Wrong:
+        @hookimpl
+        def mar_validate_archive(self, archive):
+            return result
+
+    path = make_archive(tmp_path, **sources)
+    with mar_core.open_archive(path) as archive, plugin(Wrong()):
+        (finding,) = validate(archive)
+    assert (finding.code, finding.plugin) == ("MAR-X002", "Wrong")
+
+
 def test_hook_mar_archive_written(tmp_path, sources):
     seen = []
 

@@ -1,0 +1,143 @@
+"""Code: what the handler and the model file must define, and what may not run by itself."""
+
+from __future__ import annotations
+
+import pytest
+import weightsfiles
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_archive import HANDLER, MODEL, archive, codes
+
+from mar_core.rules.book import check
+
+BASE = "from ts.torch_handler.base_handler import BaseHandler\n"
+ONE_CLASS = f"{BASE}class H(BaseHandler):\n    pass\n"
+HANDLERS = {
+    "a function": "def handle(data, context):\n    return data\n",
+    "an async function": "async def handle(data, context):\n    return data\n",
+    "an imported function": "from helpers import handle\n",
+    "an assigned function": "handle = print\n",
+    "a class": ONE_CLASS,
+    "a class of its own": "class H:\n    def handle(self, data, context): ...\n",
+    "handle set in __init__": "class H:\n    def __init__(self):\n        self.handle = print\n",
+    "a class and a base of another package": "from mine import Base\nclass H(Base):\n    pass\n",
+    "a handler in a branch": f"try:\n    import x\nexcept ImportError:\n    x = None\n{ONE_CLASS}",
+    "everything of another module": "from helpers import *\n",
+    "an alias of the base": "import ts.torch_handler.base_handler as b\n"
+    "class H(b.BaseHandler): ...\n",
+}
+NO_HANDLERS = {
+    "nothing": ("", "MAR-C005"),
+    "only imports": ("import torch\n", "MAR-C005"),
+    "a class without handle": ("class H:\n    pass\n", "MAR-C005"),
+    "another function": ("def predict(data, context): ...\n", "MAR-C005"),
+    "two handlers": (f"{ONE_CLASS}class G(BaseHandler):\n    pass\n", "MAR-C005"),
+    "only when run as a script": ("if __name__ == '__main__':\n    handle = 1\n", "MAR-C005"),
+    "a helper beside it": (f"{ONE_CLASS}class Helper:\n    pass\n", "MAR-C006"),
+    "an enumeration beside it": (f"import enum\n{ONE_CLASS}class E(enum.Enum): ...\n", "MAR-C006"),
+    "no Python": ("def handle(:\n", "MAR-C001"),
+    "Python 2": ("print 'x'\n", "MAR-C001"),
+    "nested without end": ("x = " + "(" * 5000, "MAR-C001"),
+    "a NUL": ("x = 1\x00\n", "MAR-C001"),
+    "too many words": ("x\n" * 250_001, "MAR-C009"),
+    "too long": ("#" * ((4 << 20) + 1), "MAR-C009"),
+}  # fmt: skip
+MODELS = {
+    "a network": MODEL.decode(),
+    "nn": "import torch.nn as nn\nclass N(nn.Module):\n    pass\n",
+    "from torch": "from torch import nn\nclass N(nn.Module):\n    pass\n",
+    "of torchvision": "from torchvision.models.resnet import ResNet\nclass N(ResNet):\n    pass\n",
+    "a base of another package": "from mine import Base\nclass N(Base):\n    pass\n",
+}
+NO_MODELS = {
+    "no class": ("x = 1\n", "MAR-C003"),
+    "no network": ("class N:\n    pass\n", "MAR-C003"),
+    "two networks": (f"{MODEL.decode()}\nclass M(torch.nn.Module):\n    pass\n", "MAR-C003"),
+    "a block and a network": (f"{MODEL.decode()}\nclass Options:\n    pass\n", "MAR-C004"),
+    "no Python": ("class N(:\n", "MAR-C001"),
+}
+
+
+def found(source: str, handler: str = "h.py"):
+    return list(check(archive({"h.py": source.encode()}, handler=handler)))
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return weightsfiles.state_dict()
+
+
+@pytest.mark.parametrize("source", HANDLERS.values(), ids=HANDLERS)
+def test_a_handler(source, weights):
+    files = {"h.py": source.encode(), "model.py": MODEL, "w.pt": weights}
+    model = {"handler": "h.py", "modelFile": "model.py", "serializedFile": "w.pt"}
+    assert codes(check(archive(files, **model))) == []
+
+
+@pytest.mark.parametrize(("source", "code"), NO_HANDLERS.values(), ids=NO_HANDLERS)
+def test_what_is_no_handler(source, code):
+    assert code in codes(found(source))
+
+
+def test_what_is_named_behind_the_colon():
+    two = f"{ONE_CLASS}class G:\n    def handle(self, d, c): ...\ndef predict(d, c): ...\n"
+    assert codes(found(two, "h.py:predict")) == []
+    (finding,) = found(two, "h.py:G")
+    assert (finding.code, finding.severity.value) == ("MAR-C006", "warning")
+    assert codes(found("class H:\n    pass\n", "h.py:H")) == ["MAR-C005"]
+    (finding,) = found("def handle(d, c): ...\n", "h.py:predict")
+    assert "no predict" in finding.message
+
+
+@pytest.mark.parametrize("source", MODELS.values(), ids=MODELS)
+def test_a_model_file(source, weights):
+    files = {"m.py": source.encode(), "w.pt": weights}
+    model = {"handler": "base_handler", "modelFile": "m.py", "serializedFile": "w.pt"}
+    assert codes(check(archive(files, **model))) == []
+
+
+@pytest.mark.parametrize(("source", "code"), NO_MODELS.values(), ids=NO_MODELS)
+def test_what_is_no_model_file(source, code, weights):
+    files = {"m.py": source.encode(), "w.pt": weights}
+    model = {"handler": "base_handler", "modelFile": "m.py", "serializedFile": "w.pt"}
+    assert codes(check(archive(files, **model))) == [code]
+
+
+def test_a_handler_that_loads_its_model_itself_may_have_any_model_file(weights):
+    own = f"{BASE}class H(BaseHandler):\n    def initialize(self, c):\n        self.model = None\n"
+    files = {"h.py": own.encode(), "m.py": b"class A: ...\nclass B: ...\n", "w.pt": weights}
+    model = {"handler": "h.py", "modelFile": "m.py", "serializedFile": "w.pt"}
+    assert codes(check(archive(files, **model))) == ["MAR-C004"]
+
+
+def test_other_files_are_looked_at_too():
+    (finding,) = check(archive({"pkg/broken.py": b"def ("}))
+    assert (finding.code, finding.severity.value) == ("MAR-C002", "warning")
+    assert finding.member == "pkg/broken.py"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sitecustomize.py", "usercustomize.py", "sitecustomize/__init__.py", "sitecustomize.so",
+     "sitecustomize.cpython-311-x86_64-linux-gnu.so", "__pycache__/handler.cpython-311.pyc",
+     "handler.pyc", "pkg/x.pyo"],
+)  # fmt: skip
+def test_what_would_run_before_or_in_place_of_the_handler(name):
+    assert codes(check(archive({name: b""}))) == ["MAR-C007"]
+
+
+@pytest.mark.parametrize("name", ["json.py", "torch.py", "numpy/__init__.py", "ts/context.py"])
+def test_a_file_that_takes_the_name_of_a_library_is_a_warning(name):
+    (finding,) = check(archive({name: b""}))
+    assert (finding.code, finding.severity.value) == ("MAR-C008", "warning")
+
+
+@pytest.mark.parametrize("name", ["test.py", "utils.py", "pkg/json.py", "json.txt", "torch.md"])
+def test_other_names_are_free(name):
+    assert codes(check(archive({name: b""}))) == []
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_no_bytes_make_the_rules_raise(raw):
+    for finding in check(archive({"handler.py": HANDLER, "h.py": raw}, handler="h.py")):
+        assert finding.hint

@@ -1,0 +1,178 @@
+"""model-config.yaml: each fault next to a config that is like it and sound."""
+
+from __future__ import annotations
+
+import re
+import time
+import zipfile
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from javareader import JAR
+from memory_archive import archive, codes
+
+from mar_core.rules.book import check
+
+EVERY_KEY = b"""\
+minWorkers: 1
+maxWorkers: 2
+batchSize: 8
+maxBatchDelay: 100
+responseTimeout: 120
+startupTimeout: 120
+deviceType: gpu
+deviceIds: [0, 1]
+parallelType: custom
+parallelLevel: 2
+torchrun: {nnodes: 1, nproc-per-node: 2, rdzv-backend: c10d, OMP_NUMBER_THREADS: 4}
+maxRetryTimeoutInSec: 300
+clientTimeoutInMills: 0
+jobQueueSize: 100
+useJobTicket: true
+sequenceBatching: false
+continuousBatching: false
+sequenceMaxIdleMSec: 1000
+sequenceTimeoutMSec: 1000
+maxSequenceJobQueueSize: 1
+maxNumSequence: 4
+asyncCommunication: false
+useVenv: false
+pt2: {compile: {enable: true, backend: inductor, mode: reduce-overhead, fullgraph: true}}
+micro_batching: {micro_batch_size: 4, parallelism: {preprocess: 2, inference: 1, postprocess: 2}}
+handler: {profile: true, anything: [1, {of: "its own"}]}
+whatever: {a: handler reads}
+"""
+SOUND = {
+    "every key": EVERY_KEY,
+    "a backend": b"pt2: inductor",
+    "arguments, as once": b"pt2: {backend: eager, dynamic: true}",
+    "an export": b"pt2: {export: {aot_compile: true}}",
+    "an empty heading": b"handler:\n",
+    "capitals": b"deviceType: GPU",
+    "an anchor": b"a: &x [1, 2]\nb: *x\n",
+    "a merge": b"a: &x {k: 1}\nb: {<<: *x, l: 2}\n",
+    "a byte order mark": b"\xef\xbb\xbfbatchSize: 2",
+    "core tags": b'a: !!str 1\nb: !!int "2"\n',
+}
+NINE_TIMES_NINE = "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 9)
+)
+MERGES = "".join(
+    f"m{level}: &m{level} {{<<: [{', '.join([f'*m{level - 1}'] * 9)}]}}\n" for level in range(1, 9)
+)
+FAULTS = {
+    "a Python object": (b"a: !!python/object/apply:os.system [true]", "MAR-Y001"),
+    "a Java object": (b"a: !!javax.script.ScriptEngineManager []", "MAR-Y001"),
+    "a tag of its own": (b"a: !mine 1", "MAR-Y001"),
+    "no YAML": (b"a: [1", "MAR-Y001"),
+    "a tab": (b"a:\n\t- 1", "MAR-Y001"),
+    "two documents": (b"a: 1\n---\nb: 2\n", "MAR-Y001"),
+    "not UTF-8": (b"a: \xff", "MAR-Y001"),
+    "an impossible date": (b"a: 2024-99-99", "MAR-Y001"),
+    "an alias bomb": (f"a0: &a0 [x]\n{NINE_TIMES_NINE}".encode(), "MAR-Y002"),
+    "a merge bomb": (f"m0: &m0 {{k: 1}}\n{MERGES}".encode(), "MAR-Y002"),
+    "an alias of itself": (b"a: &x [*x]", "MAR-Y002"),
+    "many aliases": (b"a: &x 1\nb: [" + b"*x, " * 101 + b"1]", "MAR-Y002"),
+    "deep": (b"a: " + b"[" * 100 + b"]" * 100, "MAR-Y002"),
+    "many parts": (b"a: [" + b"1, " * 60_000 + b"1]", "MAR-Y002"),
+    "endless digits": (b"a: " + b"1" * 5000, "MAR-Y002"),
+    "too large": (b"a: " + b"x" * (1 << 20), "MAR-Y002"),
+    "a list": (b"[1, 2]", "MAR-Y003"),
+    "a text": (b"hello", "MAR-Y003"),
+    "a key twice": (b"batchSize: 1\nbatchSize: 2\n", "MAR-Y005"),
+    "an inner key twice": (b"handler:\n  a: 1\n  a: 2\n", "MAR-Y005"),
+}
+WRONG_TYPES = [
+    "batchSize: four", "batchSize: 1.5", "batchSize: true", "batchSize: [1]", "minWorkers: x",
+    "maxBatchDelay: 1s", "responseTimeout: '120'", "startupTimeout: null", "deviceType: 1",
+    "deviceIds: 0", "deviceIds: [a]", "deviceIds: [true]", "parallelType: [pp]",
+    "parallelLevel: two", "torchrun: c10d", "torchrun: {nproc-per-node: two}",
+    "maxRetryTimeoutInSec: x", "clientTimeoutInMills: x", "jobQueueSize: x", "useJobTicket: 1",
+    "sequenceBatching: 'yes'", "continuousBatching: 1", "sequenceMaxIdleMSec: x",
+    "sequenceTimeoutMSec: x", "maxSequenceJobQueueSize: x", "maxNumSequence: x",
+    "asyncCommunication: 1", "useVenv: 'true'", "pt2: 3", "pt2: [inductor]",
+    "pt2: {compile: true}", "pt2: {compile: {enable: 1}}", "pt2: {compile: {backend: [a]}}",
+    "pt2: {export: {aot_compile: 1}}", "micro_batching: 4",
+    "micro_batching: {micro_batch_size: x}", "micro_batching: {parallelism: 2}",
+    "micro_batching: {parallelism: {inference: two}}", "handler: resnet", "handler: [1]",
+]  # fmt: skip
+OUT_OF_RANGE = [
+    "batchSize: 0", "batchSize: -1", "deviceType: tpu", "deviceIds: [-1]", "parallelType: xx",
+    "torchrun: {nnodes: 0}", "micro_batching: {micro_batch_size: 0}", "minWorkers: -1",
+    "minWorkers: 3\nmaxWorkers: 2",
+]  # fmt: skip
+
+
+def found(raw: bytes):
+    return list(check(archive({"c.yaml": raw}, configFile="c.yaml")))
+
+
+@pytest.mark.parametrize("raw", SOUND.values(), ids=SOUND)
+def test_a_sound_config(raw):
+    assert codes(found(raw)) == []
+
+
+@pytest.mark.parametrize(("raw", "code"), FAULTS.values(), ids=FAULTS)
+def test_a_fault(raw, code):
+    began = time.perf_counter()
+    (finding,) = found(raw)
+    assert finding.code == code
+    assert finding.member == "c.yaml"
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("text", WRONG_TYPES)
+def test_a_wrong_type_is_an_error_and_names_its_key(text):
+    (finding,) = found(text.encode())
+    assert (finding.code, finding.severity.value) == ("MAR-Y006", "error")
+    assert finding.message.startswith(text.partition(":")[0])
+
+
+@pytest.mark.parametrize("text", OUT_OF_RANGE)
+def test_a_value_out_of_range(text):
+    assert codes(found(text.encode())) == ["MAR-Y007"]
+
+
+def test_an_empty_file_is_a_warning():
+    assert codes(found(b"")) == codes(found(b"# nothing\n")) == ["MAR-Y004"]
+
+
+@pytest.mark.parametrize("key", ["batchsize", "batch_size", "max-batch-delay", "DeviceType"])
+def test_another_spelling_is_pointed_at(key):
+    (finding,) = found(f"{key}: 1".encode())
+    assert finding.code == "MAR-Y008"
+    assert "which TorchServe reads" in finding.message
+
+
+def test_every_key_of_torchserves_is_in_the_table():
+    """By the names in TorchServe's own ModelConfig class."""
+    with zipfile.ZipFile(JAR) as packed:
+        data = packed.read("org/pytorch/serve/archive/model/ModelConfig.class")
+    read = {name.decode() for name in re.findall(rb"Invalid (\w+): ", data)}
+    read -= {"maxRetryTimeoutInMin"}  # what it calls maxRetryTimeoutInSec in a message
+    read |= {"maxRetryTimeoutInSec"}
+    ours = set(yaml.safe_load(EVERY_KEY)) - {"pt2", "micro_batching", "handler", "whatever"}
+    assert read == ours
+    assert all(codes(found(f"{key}: {{x: 1}}\n".encode())) or key == "torchrun" for key in ours)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+def test_no_bytes_make_the_rules_raise(raw):
+    for finding in found(raw):
+        assert finding.message.endswith(".")
+
+
+keys = st.sampled_from([*yaml.safe_load(EVERY_KEY), "compile", "backend", "enable"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(keys, values, max_size=4))
+def test_no_values_make_the_rules_raise(config):
+    for finding in found(yaml.safe_dump(config).encode()):
+        assert finding.code.startswith("MAR-Y")
