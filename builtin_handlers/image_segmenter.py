@@ -58,7 +58,7 @@ class ImageSegmenter(VisionHandler):
     def _as_png(self) -> bool:
         config = (getattr(self, "model_yaml_config", None) or {}).get("handler") or {}
         wanted = config.get("output")
-        if wanted not in {None, "numbers", "png"}:
+        if wanted not in (None, "numbers", "png"):
             raise ModelError(
                 f"model-config.yaml: handler.output is {wanted!r}.",
                 hint="image_segmenter knows `numbers` and `png`.",
