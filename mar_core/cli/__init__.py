@@ -6,43 +6,40 @@ what to print. This module puts them together and is the one place where errors 
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mar_core.cli import (
-    archive,
-    cache,
-    diff,
-    doctor,
-    inspect,
-    new,
-    plugins,
-    run,
-    test,
-    update,
-    validate,
-)
 from mar_core.cli.command import MarCommand, MarGroup
 from mar_core.cli.messages import show_messages
 from mar_core.errors import MarError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
 
-# A pipe gets plain help: rich takes longer to import than everything else together.
-app = typer.Typer(
-    name="mar",
-    cls=MarGroup,
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode="markdown" if sys.stdout.isatty() else None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_MAKE, _LOOK, _TOOLS = "Make", "Look", "Tools"
+# For each command the module that has it, the function, and where help lists it.
+COMMANDS = {
+    "archive": ("archive", "archive", _MAKE),
+    "update": ("update", "update", _MAKE),
+    "run": ("run", "run", _MAKE),
+    "test": ("test", "check_examples", _MAKE),
+    "validate": ("validate", "validate", _LOOK),
+    "inspect": ("inspect", "inspect", _LOOK),
+    "diff": ("diff", "diff", _LOOK),
+    "new": ("new", "new", _TOOLS),
+    "plugins": ("plugins", "plugins", _TOOLS),
+    "doctor": ("doctor", "doctor", _TOOLS),
+    "cache": ("cache", "cache", _TOOLS),
+}
 
 
 def _version(value: bool) -> None:
@@ -60,7 +57,6 @@ def _no_plugins(value: bool) -> None:
         os.environ["MAR_DISABLED_PLUGINS"] = f"*,{names}"
 
 
-@app.callback()
 def _root(
     no_plugins: Annotated[
         bool,
@@ -86,25 +82,45 @@ def _root(
     """
 
 
-_MAKE, _LOOK, _TOOLS = "Make", "Look", "Tools"
-app.command("archive", cls=MarCommand, rich_help_panel=_MAKE)(archive.archive)
-app.command("update", cls=MarCommand, rich_help_panel=_MAKE)(update.update)
-app.command("run", cls=MarCommand, rich_help_panel=_MAKE)(run.run)
-app.command("test", cls=MarCommand, rich_help_panel=_MAKE)(test.check_examples)
-app.command("validate", cls=MarCommand, rich_help_panel=_LOOK)(validate.validate)
-app.command("inspect", cls=MarCommand, rich_help_panel=_LOOK)(inspect.inspect)
-app.command("diff", cls=MarCommand, rich_help_panel=_LOOK)(diff.diff)
-app.command("new", cls=MarCommand, rich_help_panel=_TOOLS)(new.new)
-app.command("plugins", cls=MarCommand, rich_help_panel=_TOOLS)(plugins.plugins)
-app.command("doctor", cls=MarCommand, rich_help_panel=_TOOLS)(doctor.doctor)
-app.command("cache", cls=MarCommand, rich_help_panel=_TOOLS)(cache.cache)
+def _make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The application with some of its commands."""
+    # A pipe gets plain help: rich takes longer to import than everything else together.
+    app = typer.Typer(
+        name="mar",
+        cls=MarGroup,
+        no_args_is_help=True,
+        add_completion=True,
+        rich_markup_mode="markdown" if sys.stdout.isatty() else None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in names:
+        module, function, panel = COMMANDS[name]
+        command = getattr(importlib.import_module(f"mar_core.cli.{module}"), function)
+        app.command(name, cls=MarCommand, rich_help_panel=panel)(command)
+    return app
+
+
+def _wanted(words: Iterable[str]) -> Iterable[str]:
+    """The one command that these words ask for, else all: each takes time to make."""
+    first = next((word for word in words if not word.startswith("-")), "")
+    return (first,) if first in COMMANDS else COMMANDS
+
+
+@functools.cache
+def __getattr__(name: str) -> typer.Typer:
+    """``app`` is everything that there is."""
+    if name == "app":
+        return _make_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
     """Run ``mar`` with the arguments of this process and exit with its code."""
     show_messages()
     try:
-        app()
+        _make_app(_wanted(sys.argv[1:]))()
     except MarError as error:
         print(f"mar: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
