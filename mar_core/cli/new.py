@@ -63,7 +63,7 @@ def new(
     typer.echo(
         f"Made {folder}. Next:\n\n"
         f"  cd {folder}\n"
-        "  pip install -e . --group dev\n"
+        "  pip install -e '.[dev]'\n"
         "  pytest\n"
         f"  mar archive --model-name model --handler {project.handler_name} …"
     )
