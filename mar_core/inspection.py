@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from mar_core.archives import Archive
     from mar_core.weights import WeightsReport
 
-__all__ = ["HandlerSummary", "Inspection", "MemberSummary", "WeightsSummary", "inspect_archive"]
+__all__ = [
+    "HandlerSummary",
+    "Inspection",
+    "MemberSummary",
+    "WeightsSummary",
+    "inspect_archive",
+    "read_config",
+]
 
 _EXAMPLES = "MAR-INF/examples/"
 
@@ -156,7 +163,7 @@ def _describe(archive: Archive) -> Inspection:
         model_file=manifest.model_file,
         weights=_weights(manifest.serialized_file, subject.weights),
         requirements=_requirements(subject),
-        config=_config(subject),
+        config=read_config(subject),
         members=members,
         size=sum(member.size for member in members),
         examples=len(_examples(archive)),
@@ -219,7 +226,8 @@ def _requirements(subject: Subject) -> list[str]:
     return [line for _, line in read_requirements(subject)]
 
 
-def _config(subject: Subject) -> Any:
+def read_config(subject: Subject) -> Any:
+    """What model-config.yaml holds as plain JSON values; None where there is none to read."""
     name = subject.manifest.config_file
     member = subject.archive.members.get(name or "")
     if name is None or member is None or member.size > MAX_BYTES:

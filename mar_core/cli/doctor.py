@@ -1,8 +1,64 @@
-"""``mar doctor``: to be written."""
+"""``mar doctor``: whether mar, and an archive, can run on this machine, and why not."""
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Optional
 
-def doctor() -> None:
-    """To be written."""
-    raise SystemExit("not written yet")
+import typer
+
+if TYPE_CHECKING:
+    from mar_core.doctor import Report
+
+__all__ = ["doctor"]
+
+CANNOT_RUN = 2
+COLORS = {"ok": "green", "missing": None, "warning": "yellow", "error": "red"}
+
+
+def doctor(
+    archive: Annotated[
+        Optional[Path],  # noqa: UP045 - typer evaluates it on Python 3.10
+        typer.Argument(
+            metavar="[ARCHIVE]", show_default=False, help="A `.mar`, a `.tar.gz` or a folder."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say whether mar, and an archive, can run on this machine, and why not.
+
+    Looks at Python, PyTorch and its devices, optional packages and what each is good for, the
+    cache, and the plugins. With an archive: at all of it that `mar validate` looks at, its
+    handler, its requirements, what its code imports, its weights and the device that it asks for.
+    Nothing of the archive is run. Exits with 2 when something must be mended first.
+
+    **Example:** `mar doctor mnist.mar`
+    """
+    from mar_core.doctor import diagnose
+
+    report = diagnose(archive)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        _print(report)
+    if report.errors:
+        raise typer.Exit(CANNOT_RUN)
+
+
+def _print(report: Report) -> None:
+    from mar_core.findings import printable
+
+    for section in report.sections:
+        typer.secho(section.title, bold=True)
+        for check in section.checks:
+            typer.secho(f"  {check.state.value:<8}", fg=COLORS[check.state.value], nl=False)
+            typer.echo(str(check))
+    what = "mar" if report.archive is None else printable(report.archive)
+    count = len(report.errors)
+    if not count:
+        typer.echo(f"This machine can run {what}.")
+    else:
+        errors = f"{count} {'error' if count == 1 else 'errors'}"
+        typer.echo(f"This machine cannot run {what}: {errors} above.")

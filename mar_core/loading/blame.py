@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mar_core.loading.code import ArchiveCode
     from mar_core.manifest import Manifest
 
-__all__ = ["Blame"]
+__all__ = ["Blame", "install_name", "missing_module"]
 
 # Packages that are imported by another name than they are installed by.
 _DISTRIBUTIONS = {
@@ -86,21 +86,34 @@ def _explain(
     if isinstance(error, compat.MissingNameError):
         return f"{where}: {error}", None
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return _missing_module(error.name, where, manifest)
+        return missing_module(error.name, where, manifest)
     if isinstance(error, ImportError):
         return _missing_name(error, where, code)
     text = " ".join(str(error).split()) or "no message"
     return f"{where} raised {type(error).__name__} while it was loaded: {text}", None
 
 
-def _missing_module(name: str, where: str, manifest: Manifest) -> tuple[str, str]:
+def install_name(module: str) -> str:
+    """What to install for a module: as a rule what its name begins with."""
+    top = module.partition(".")[0]
+    return _DISTRIBUTIONS.get(top, top)
+
+
+def missing_module(name: str, where: str, manifest: Manifest) -> tuple[str, str]:
+    """What to say of a module that is not there, and what to do.
+
+    Args:
+        name: The module.
+        where: What imports it.
+        manifest: The archive's manifest.
+    """
     top = name.partition(".")[0]
     if top in sys.modules and top != name:
         return (
             f"{where} needs the module {name}, which the installed {top} does not have.",
-            f"Install another version of it: `pip install -U {_DISTRIBUTIONS.get(top, top)}`.",
+            f"Install another version of it: `pip install -U {install_name(top)}`.",
         )
-    install = f"pip install {_DISTRIBUTIONS.get(top, top)}"
+    install = f"pip install {install_name(top)}"
     listed = "."
     if manifest.requirements_file:
         install = f"pip install -r {manifest.requirements_file}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mar_core.manifest import Manifest
     from mar_core.plugins import EntryInfo
 
-__all__ = ["Place", "locate"]
+__all__ = ["Place", "locate", "not_found"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def locate(manifest: Manifest, code: ArchiveCode) -> Place:
         return Place(name=name, module=module, entry=None, registered=registered)
     if not head.endswith(".py") and _is_installed(module):
         return Place(name=name, module=module, entry=entry or None)
-    raise _not_found(name, head, manifest)
+    raise not_found(name, manifest)
 
 
 def _is_installed(module: str) -> bool:
@@ -88,7 +88,14 @@ def _is_installed(module: str) -> bool:
     return spec is not None and spec.loader is not None
 
 
-def _not_found(name: str, head: str, manifest: Manifest) -> HandlerError:
+def not_found(name: str, manifest: Manifest) -> HandlerError:
+    """The error for a handler that is nowhere: what is missing, and how to get it.
+
+    Args:
+        name: The handler as the manifest names it.
+        manifest: The manifest, which may say which distribution ships it.
+    """
+    head = name.partition(":")[0]
     shipped = manifest.mar.get("handler")
     distribution = shipped.get("distribution") if isinstance(shipped, dict) else None
     if distribution:

@@ -30,7 +30,14 @@ from mar_core.plugins.manager import hook_names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EntryStatus", "HookUse", "check_entries", "hook_uses", "list_entries"]
+__all__ = [
+    "EntryStatus",
+    "HookUse",
+    "check_entries",
+    "hook_uses",
+    "last_words",
+    "list_entries",
+]
 
 CHECK_SECONDS = 120
 
@@ -187,12 +194,13 @@ def _checked(status: EntryStatus) -> EntryStatus:
     except subprocess.TimeoutExpired:
         return replace(status, state="broken", reason=f"It takes over {CHECK_SECONDS} s to import.")
     if child.returncode != 0:
-        return replace(status, state="broken", reason=_last_words(child))
+        return replace(status, state="broken", reason=last_words(child))
     answer = json.loads(child.stdout)
     return replace(status, **{**answer, "provides": tuple(answer["provides"])})
 
 
-def _last_words(child: subprocess.CompletedProcess[str]) -> str:
+def last_words(child: subprocess.CompletedProcess[str]) -> str:
+    """Why a process that imported something ended badly, in a sentence."""
     if child.returncode < 0:
         name = signal.Signals(-child.returncode).name
         return f"The process that imported it died of {name}."

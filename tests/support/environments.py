@@ -21,10 +21,18 @@ class Environment:
     folder: Path
 
     @classmethod
-    def create(cls, folder: Path) -> Environment:
+    def create(cls, folder: Path, *, without: tuple[str, ...] = ()) -> Environment:
+        """Make one.
+
+        Args:
+            folder: Where.
+            without: What it must not see of this one's packages: beginnings of their files' names.
+        """
         _uv("venv", "--quiet", "--python", sys.executable, str(folder))
         environment = cls(folder)
         paths = [path for path in site.getsitepackages() if Path(path).is_dir()]
+        if without:
+            paths = [_linked(paths, folder / "outer", without)]
         (environment.site_packages / "zz_outer.pth").write_text(PTH.format(paths=paths))
         return environment
 
@@ -109,6 +117,15 @@ def distribution(
         + entries
     )
     return source
+
+
+def _linked(paths: list[str], folder: Path, without: tuple[str, ...]) -> str:
+    """A folder of links to what is in these, but for what begins with one of the names."""
+    folder.mkdir()
+    for found in (found for path in paths for found in Path(path).iterdir()):
+        if not found.name.startswith(without):
+            (folder / found.name).symlink_to(found)
+    return str(folder)
 
 
 def _clean_environ() -> dict[str, str]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import ModelError
 from mar_core.hookspecs import hookimpl
 from mar_core.loading.code import code_of
-from mar_core.loading.formats.source import ModelSource, current_source, source_of
+from mar_core.loading.formats.source import current_source, source_of
 from mar_core.weights import WeightsKind
 
 if TYPE_CHECKING:
     from mar_core.context import Context
 
-__all__ = ["mar_load_model"]
+__all__ = ["mar_load_model", "refusal"]
 
 _LOADERS = {
     None: "eager",
@@ -67,9 +67,10 @@ def mar_load_model(handler: Any, context: Context) -> object:
         ModelError: The file is none of them, or cannot be loaded; the sentence says what it is.
     """
     source = source_of(handler, context)
-    name = _LOADERS.get(source.kind)
-    if name is None:
-        raise _refusal(source)
+    refused = refusal(source.kind, source.name)
+    if refused is not None:
+        raise refused
+    name = _LOADERS[source.kind]
     loader = import_module(f"mar_core.loading.formats.{name}")
     token = current_source.set(source)
     try:
@@ -79,12 +80,20 @@ def mar_load_model(handler: Any, context: Context) -> object:
         current_source.reset(token)
 
 
-def _refusal(source: ModelSource) -> ModelError:
+def refusal(kind: WeightsKind | None, name: str) -> ModelError | None:
+    """Why these loaders do not take a file, or None where they do.
+
+    Args:
+        kind: What the file is; None where there is no file.
+        name: What to call it.
+    """
+    if kind in _LOADERS:
+        return None
     what, hint = _REFUSED.get(
-        source.kind or WeightsKind.UNKNOWN,
+        kind or WeightsKind.UNKNOWN,
         (
             "in no format that mar knows",
             "Give a state dict, safetensors, TorchScript or torch.export file.",
         ),
     )
-    return ModelError(f"{source.name} is {what}.", hint=hint)
+    return ModelError(f"{name} is {what}.", hint=hint)
