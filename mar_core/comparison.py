@@ -91,8 +91,9 @@ def _dicts(
             yield from differences(value, got[key], tolerance=tolerance, place=where)
         else:
             yield Difference(place=where, expected=value, got="nothing")
-    for key in got.keys() - expected.keys():
-        yield Difference(place=f"{place}.{key}", expected="nothing", got=got[key])
+    for key, value in got.items():
+        if key not in expected:
+            yield Difference(place=f"{place}.{key}", expected="nothing", got=value)
 
 
 def _lists(
