@@ -56,6 +56,7 @@ class ArchiveCode:
         self.package = self._root.__name__
         places = {str(self.model_dir), os.path.realpath(self.model_dir)}
         self._inside = tuple(places)
+        self._seen_path: list[str] = []
 
     def has(self, name: str) -> bool:
         """Whether ``import name`` in the archive's code finds a module of the archive.
@@ -170,11 +171,14 @@ class ArchiveCode:
 
     def adopt_paths(self) -> None:
         """Folders inside the archive that its code put on ``sys.path`` are for its code alone."""
+        if sys.path == self._seen_path:  # every stage of every batch asks
+            return
         for entry in [entry for entry in sys.path if entry.startswith(self._inside)]:
             if any(Path(entry).is_relative_to(place) for place in self._inside):
                 sys.path.remove(entry)
                 if entry not in self._root.__path__:
                     self._root.__path__.append(entry)
+        self._seen_path = list(sys.path)
 
 
 def code_of(model_dir: Path) -> ArchiveCode:

@@ -65,8 +65,7 @@ class Plugins:
             The plugin's name, and its result or the exception that it raised.
         """
         for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
-            wanted = {name: arguments[name] for name in implementation.argnames}
-            yield implementation.plugin_name, _result_of(implementation.function, wanted)
+            yield implementation.plugin_name, _result_of(implementation, arguments)
 
     def ask_each(self, hook: str, **arguments: Any) -> Iterator[str]:
         """Call a hook's implementations one by one; one that raises is warned of.
@@ -80,13 +79,16 @@ class Plugins:
         """
         for name, result in self.call_each(hook, **arguments):
             if isinstance(result, Exception):
-                logger.warning("The plugin %s failed in %s: %s.", name, hook, in_words(result))
+                _warn(name, hook, result)
             yield name
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call an observing hook; a plugin that raises is warned of."""
-        for _ in self.ask_each(hook, **arguments):
-            pass
+        # Not through ask_each: every stage of every batch comes here.
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            result = _result_of(implementation, arguments)
+            if isinstance(result, Exception):
+                _warn(implementation.plugin_name, hook, result)
 
     def register(self, plugin: object, name: str) -> None:
         """Add a plugin object, all of it or nothing.
@@ -124,10 +126,15 @@ class Plugins:
                 caller._remove_plugin(plugin)  # noqa: SLF001 - no public way in pluggy 1.6
 
 
-def _result_of(function: Any, arguments: dict[str, Any]) -> Any:
+def _warn(plugin: str, hook: str, error: Exception) -> None:
+    logger.warning("The plugin %s failed in %s: %s.", plugin, hook, in_words(error))
+
+
+def _result_of(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> Any:
     """What a plugin's function returns, a generator's items as a list, or the exception."""
+    wanted = {name: arguments[name] for name in implementation.argnames}
     try:
-        result = function(**arguments)
+        result = implementation.function(**wanted)
         return list(result) if inspect.isgenerator(result) else result
     except SystemExit as error:
         return PluginError(f"it called sys.exit({error})")
