@@ -2,7 +2,8 @@
 
 Run as a script, ``python watched.py FOLDER CACHE``: prints one JSON line for each file, and a last
 one about the process. Whatever is written outside the cache, executed, imported from the folder,
-unpickled, started or connected to is reported.
+unpickled, started or connected to is reported. With ``content`` as a third word, what the archives
+hold is looked into, too.
 """
 
 from __future__ import annotations
@@ -93,16 +94,33 @@ def look_at(path: Path) -> dict[str, Any]:
     return {"name": path.name, "codes": codes, "messages": messages, "seconds": seconds}
 
 
+def look_into(path: Path) -> dict[str, Any]:
+    """Validate and inspect one archive, and compare it with itself."""
+    from mar_core.archives import open_archive
+    from mar_core.difference import compare_archives
+    from mar_core.inspection import inspect_archive
+    from mar_core.validation import validate
+
+    start = time.perf_counter()
+    with open_archive(path) as archive:
+        found = [*archive.verify(), *validate(archive)]
+    inspect_archive(path)
+    assert compare_archives(path, path).is_empty
+    seconds = time.perf_counter() - start
+    return {"name": path.name, "codes": [one.code for one in found], "seconds": seconds}
+
+
 def main() -> None:
+    look = look_into if "content" in sys.argv else look_at
     folder, cache = (Path(os.path.realpath(path)) for path in sys.argv[1:3])
     os.environ["MAR_CACHE_DIR"] = str(cache)
     look_at_once = folder / min(path.name for path in folder.iterdir())
-    look_at(look_at_once)  # imports what is imported late
+    look(look_at_once)  # imports what is imported late
     watch = Watch(folder, cache)
     for path in sorted(folder.iterdir()):
         before = set(cache.glob("*/*"))
         watch.on = True
-        report = look_at(path)
+        report = look(path)
         watch.on = False
         report["seen"], watch.seen = watch.seen, []
         report["left"] = sorted(path.name for path in set(cache.glob("*/*")) - before)

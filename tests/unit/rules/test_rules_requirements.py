@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from contentfaults import REQUIREMENTS
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_archive import archive, codes
@@ -21,43 +22,6 @@ SOUND = {
     "hashes": f"numpy==2.0.1 \\\n    --hash=sha256:{DIGEST} \\\n    --hash=sha512:{DIGEST}\n",
     "windows line ends": "numpy\r\npillow\r\n",
 }
-FAULTS = {
-    "UTF-16": ("numpy\n".encode("utf-16"), "MAR-Q001"),
-    "a byte order mark": (b"\xef\xbb\xbfnumpy\n", "MAR-Q001"),
-    "not UTF-8": (b"numpy\xff\n", "MAR-Q001"),
-    "a coding comment": (b"# -*- coding: utf-7 -*-\nnumpy\n", "MAR-Q001"),
-    "a control character": (b"numpy\x0b\x00\n", "MAR-Q001"),
-    "a direction character": ("numpy\u202e\n".encode(), "MAR-Q001"),
-    "a URL": (b"https://example.com/x-1.whl", "MAR-Q002"),
-    "a file URL": (b"file:///tmp/x.whl", "MAR-Q002"),
-    "a name at a URL": (b"x @ https://example.com/x.whl", "MAR-Q002"),
-    "a name at a URL, tight": (b"x@https://example.com/x.whl", "MAR-Q002"),
-    "git": (b"git+https://example.com/x.git", "MAR-Q002"),
-    "a path": (b"./x", "MAR-Q002"),
-    "a path upwards": (b"../x", "MAR-Q002"),
-    "an absolute path": (b"/tmp/x", "MAR-Q002"),
-    "a windows path": (b"C:\\x", "MAR-Q002"),
-    "a wheel of nowhere": (b"x-1.0-py3-none-any.whl", "MAR-Q002"),
-    "editable": (b"-e .", "MAR-Q003"),
-    "editable, long": (b"--editable=.", "MAR-Q003"),
-    "another file": (b"-r other.txt", "MAR-Q003"),
-    "constraints": (b"-c other.txt", "MAR-Q003"),
-    "an index": (b"--index-url https://example.com/simple", "MAR-Q003"),
-    "a short index": (b"-i https://example.com/simple", "MAR-Q003"),
-    "links": (b"--find-links https://example.com", "MAR-Q003"),
-    "an insecure index": (b"--extra-index-url http://example.com/simple", "MAR-Q003"),
-    "a trusted host": (b"--trusted-host example.com", "MAR-Q003"),
-    "no index": (b"--no-index", "MAR-Q003"),
-    "an option of a package": (b"numpy --global-option=x", "MAR-Q003"),
-    "config settings": (b'numpy --config-settings "a=b"', "MAR-Q003"),
-    "an option on the next line": (b"numpy \\\n  --global-option=x", "MAR-Q003"),
-    "a variable": (b"numpy==${VERSION}", "MAR-Q005"),
-    "a windows variable": (b"%HOME%", "MAR-Q005"),
-    "two names": (b"numpy pillow", "MAR-Q006"),
-    "a sign": (b"!!", "MAR-Q006"),
-    "too large": (b"#" * ((1 << 20) + 1), "MAR-Q006"),
-    "too many lines": (b"a\n" * 10_002, "MAR-Q001"),
-}
 
 
 def found(raw: bytes, extra: dict[str, bytes] | None = None):
@@ -70,7 +34,7 @@ def test_sound_requirements(text):
     assert codes(found(text.encode())) == []
 
 
-@pytest.mark.parametrize(("raw", "code"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("raw", "code"), REQUIREMENTS.values(), ids=REQUIREMENTS)
 def test_a_fault(raw, code):
     (finding,) = found(raw)
     assert finding.code == code
