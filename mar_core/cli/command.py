@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -57,6 +59,15 @@ class MarGroup(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, as help shows them."""
         return _tidy(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; that the reader of a pipe leaves, as ``| head`` does, is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # What is still in Python's buffer must not be tried again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from None
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, from mar or else from a plugin.
