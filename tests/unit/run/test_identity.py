@@ -1,0 +1,76 @@
+"""What a run can be resumed by: whatever changes a row, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+
+import pytest
+
+from mar_core import ReadOptions, Recipe
+from mar_core.run.identity import identify
+from mar_core.testing import make_archive
+
+SOURCE = "def handle(data, context):\n    return data\n"
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "echo.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def identity(recipe, reading=None, *, explain=False):
+    with recipe.open() as archive:
+        return identify(archive, recipe, reading or ReadOptions(), explain=explain)
+
+
+def test_whatever_changes_a_row(tmp_path, source):
+    recipe = Recipe(source=make_archive(tmp_path, handler=source))
+    told = [
+        identity(recipe),
+        identity(recipe, explain=True),
+        identity(dataclasses.replace(recipe, envelope="json")),
+        identity(recipe, ReadOptions(column="text")),
+        identity(recipe, ReadOptions(field_name="data")),
+        identity(recipe, ReadOptions(content_type="text/plain")),
+        identity(recipe, ReadOptions(headers={"X-Id": "1"})),
+        identity(recipe, ReadOptions(headers={"X-Id": "2"})),
+    ]
+    assert len(set(told)) == len(told)
+
+
+def test_nothing_else(tmp_path, source):
+    recipe = Recipe(source=make_archive(tmp_path, handler=source))
+    elsewhere = Recipe(source=make_archive(tmp_path / "elsewhere", handler=source))
+    same = dataclasses.replace(recipe, device="cpu", batch_size=7)
+    assert identity(recipe) == identity(same) == identity(elsewhere)
+    both = {"a": "1", "b": "2"}
+    turned = dict(reversed(both.items()))
+    assert identity(recipe, ReadOptions(headers=both, include=("*.jpg",))) == identity(
+        recipe, ReadOptions(headers=turned)
+    )
+
+
+def test_the_content_of_every_member(tmp_path, source):
+    first = make_archive(tmp_path, handler=source, files={"a.txt": "1"})
+    second = make_archive(tmp_path / "b", handler=source, files={"a.txt": "2"})
+    source.write_text(SOURCE + "\n")
+    third = make_archive(tmp_path / "c", handler=source, files={"a.txt": "1"})
+    assert len({identity(Recipe(source=path)) for path in (first, second, third)}) == 3
+
+
+def test_an_archive_that_others_made_has_no_digests(tmp_path, source):
+    """As torch-model-archiver writes them: what counts is what the members hold."""
+    manifest = '{"model": {"modelName": "m", "handler": "echo.py"}, "runtime": "python"}'
+
+    def write(name, handler):
+        with zipfile.ZipFile(tmp_path / name, "w") as stream:
+            stream.writestr("MAR-INF/MANIFEST.json", manifest)
+            stream.writestr("echo.py", handler)
+        return Recipe(source=tmp_path / name)
+
+    first, copy = write("a.mar", SOURCE), write("b.mar", SOURCE)
+    assert identity(first) == identity(copy)
+    assert identity(first) != identity(write("c.mar", SOURCE.replace("return", "yield")))
