@@ -1,7 +1,7 @@
 """Every error that mar raises on purpose: one tree, under ``MarError``.
 
 The command line shows a ``MarError`` as one sentence and a hint, and exits with its ``exit_code``:
-1 when some inputs failed, 2 for bad usage or a bad archive. Anything else that escapes is a bug
+1 when some inputs failed, 2 when nothing could be run. Anything else that escapes is a bug
 of mar's and keeps its traceback.
 """
 
@@ -104,8 +104,6 @@ class HandlerError(MarError):
         code: The HTTP status that TorchServe would have answered with.
         hint: One sentence: what to do about it.
     """
-
-    exit_code: ClassVar[int] = 1
 
     def __init__(
         self,

@@ -99,7 +99,8 @@ def _weights(weights: WeightsSummary) -> str:
     parts = [f"{weights.member}: {weights.format}"]
     if weights.parameters is not None:
         dtypes = ", ".join(f"{count:,} {dtype}" for dtype, count in weights.dtypes.items())
-        parts.append(f"{weights.parameters:,} parameters in {weights.tensors:,} tensors ({dtypes})")
+        tensors = f"{weights.tensors:,} tensor{'' if weights.tensors == 1 else 's'}"
+        parts.append(f"{weights.parameters:,} parameters in {tensors} ({dtypes})")
     if weights.imports:
         parts.append(f"loading imports {', '.join(weights.imports)}")
     parts.extend(weights.faults[:1] if not weights.imports else [])
