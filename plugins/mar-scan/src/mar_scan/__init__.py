@@ -1,0 +1,80 @@
+"""Findings of a pickle scanner, where mar's own rules leave something to say."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core import Finding, Severity, hookimpl
+from mar_scan.choose import PICKLE_CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core import Archive
+    from mar_scan.scanner import Scanned
+
+__all__ = ["mar_validate_archive"]
+
+OFF = "If you know the file better: MAR_DISABLED_PLUGINS=mar-scan."
+SHOWN = 8
+
+
+@hookimpl(trylast=True)
+def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
+    """Scan what the rules have not refused; they have run before, and their findings are known."""
+    from mar_scan import choose, copies, scanner  # only where an archive is looked at
+
+    chosen = list(choose.candidates(archive))
+    if not chosen:
+        return
+    with tempfile.TemporaryDirectory(prefix="mar-scan-") as folder:
+        copied = copies.Copies(Path(folder))
+        for candidate in chosen:
+            if not copied.add(archive, candidate):
+                yield _too_large(candidate.name)
+        for scanned in scanner.scan(copied.folder, copied.files):
+            yield from _findings(archive, scanned)
+
+
+def _findings(archive: Archive, scanned: Scanned) -> Iterator[Finding]:
+    name = scanned.file.name
+    known = any(f.member == name and f.code in PICKLE_CODES for f in archive.findings)
+    if scanned.dangerous:
+        message = f"Loading it uses {_listed(scanned.dangerous)}, known to be dangerous."
+        yield Finding(code="SCAN-001", message=message, member=name, hint=f"Do not load it. {OFF}")
+    elif scanned.unknown and not known:
+        yield Finding(
+            code="SCAN-002",
+            message=f"Loading it uses {_listed(scanned.unknown)}, which is on no list.",
+            severity=Severity.WARNING,
+            member=name,
+            hint="Load it only if you trust its source.",
+        )
+    if scanned.failure:
+        message = f"The scanner failed: {scanned.failure}."
+        yield Finding(code="SCAN-004", message=message, member=name, hint=f"Do not load it. {OFF}")
+    if scanned.fault and not known:
+        yield Finding(
+            code="SCAN-003",
+            message=f"It could not be scanned to its end: {scanned.fault}.",
+            severity=Severity.WARNING,
+            member=name,
+            hint="Load it only if you trust its source.",
+        )
+
+
+def _too_large(name: str) -> Finding:
+    return Finding(
+        code="SCAN-003",
+        message="It is too large to be scanned.",
+        severity=Severity.WARNING,
+        member=name,
+        hint="Load it only if you trust its source.",
+    )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
