@@ -57,7 +57,7 @@ _HOMES = {
     "ts.model_service.model_service": "mar_core.torchserve.model_service",
     "ts.protocol.otf_message_handler": "mar_core.torchserve.otf_message_handler",
     "ts.service": "mar_core.torchserve.service",
-    "ts.torch_handler.base_handler": "builtin_handlers.base_handler",
+    "ts.torch_handler.base_handler": "mar_core.torchserve.base_handler",
     "ts.torch_handler.densenet_handler": "builtin_handlers.densenet_handler",
     "ts.torch_handler.image_classifier": "builtin_handlers.image_classifier",
     "ts.torch_handler.image_segmenter": "builtin_handlers.image_segmenter",

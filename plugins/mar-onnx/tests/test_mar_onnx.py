@@ -164,3 +164,21 @@ def test_handlers_find_what_they_expect(tmp_path):
     handler.model = mar_onnx.model.load(path, handler.device)
     assert isinstance(handler.model.eval(), torch.nn.Module)
     assert handler.inference(IMAGES).shape == (5, 4)
+
+
+def test_handlers_made_for_torchserve_call_the_session(archived, tmp_path):
+    """There ``self.model`` is onnxruntime's session."""
+    handler = tmp_path / "session_handler.py"
+    handler.write_text(
+        "import torch\n"
+        "from ts.torch_handler.base_handler import BaseHandler\n"
+        "class H(BaseHandler):\n"
+        "    def inference(self, data):\n"
+        "        name = self.model.get_inputs()[0].name\n"
+        "        wanted = [self.model.get_outputs()[0].name]\n"
+        "        return torch.from_numpy(self.model.run(wanted, {name: data.numpy()})[0])\n"
+    )
+    model = made(Grey)
+    archive = archived(exported(model), handler=handler)
+    expected = model(IMAGES[:2]).detach()
+    torch.testing.assert_close(torch.tensor(run(archive, IMAGES[:2].tolist())), expected, **EXACT)

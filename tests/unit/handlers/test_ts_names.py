@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -40,7 +41,7 @@ ts.model_loader:ModelLoaderFactory,TsModelLoader,ModelLoader
 ts.model_service.model_service:ModelService,SingleNodeService
 ts.protocol.otf_message_handler:send_intermediate_predict_response
 ts.service:PredictionException,Service,emit_metrics,PREDICTION_METRIC
-ts.torch_handler.base_handler:BaseHandler
+ts.torch_handler.base_handler:BaseHandler,PROFILER_AVAILABLE,ONNX_AVAILABLE,PT2_AVAILABLE
 ts.torch_handler.densenet_handler:DenseNetHandler
 ts.torch_handler.image_classifier:ImageClassifier
 ts.torch_handler.image_segmenter:ImageSegmenter
@@ -101,7 +102,7 @@ def test_public_names_of_the_real_module_that_handlers_use_are_ours_too(line):
     path = TORCHSERVE.joinpath(*module.split(".")).with_suffix(".py")
     defined = {
         name
-        for node in ast.parse(path.read_text()).body
+        for node in ast.walk(ast.parse(path.read_text()))
         for name in (
             [node.name]
             if isinstance(node, (ast.ClassDef, ast.FunctionDef))
@@ -113,6 +114,29 @@ def test_public_names_of_the_real_module_that_handlers_use_are_ours_too(line):
         )
     }
     assert set(names.split(",")) <= defined
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ts.handler_utils.distributed.deepspeed:get_ds_engine",
+        "ts.handler_utils.distributed.pt_pippy:get_pipeline_driver",
+        "ts.launcher:register_model,register_model_with_params,start,stop",
+        "ts.torch_handler.dali_handler:DALIHandler",
+        "ts.torch_handler.dali_image_classifier:DALIImageClassifier",
+        "ts.torch_handler.distributed.base_deepspeed_handler:BaseDeepSpeedHandler",
+        "ts.torch_handler.distributed.base_pippy_handler:BasePippyHandler",
+        "ts.torch_handler.trt_llm_handler:TRTLLMHandler",
+        "ts.torch_handler.unit_tests.test_utils.model_dir:download_model",
+        "ts.torch_handler.vllm_handler:VLLMHandler",
+    ],
+)
+def test_names_that_mar_does_not_have_say_so_and_what_to_do(line, space):
+    module, _, names = line.partition(":")
+    assert TORCHSERVE.joinpath(*module.split(".")).with_suffix(".py").exists()
+    sentence = rf"mar does not have TorchServe's {re.escape(module)}\. [A-Z].*\.$"
+    with pytest.raises(compat.MissingNameError, match=sentence):
+        exec(f"from {module} import {names}", dict(space))  # noqa: S102
 
 
 def run(code, *path, cwd):
@@ -207,7 +231,7 @@ def test_names_are_found_for_installed_code_too():
     compat.install()
     module = importlib.import_module("ts.torch_handler.base_handler")
     assert module.BaseHandler is mar_core.BaseHandler
-    assert module.__spec__.name == "builtin_handlers.base_handler"
+    assert module.__spec__.name == "mar_core.torchserve.base_handler"
     with pytest.raises(ModuleNotFoundError, match=r"ts\.vllm_nothing"):
         importlib.import_module("ts.vllm_nothing")
 

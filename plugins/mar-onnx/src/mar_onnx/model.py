@@ -38,6 +38,9 @@ class OnnxModel(torch.nn.Module):
     wants. A model that was exported for one batch size is called as often as that asks for; a last
     batch that is short is filled up with copies of its last item.
 
+    In TorchServe a handler's model is the session itself: its ``run``, ``get_inputs`` and
+    ``get_outputs`` are here, too.
+
     Args:
         session: The session.
 
@@ -50,6 +53,8 @@ class OnnxModel(torch.nn.Module):
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         super().__init__()
         self.session = session
+        self.run, self.get_inputs = session.run, session.get_inputs
+        self.get_outputs = session.get_outputs
         inputs = session.get_inputs()
         self.input_names = [item.name for item in inputs]
         self.output_names = [item.name for item in session.get_outputs()]
