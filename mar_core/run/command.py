@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core.archives import ArchiveRequest
 from mar_core.errors import MarError
 from mar_core.run.asked import job_of
 from mar_core.run.session import execute, interrupted_line
@@ -16,7 +14,7 @@ from mar_core.run.stdout import private_stdout
 from mar_core.run.summary import summary_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from rich.console import Console
 
@@ -65,11 +63,11 @@ def _run(job: Job, *, as_json: bool) -> int:
 
 
 def _watch(job: Job, *, as_json: bool) -> int:
-    from mar_core.run.watch import watch
+    from mar_core.run.watch import files_of, watch
 
     watch(
         lambda: _run(job, as_json=as_json) != INTERRUPTED,
-        files=lambda: _files_of(job),
+        files=lambda: files_of(job),
     )
     return INTERRUPTED
 
@@ -96,13 +94,3 @@ def _console(stream: Any) -> Console:
     from rich.console import Console
 
     return Console(file=stream)
-
-
-def _files_of(job: Job) -> Iterable[Path]:
-    """The files that an archive, or its sources, and the inputs are made of."""
-    source = job.recipe.source
-    inputs = [Path(name) for name in job.sources]
-    if not isinstance(source, ArchiveRequest):
-        return [source, *inputs]
-    with job.recipe.open() as archive:
-        return [*(m.source for m in archive.members.values() if m.source is not None), *inputs]

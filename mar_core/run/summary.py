@@ -12,6 +12,8 @@ __all__ = ["count", "summary_lines"]
 _ORDER = ("read", "initialize", "preprocess", "inference", "postprocess", "explain", "write")
 _MINUTE = 60
 _SECOND = 1.0
+# What took less is not worth a word.
+SHOWN = 0.0005
 
 
 def count(summary: RunSummary, outcome: Outcome) -> None:
@@ -34,7 +36,7 @@ def summary_lines(summary: RunSummary) -> list[str]:
     spent = [
         f"{stage} {_seconds(summary.stage_seconds[stage])}"
         for stage in _ORDER
-        if summary.stage_seconds.get(stage)
+        if summary.stage_seconds.get(stage, 0.0) >= SHOWN
     ]
     if spent:
         lines.append(f"  time: {', '.join(spent)}")

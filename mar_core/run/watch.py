@@ -7,12 +7,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mar_core.archives import ArchiveRequest
 from mar_core.errors import MarError
+from mar_core.predictor import Recipe
+from mar_core.run.readers.folders import find_files, is_folder, is_pattern
+from mar_core.run.readers.sources import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["watch"]
+    from mar_core.run.session import Job
+
+__all__ = ["files_of", "watch"]
 
 POLL_SECONDS = 0.3
 
@@ -30,8 +36,9 @@ def watch(act: Callable[[], bool], *, files: Callable[[], Iterable[Path]]) -> No
     """
     stamps: Stamps = {}
     while True:
+        # A file that was once a part of it may be missing now, and come back.
+        stamps = _stamps({*stamps, *files()})
         try:
-            stamps = _stamps(files())
             if not act():
                 return
         except MarError as error:
@@ -39,6 +46,41 @@ def watch(act: Callable[[], bool], *, files: Callable[[], Iterable[Path]]) -> No
         print("mar: waiting for a change; Ctrl-C ends", file=sys.stderr, flush=True)
         while _stamps(stamps) == stamps:
             time.sleep(POLL_SECONDS)
+
+
+def files_of(job: Job) -> Iterator[Path]:
+    """The files that a job is made of: the archive or its sources, and the inputs."""
+    source = job.recipe.source
+    if isinstance(source, ArchiveRequest):
+        yield from _sources(source)
+    else:
+        yield source
+    for name in job.sources:
+        if not is_url(name):
+            yield Path(name.removeprefix("@"))
+            yield from _below(name, job.reading.include)
+    yield from (Path(field.path) for field in job.form if field.path is not None)
+
+
+def _sources(request: ArchiveRequest) -> Iterator[Path]:
+    """What the user has named, be it there or not, and what that brings along."""
+    handler = request.handler.partition(":")[0]
+    named = (request.model_file, request.serialized_file, request.config_file)
+    yield from (Path(name) for name in (handler, f"{handler}.py", *named) if name is not None)
+    try:
+        with Recipe(source=request).open() as archive:
+            sources = [member.source for member in archive.members.values()]
+    except MarError:  # it cannot be run either, and that will be said
+        return
+    yield from (source for source in sources if source is not None)
+
+
+def _below(name: str, include: tuple[str, ...]) -> Iterator[Path]:
+    try:
+        if is_folder(name) or is_pattern(name):
+            yield from map(Path, find_files(name, include))
+    except MarError:  # likewise
+        return
 
 
 def _stamps(files: Iterable[Path]) -> Stamps:
