@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING
 
 from mar_core.hookspecs import hookimpl
 from mar_core.run.batching import Batcher, in_order
+from mar_core.run.cores import cores
 from mar_core.run.pipeline import in_turn, overlapped
 from mar_core.run.profile import profiled
 
@@ -84,7 +84,7 @@ class LocalEngine:
         pool = WorkerPool(
             Setup(recipe=recipe, explain=options.explain, output_dir=options.output_dir),
             count=count,
-            threads=max(1, (os.cpu_count() or 1) // count),
+            threads=max(1, cores() // count),
             timeout=options.timeout,
             summary=summary,
         )

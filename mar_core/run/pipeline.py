@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from mar_core.run.cores import cores, keeping_threads, use_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +20,8 @@ __all__ = ["Ran", "ahead", "in_turn", "overlapped"]
 
 # Prepared batches that wait for the model: enough that it never waits, few enough for flat memory.
 WAITING = 2
+# That prepare at once; more would wait for each other.
+MOST_THREADS = 8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,11 +44,13 @@ def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterato
     Each stage waits for the one before it in a pool of its own; a batch enters all pools at once,
     so that every pool works in order and none can wait for what was never started.
     """
-    threads = _preparing_threads()
+    threads = min(cores(), MOST_THREADS)
     with (
-        _pool("preprocess", threads, _use_one_core) as prepare,
-        _pool("inference", 1) as infer,
-        _pool("postprocess", 1, _use_one_core) as finish,
+        keeping_threads() as usual,
+        # Many that prepare must not each start a team of threads; the model gets the usual one.
+        _pool("preprocess", threads, torch_threads=1) as prepare,
+        _pool("inference", 1, torch_threads=usual) as infer,
+        _pool("postprocess", 1, torch_threads=1) as finish,
     ):
         pending: deque[Future[Ran]] = deque()
         for numbered in batches:
@@ -95,22 +99,15 @@ def _finish(inferred: Future[Batch]) -> Ran:
 
 @contextlib.contextmanager
 def _pool(
-    name: str, threads: int, initializer: Callable[[], Any] | None = None
+    name: str, threads: int, *, torch_threads: int | None = None
 ) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(threads, thread_name_prefix=f"mar-{name}", initializer=initializer)
+    pool = ThreadPoolExecutor(
+        threads,
+        thread_name_prefix=f"mar-{name}",
+        initializer=use_threads,
+        initargs=(torch_threads,),
+    )
     try:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _preparing_threads() -> int:
-    cores = os.cpu_count() or 1
-    return max(1, min(8, cores))
-
-
-def _use_one_core() -> None:
-    """Keep the many threads that prepare from starting a team of threads each."""
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)

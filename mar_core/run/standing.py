@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from mar_core.run.batching import Batcher
+from mar_core.run.cores import cores
 from mar_core.run.pool import WorkerPool
 from mar_core.run.types import RunOptions, RunSummary
 from mar_core.run.wire import Setup
@@ -44,7 +44,7 @@ class LocalWorkers:
         self._pool = _StandingPool(
             Setup(recipe=recipe, explain=options.explain, output_dir=options.output_dir),
             count=count,
-            threads=max(1, (os.cpu_count() or 1) // count),
+            threads=max(1, cores() // count),
             timeout=options.timeout,
             summary=self.summary,
         )
