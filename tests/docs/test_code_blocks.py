@@ -1,10 +1,12 @@
 """The code in README and docs is run, page by page, as a reader would run it.
 
-```python`` blocks of a page run from top to bottom in one namespace; in ```console`` blocks each
-line that starts with ``$`` is a command and must succeed, unless it ends in ``# exits N``. What is
+```python`` blocks of a page run from top to bottom in one namespace; a block that begins with a
+comment such as ``# handler.py`` or ``# config.yaml`` is that file. In ```console`` blocks each line
+that starts with ``$`` is a command and must succeed, unless it ends in ``# exits N``. What is
 shown below a command is what it prints: all of it, or all of its standard output; ``...`` stands
 for anything, as in doctest. A command with nothing below it may print what it likes. Blocks
-marked ``console tty`` run on a terminal, where ``mar`` shows tables.
+marked ``console tty`` run on a terminal, where ``mar`` shows tables. A page that installs packages
+gets an environment of its own; nothing is fetched.
 """
 
 from __future__ import annotations
@@ -20,9 +22,18 @@ from pathlib import Path
 
 import pytest
 import tree
+from environments import Environment
 
 PAGES = [tree.ROOT / "README.md", *sorted((tree.ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(python|console|console tty)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^```(python|yaml|toml|console|console tty)\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+FILE = re.compile(r"# ([\w./-]+\.(?:py|yaml|toml))\n+")
+PIP = """#!/bin/sh
+action=$1; shift
+test $action = install && set -- --offline --no-deps --no-build-isolation "$@"
+exec {uv} -m uv pip $action --quiet --python {python} "$@"
+"""
 EXITS = re.compile(r"\s+# exits (\d+)$")
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 PATIENCE = 240
@@ -84,6 +95,21 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
+def own_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put an environment of its own on the PATH, with mar, pytest and pip."""
+    environment = Environment.create(folder / ".env")
+    scripts = environment.python.parent
+    texts = {
+        tool: f'#!/bin/sh\nexec {environment.python} -m {module} "$@"\n'
+        for tool, module in {"mar": "mar_core", "pytest": "pytest -p no:cacheprovider"}.items()
+    }
+    texts["pip"] = PIP.format(uv=sys.executable, python=environment.python)
+    for name, text in texts.items():
+        (scripts / name).write_text(text, encoding="utf-8")
+        (scripts / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
+
+
 def run_console(block: str, *, terminal: bool) -> None:
     for command in commands(block):
         code, printed = (on_a_terminal if terminal else in_a_pipe)(command.line)
@@ -124,25 +150,33 @@ def _read(master: int) -> bytes:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page)], ids=lambda p: str(p.relative_to(tree.ROOT))
 )
-def test_code_blocks_run(page, workspace):
+def test_code_blocks_run(page, workspace, monkeypatch):
+    if "$ pip install" in page.read_text(encoding="utf-8"):
+        own_environment(workspace, monkeypatch)
     script = []
     for language, block in blocks(page):
-        if language == "python":
+        name = FILE.match(block)
+        if language == "python" and not name:
             script.append(block)
-        else:
-            flush(script, workspace)
+            continue
+        flush(script, workspace)
+        if language.startswith("console"):
             run_console(block, terminal=language.endswith("tty"))
+        elif name:
+            path = workspace / name[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block[name.end() :], encoding="utf-8")
     flush(script, workspace)
 
 
 def flush(script: list[str], workspace: Path) -> None:
     """Run the Python blocks so far as one file: a reader's session, in a process of its own."""
-    if not script:
+    path, text = workspace / "page.py", "\n".join(script)
+    if not script or (path.exists() and path.read_text(encoding="utf-8") == text):
         return
-    path = workspace / "page.py"
-    path.write_text("\n".join(script), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, path.name], capture_output=True, text=True, timeout=PATIENCE, check=False
+        ["python", path.name], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -161,3 +195,10 @@ def test_what_is_shown_is_compared(workspace, terminal):
         run_console("$ echo one\ntwo\n", terminal=terminal)
     with pytest.raises(AssertionError, match="exit 3"):
         run_console("$ exit 3\n", terminal=terminal)
+
+
+def test_the_index_names_every_page():
+    index = tree.ROOT / "docs" / "README.md"
+    linked = set(re.findall(r"\]\(([^)#]+)\)", index.read_text(encoding="utf-8")))
+    pages = {str(page.relative_to(index.parent)) for page in index.parent.rglob("*.md")}
+    assert linked == pages - {"README.md"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import tree
 
@@ -94,3 +96,11 @@ def test_what_we_ship_uses_only_public_names(path):
         if name.partition(".")[0] == "mar_core":
             fine = name in public or name.startswith("mar_core.testing") or name == "mar_core"
             assert fine, f"{path}:{line}: {name} is not public"
+
+
+def test_the_page_of_the_architecture_has_every_room():
+    page = (tree.ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    section = page.partition("## The rooms of mar_core")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    told = [set(re.findall(r"`([\w.]+)`", row)) for row in rows]
+    assert told == [{room.removeprefix("mar_core.") for room in rooms} for rooms in STOREYS]
