@@ -63,12 +63,12 @@ def joined(address: str | None, *, workers: int | None) -> Iterator[Cluster]:
     Raises:
         UsageError: There is no cluster at that address, or Ray refuses to join or start.
     """
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_address(address)
     ray = _import_ray()
     if ray.is_initialized():  # by the program that uses mar, and it is for that program to end it
         yield _describe(ray)
         return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    _check_address(address)
     with _signals_kept(), _quiet():
         _join(ray, address, workers)
     try:
