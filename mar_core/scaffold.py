@@ -14,7 +14,14 @@ from typing import Any, NoReturn
 from mar_core.errors import UsageError
 from mar_core.plugins import HANDLER_GROUP, find_entries
 
-__all__ = ["KINDS", "Project", "check_handler_name", "create_project", "template_dir"]
+__all__ = [
+    "KINDS",
+    "Project",
+    "check_handler_name",
+    "check_project",
+    "create_project",
+    "template_dir",
+]
 
 KINDS = ("vision", "text", "tensor", "function")
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -102,7 +109,7 @@ def create_project(project: Project, folder: Path) -> Path:
     Raises:
         UsageError: A name or text would not work, the folder is there, or cookiecutter is missing.
     """
-    _check(project)
+    check_project(project)
     target = folder / project.name
     if target.exists():
         raise UsageError(f"{target} exists.", hint="Choose another name or --output-dir.")
@@ -111,7 +118,12 @@ def create_project(project: Project, folder: Path) -> Path:
         return _render(project, Path(scratch)).rename(target)
 
 
-def _check(project: Project) -> None:
+def check_project(project: Project) -> None:
+    """Refuse what would not work.
+
+    Raises:
+        UsageError: The sentence says what, and what would do.
+    """
     check_handler_name(project.handler_name)
     if project.kind not in KINDS:
         raise UsageError(f"There is no kind {project.kind!r}.", hint=f"Use {', '.join(KINDS)}.")

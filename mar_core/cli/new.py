@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,10 +72,10 @@ def new(
 
 def _project(handler_name: str, given: dict[str, str], *, ask: bool) -> Project:
     """The package to make: what was given, and the answers to what was not."""
-    from mar_core.scaffold import KINDS, Project, check_handler_name
+    from mar_core.scaffold import KINDS, Project, check_project
 
-    check_handler_name(handler_name)
     project = Project(handler_name=handler_name, **given)
+    check_project(project)
     if not ask:
         return project
     questions = {
@@ -85,19 +86,26 @@ def _project(handler_name: str, given: dict[str, str], *, ask: bool) -> Project:
     }
     for key, (question, default) in questions.items():
         if key not in given:
-            given[key] = typer.prompt(question, default=default)
-    return Project(handler_name=handler_name, **given)
+            project = _ask(question, project, key, default)
+    return project
 
 
 def _ask_name() -> str:
-    """Ask for the handler's name until it is one that works."""
-    from mar_core.scaffold import check_handler_name
+    from mar_core.scaffold import Project
+
+    nameless = Project(handler_name="")
+    return _ask("Handler name, such as digit_reader", nameless, "handler_name").handler_name
+
+
+def _ask(question: str, project: Project, key: str, default: str | None = None) -> Project:
+    """Ask for one thing more until the answer makes a package that works."""
+    from mar_core.scaffold import check_project
 
     while True:
-        name: str = typer.prompt("Handler name, such as digit_reader")
+        changed = replace(project, **{key: typer.prompt(question, default=default)})
         try:
-            check_handler_name(name)
+            check_project(changed)
         except UsageError as error:
             typer.echo(str(error), err=True)
         else:
-            return name
+            return changed

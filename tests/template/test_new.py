@@ -194,7 +194,7 @@ def test_a_failing_engine_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_it_asks_on_a_terminal_until_the_name_is_good(tmp_path):
+def test_it_asks_on_a_terminal_until_each_answer_is_good(tmp_path):
     pty = pytest.importorskip("pty")
     code = (
         "import pty, sys, os\n"
@@ -203,7 +203,7 @@ def test_it_asks_on_a_terminal_until_the_name_is_good(tmp_path):
     assert pty
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input="json\nclock\ntext\n\nTells the time.\nAda\n",
+        input="json\nclock\ntxt\ntext\n\nTells the time.\nAda\n",
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -212,6 +212,7 @@ def test_it_asks_on_a_terminal_until_the_name_is_good(tmp_path):
     )
     assert done.returncode == 0, done.stdout
     assert "standard library" in done.stdout
+    assert "There is no kind 'txt'." in done.stdout
     pyproject = (tmp_path / "mar-clock" / "pyproject.toml").read_text()
     assert '"Tells the time."' in pyproject
     assert '"Ada"' in pyproject
