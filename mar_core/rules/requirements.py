@@ -45,8 +45,8 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield fault
     for number, line in read_requirements(subject):
         for code, message in _judge(line, subject.archive.members):
-            shown = f": {_shown(line)}" if code == "MAR-Q004" else "."
-            yield finding(code, f"Line {number} {message}{shown}", member=name)
+            shown = f" ({_shown(line)})" if code == "MAR-Q004" else ""
+            yield finding(code, f"Line {number} {message}{shown}.", member=name)
 
 
 def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:

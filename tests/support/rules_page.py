@@ -20,8 +20,8 @@ against the same rules before they do anything else. Nothing of an archive is im
 or run to find out.
 
 - An **error** refuses the archive: exit code 2, and nothing is written or run.
-- A **warning** is printed, and the command goes on.
-- A **note** is printed by `mar validate` only.
+- A **warning** is printed, and the command goes on. `mar run` prints none.
+- An **info** is worth knowing, and nothing is wrong.
 
 A finding has the code of its rule, the member that it is about, a sentence that says what is
 there, and a remedy; `mar validate --json` prints all of them as JSON. Codes stay as they are: a
@@ -32,7 +32,7 @@ Errors of {", ".join(f"`{code}`" for code in sorted(PICKLE_CODES))} are warnings
 
 Plugins add rules with [`mar_validate_archive`](hooks.md); their codes have a prefix of their own.
 """
-SEVERITY = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+SEVERITY = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
 def page() -> str:
