@@ -140,7 +140,7 @@ def _row(name: str, costs: Sequence[Cost], unit: float) -> tuple[str, ...]:
         f"{middle / unit:.2f}",
         f"{statistics.median(cost.cpu for cost in costs):.3f}",
         f"{max(cost.peak for cost in costs) / MEGA:.0f}",
-        f"{statistics.median(cost.written for cost in costs) / MEGA:.1f}",
+        f"{statistics.median(cost.written for cost in costs) / MEGA:.3f}",
     )
 
 

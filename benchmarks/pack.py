@@ -75,9 +75,7 @@ def measure(
         for name in formats:
             words = python(ARCHIVER + "main()", *flags, "--archive-format", name)
             made = folder / "big.mar"
-            contenders[f"torch-model-archiver {name}"] = contender(
-                words, made, variables=variables
-            )
+            contenders[f"torch-model-archiver {name}"] = contender(words, made, variables=variables)
     race(contenders, rounds=settings.rounds, folder=folder)
     return costs_table(title, contenders, base="cp")
 
@@ -114,4 +112,3 @@ def forget(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-

@@ -30,7 +30,16 @@ def measure(settings: Settings, size: int) -> str:
 
     def archive(to: Path) -> list[str | Path]:
         flags = ["--model-name", "big", "--version", "1.0", "--handler", handler]
-        return [MAR, "archive", *flags, "--serialized-file", weights, "--export-path", to, "--force"]
+        return [
+            MAR,
+            "archive",
+            *flags,
+            "--serialized-file",
+            weights,
+            "--export-path",
+            to,
+            "--force",
+        ]
 
     def same() -> None:
         assert filecmp.cmp(fresh / "big.mar", updated / "big.mar", shallow=False)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["clear", "entries", "unpacked"]
 
 MAX_ENTRIES = 256
+# When an entry was last used is known to within this, so that most runs write nothing at all.
+SAME_USE_SECONDS = 3600
 
 # Entries that this process uses, by folder; the descriptors keep others from removing them.
 _held: dict[Path, int] = {}
@@ -135,12 +137,17 @@ def _usable(folder: Path) -> bool:
     if not cache_entry.is_sound(folder):
         os.close(descriptor)
         return False
-    os.utime(folder / NOTE)
+    _note_use(folder / NOTE)
     previous = _held.pop(folder, None)
     if previous is not None:
         os.close(previous)
     _held[folder] = descriptor
     return True
+
+
+def _note_use(note: Path) -> None:
+    if time.time() - note.stat().st_mtime > SAME_USE_SECONDS:
+        os.utime(note)
 
 
 def _add(archive: Archive, folder: Path) -> None:
