@@ -15,6 +15,7 @@ from PIL import Image
 from torchvision import transforms
 from unpacked import initialized, network, network_source, saved, unpack
 
+from builtin_handlers.explain import heat_map
 from builtin_handlers.image_classifier import ImageClassifier
 from builtin_handlers.image_segmenter import ImageSegmenter
 from builtin_handlers.object_detector import ObjectDetector
@@ -323,3 +324,13 @@ def test_an_unknown_output_is_refused(tmp_path, model):
     handler = served(tmp_path, model, ImageSegmenter, config={"handler": {"output": "jpeg"}})
     with pytest.raises(ModelError, match=r"handler.output is 'jpeg'.*`numbers` and `png`"):
         handler.postprocess({"out": torch.zeros(1, 2, 2, 2)})
+
+
+def test_a_heat_map_of_an_image_too_large_for_quantiles():
+    """PyTorch's quantile refuses more than 16 million values."""
+    values = torch.zeros(1, 4200, 4000)
+    values[0, :100] = 1.0  # more than the strongest hundredth
+    picture = Image.open(io.BytesIO(heat_map(values)))
+    assert picture.size == (4000, 4200)
+    assert picture.getpixel((0, 0)) == (255, 0, 0)
+    assert picture.getpixel((0, 4199)) == (255, 255, 255)
