@@ -176,7 +176,7 @@ def test_results_equal_the_local_engines(mar):
 def test_rows_that_hang_or_take_rays_own_process_down_cost_themselves(mar):
     archive = mar.archive(HANDLER)
     source = mar.rows("rows.jsonl", [1, 2, "kill ray", 3, "hang"])
-    flags = ("--batch-size", 4, "--timeout", 2, "--device", "cpu", "--workers", 1)
+    flags = ("--batch-size", 4, "--timeout", 3, "--device", "cpu", "--workers", 1)
     done = mar.run(archive, source, *flags, "-q")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (1, "")

@@ -71,13 +71,14 @@ def joined(address: str | None, *, workers: int | None) -> Iterator[Cluster]:
         return
     with _signals_kept(), _quiet():
         _join(ray, address, workers)
-    try:
-        # Ray prints here whatever it has lost and replaced; its logs have it, too.
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+    # Ray prints here whatever it has lost and replaced, the last of it when it is shut down; its
+    # logs have it, too.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+        try:
             yield _describe(ray)
-    finally:
-        with _signals_kept():
-            ray.shutdown()
+        finally:
+            with _signals_kept():
+                ray.shutdown()
 
 
 def _import_ray() -> Any:
