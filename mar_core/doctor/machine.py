@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.doctor.packages import check_needed, version_of
 from mar_core.doctor.report import Check, State, from_error
 from mar_core.errors import MarError
-from mar_core.plugins import HOST, host_version
+from mar_core.plugins import HOST, host_version, unreadable_distributions
 from mar_core.plugins.listing import last_words
 
 if TYPE_CHECKING:
@@ -69,8 +69,15 @@ def _package(package: str, answer: dict[str, Any]) -> Iterator[Check]:
             name=package,
             state=State.ERROR,
             message=f"{version} is installed and cannot be imported: {fault.rstrip('.')}.",
-            hint=f"Install it again: `pip install --force-reinstall {package}`.",
+            hint=_import_hint(package),
         )
+
+
+def _import_hint(package: str) -> str:
+    """PyTorch reads the entry points of all that is installed, and fails with any of them."""
+    for name, reason in unreadable_distributions():
+        return f"{reason} Remove it: `pip uninstall {name.partition(' ')[0]}`."
+    return f"Install it again: `pip install --force-reinstall {package}`."
 
 
 def check_cache() -> Iterator[Check]:
