@@ -8,7 +8,9 @@ import re
 import subprocess
 
 import pytest
-from packs import COMMAND, mar
+from packs import COMMAND, mar, mar_here
+
+from mar_core import MarError
 
 HANDLER = """
 import os, sys
@@ -283,13 +285,15 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("words", "sentence"), MISTAKES, ids=lambda value: str(value)[:60])
-def test_mistakes_are_sentences(desk, words, sentence):
+def test_mistakes_are_sentences(desk, words, sentence, monkeypatch, capsys):
+    monkeypatch.chdir(desk)
     before = sorted(desk.iterdir())
-    done = run(desk, *words, code=2)
-    assert sentence in done.stderr
-    assert done.stderr.startswith("mar: error: ")
-    assert len(done.stderr.splitlines()) <= 2
-    assert done.stdout == ""
+    with pytest.raises(MarError) as caught:
+        mar_here("run", *words)
+    assert caught.value.exit_code == 2
+    assert sentence in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 2
+    assert capsys.readouterr() == ("", "")
     assert sorted(desk.iterdir()) == before
 
 

@@ -1,0 +1,162 @@
+"""What a run says of itself: its summary, how workers die, what it would do."""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from mar_core import Failure, Input, Outcome, Recipe, RunSummary, UsageError
+from mar_core.run.asked import job_of
+from mar_core.run.batching import Batcher
+from mar_core.run.deaths import PIECES, Death, pieces
+from mar_core.run.dry import describe, description_lines
+from mar_core.run.session import Job, interrupted_line
+from mar_core.run.summary import count, summary_lines
+from mar_core.run.types import RunOptions
+from mar_core.testing import make_archive
+
+
+def outcome(kind=None):
+    failure = Failure(stage="inference", type=kind, message="no") if kind else None
+    return Outcome(index=0, id="x", failure=failure)
+
+
+def test_a_summary_counts_errors_by_kind():
+    summary = RunSummary(model="m", skipped=1000, seconds=4.0)
+    for kind in (None, "ValueError", None, "KeyError", "ValueError"):
+        count(summary, outcome(kind))
+    summary.stage_seconds = {"inference": 3.25, "read": 0.25, "preprocess": 0.0001}
+    assert (summary.total, summary.succeeded, summary.failed) == (5, 2, 3)
+    assert summary_lines(summary) == [
+        "m: 5 inputs in 4.0 s, 1.2 a second; 2 succeeded, 3 failed, 1,000 done before",
+        "  2 x inference/ValueError",
+        "  1 x inference/KeyError",
+        "  time: read 250 ms, inference 3.2 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0123, "12 ms"),
+        (1.26, "1.3 s"),
+        (59.94, "59.9 s"),
+        (61.2, "1 min 1 s"),
+        (3600, "60 min 0 s"),
+    ],
+)
+def test_times_are_short(seconds, said):
+    summary = RunSummary(model="m", total=1, succeeded=1, seconds=seconds)
+    assert summary_lines(summary)[0].startswith(f"m: 1 input in {said}, ")
+
+
+def test_a_run_of_nothing():
+    assert summary_lines(RunSummary(model="m")) == ["m: 0 inputs in 0 ms; 0 succeeded, 0 failed"]
+
+
+def test_what_is_said_of_an_interrupted_run(tmp_path):
+    summary = RunSummary(model="m", total=2, skipped=1)
+    assert interrupted_line(summary, None) == "mar: interrupted; 3 inputs done."
+    line = interrupted_line(summary, tmp_path / "x.jsonl")
+    assert line == "mar: interrupted; 3 inputs done. Go on with the same command and --resume."
+
+
+@pytest.mark.parametrize(
+    ("death", "kind", "code", "says"),
+    [
+        (Death(code=-signal.SIGSEGV), "WorkerDied", 500, "was killed by SIGSEGV while"),
+        (Death(code=-signal.SIGKILL), "MemoryError", 507, "as the system does when memory runs"),
+        (Death(code=-signal.SIGKILL, seconds=2.5), "TimeoutError", 500, "no answer within 2.5 s"),
+        (Death(code=7), "WorkerDied", 500, "ended with exit code 7 while"),
+        (Death(code=-250), "WorkerDied", 500, "was killed by signal 250"),
+    ],
+)
+def test_a_death_in_words(death, kind, code, says):
+    source = Input(id="x.png", read=functools.partial(json.loads, "{}"))
+    failure = death.outcome((3, source)).failure
+    assert (failure.stage, failure.type, failure.code) == ("worker", kind, code)
+    assert says in failure.message
+    assert death.may_be_memory == (kind == "MemoryError")
+
+
+@pytest.mark.parametrize("size", [1, 2, PIECES - 1, PIECES, PIECES + 1, 10 * PIECES + 3])
+def test_a_deadly_batch_is_cut_small(size):
+    source = (Input(id=str(n), read=functools.partial(json.loads, "{}")) for n in range(size))
+    (batch,) = Batcher(source, size=size)
+    parts = pieces(batch)
+    assert [one for part in parts for one in part] == batch
+    assert max(map(len, parts)) <= max(1, size // PIECES)
+
+
+def test_a_dry_run(tmp_path):
+    handler = tmp_path / "h.py"
+    handler.write_text("raise SystemExit('imported')\ndef handle(data, context): ...\n")
+    archive = make_archive(tmp_path, handler=handler, config={"batchSize": 8}, model_name="m")
+    for number in range(7):
+        (tmp_path / f"{number}.txt").write_text("x")
+    job = Job(
+        recipe=Recipe(source=archive, device="cpu"),
+        sources=(f"{tmp_path}/*.txt",),
+        running=RunOptions(timeout=3.0),
+        limit=6,
+    )
+    found = describe(job)
+    assert (found["batch_size"], found["workers"], found["inputs"]) == (8, 1, 6)
+    lines = description_lines(found)
+    assert lines[:5] == [
+        "model       m 1.0",
+        "handler     h.py (a file of the archive)",
+        "device      cpu",
+        "engine      local, in 1 worker process",
+        "batch size  8",
+    ]
+    assert lines[5].startswith(f"inputs      6: {tmp_path}/0.txt, {tmp_path}/1.txt")
+    assert lines[5].endswith("4.txt, …")
+
+
+FLAGS = dict.fromkeys(
+    (
+        *("words", "include", "column", "form", "header", "content_type", "envelope", "limit"),
+        *("output", "output_dir", "device", "batch_size", "workers", "timeout", "address"),
+        *("profile", "handler", "serialized_file", "model_file", "extra_files", "config_file"),
+        *("requirements_file", "model_name", "version"),
+    )
+) | dict.fromkeys(
+    (
+        *("resume", "unordered", "as_json", "quiet", "fail_fast", "allow_pickle", "explain"),
+        *("no_pixel_limit", "verbose"),
+    ),
+    False,
+) | {"engine": "local"}  # fmt: skip
+
+
+def test_the_first_word_is_the_archive_unless_a_handler_is_named():
+    job = job_of({**FLAGS, "words": ["m.mar", "a", "b"]})
+    assert (str(job.recipe.source), job.sources) == ("m.mar", ("a", "b"))
+    job = job_of({**FLAGS, "words": ["m.mar", "a", "b"], "handler": "my handler.py:Cls"})
+    assert job.sources == ("m.mar", "a", "b")
+    assert job.recipe.source.model_name == "my_handler"
+    job = job_of({**FLAGS, "words": ["a"], "handler": "h", "model_file": Path("net.py")})
+    assert job.recipe.source.model_name == "net"
+
+
+def test_a_form_takes_the_place_of_inputs():
+    job = job_of({**FLAGS, "words": ["m.mar"], "form": ["a=1", "b=@x,y"], "header": ["X-Id: 1"]})
+    assert [field.name for field in job.form] == ["a", "b", "b"]
+    assert job.reading.headers == {"X-Id": "1"}
+
+
+@pytest.mark.parametrize(("text", "size"), [(None, None), ("auto", "auto"), ("12", 12)])
+def test_batch_sizes(text, size):
+    words = ["m.mar", "a"]
+    assert job_of({**FLAGS, "words": words, "batch_size": text}).running.batch_size == size
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "AUTO", "", "ten"])
+def test_what_is_no_batch_size(text):
+    with pytest.raises(UsageError, match="is no size"):
+        job_of({**FLAGS, "words": ["m.mar", "a"], "batch_size": text})
