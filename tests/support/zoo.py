@@ -143,6 +143,7 @@ CASES = [
     Case(name="streaming_old", batches=[[{"data": "abc"}, {"body": "def"}]]),
     Case(name="compiled", weights="state", config="model-config.yaml", batches=[rows(4), rows(1)]),
     Case(name="local_package", batches=[[{"body": 3}, {"body": 5}]]),
+    Case(name="code_at_run_time", batches=[[{"body": "one two"}, {"data": "three"}]]),
     Case(name="config", weights="state", config="model-config.yaml", batches=[rows(5)]),
     Case(name="refusal", batches=[[{"data": 3}], [{"body": 1}, {"body": -1}], [{"body": 2}]]),
     Case(
