@@ -17,12 +17,16 @@ from mar_core.errors import ArchiveError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Self
+
     from mar_core.archives.contents import Content
 
 __all__ = ["Digests", "HashingReader", "changed", "copy", "digests_of", "quiet", "write_at"]
 
 CHUNK = 1 << 20
 BUFFERS = 4
+# So much is written before the disk is asked to begin; what is left to flush at the end is small.
+FLUSHED = 64 << 20
 # What copy_file_range answers where two file systems, or one, cannot do it.
 _CANNOT = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
 
@@ -129,13 +133,13 @@ class HashingReader:
 def _copy(
     move: _File | _Stream, offset: int, size: int, progress: Callable[[int], None]
 ) -> Digests:
-    """Move span after span; a thread hashes one while the next is moved."""
+    """Move span after span; meanwhile one thread hashes the last and one flushes the older."""
     from zlib_ng import zlib_ng
 
     sha, crc, done = hashlib.sha256(), 0, 0
     buffers = [memoryview(bytearray(min(CHUNK, size))) for _ in range(BUFFERS)]
     pending: list[Future[None]] = []
-    with ThreadPoolExecutor(1, "mar-sha256") as pool:
+    with ThreadPoolExecutor(1, "mar-sha256") as pool, _Flusher(move.target) as flusher:
         for buffer in itertools.cycle(buffers):
             if len(pending) == BUFFERS:
                 pending.pop(0).result()
@@ -146,8 +150,34 @@ def _copy(
             pending.append(pool.submit(sha.update, chunk))
             crc = zlib_ng.crc32(chunk, crc)
             done += count
+            flusher.note(done)
             progress(count)
     return Digests(done, crc, sha.hexdigest())
+
+
+class _Flusher:
+    """Has the disk write while the rest is still being copied."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._pool = ThreadPoolExecutor(1, "mar-flush")
+        self._running: Future[None] | None = None
+        self._flushed = 0
+
+    def note(self, done: int) -> None:
+        """Begin to flush where enough has been written; an error of the disk comes out here."""
+        if done - self._flushed >= FLUSHED and (self._running is None or self._running.done()):
+            if self._running is not None:
+                self._running.result()
+            self._running, self._flushed = self._pool.submit(os.fsync, self._target), done
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+        if self._running is not None:
+            self._running.result()
 
 
 class _File:
@@ -155,17 +185,17 @@ class _File:
 
     def __init__(self, source: int, target: int) -> None:
         self._source = source
-        self._target = target
+        self.target = target
         self._in_kernel = hasattr(os, "copy_file_range")
 
     def __call__(self, buffer: memoryview, at: int, to: int) -> int:
         if self._in_kernel and buffer:
-            count = copy_range(self._source, self._target, len(buffer), at, to)
+            count = copy_range(self._source, self.target, len(buffer), at, to)
             if count:
-                return os.preadv(self._target, [buffer[:count]], to)
+                return os.preadv(self.target, [buffer[:count]], to)
             self._in_kernel = False
         count = os.preadv(self._source, [buffer], at)
-        write_at(self._target, buffer[:count], to)
+        write_at(self.target, buffer[:count], to)
         return count
 
 
@@ -174,12 +204,12 @@ class _Stream:
 
     def __init__(self, source: BinaryIO, target: int) -> None:
         self._source = source
-        self._target = target
+        self.target = target
 
     def __call__(self, buffer: memoryview, _at: int, to: int) -> int:
         data = self._source.read(len(buffer))
         buffer[: len(data)] = data
-        write_at(self._target, data, to)
+        write_at(self.target, data, to)
         return len(data)
 
 
