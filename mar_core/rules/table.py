@@ -34,7 +34,7 @@ _PICKLE = (
     "--allow-pickle takes it if you trust where it is from."
 )
 _AGAIN = "Get or save the file again; it is damaged or was made to deceive."
-_KEYS = "See model-config.yaml in TorchServe's documentation for its keys and types."
+_KEYS = "The reference of model-config.yaml lists the keys and their types."
 _PLAIN = "Name packages with versions, markers and hashes only."
 
 _CONTENT = {

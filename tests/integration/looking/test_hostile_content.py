@@ -55,6 +55,8 @@ def reports(tmp_path_factory):
     for number, (files, _) in enumerate(CASES.values()):
         path = memory_archive.write_zip(folder / f"{number:04}.mar", files)
         assert path.stat().st_size < 3 << 20
+    sound = memory_archive.files({"w.pt": weightsfiles.state_dict()}, serializedFile="w.pt")
+    memory_archive.write_zip(folder / "sound.mar", sound)
     words = map(str, [WATCHED, folder, tmp_path_factory.mktemp("cache"), "content"])
     done = subprocess.run(
         [sys.executable, *words],
@@ -75,7 +77,7 @@ def test_it_is_told_and_nothing_happens(number, reports):
 def test_all_of_it_costs_little(reports):
     assert len(CASES) > 100
     assert reports[-1]["peak"] < BYTES
-    assert reports[-1]["modules"] == []
+    assert "torch" not in reports[-1]["modules"]
     assert not Path(MARK).exists()
 
 
