@@ -11,8 +11,8 @@ import pytest
 from hypothesis import settings
 
 CACHE = "MAR_CACHE_DIR"
-# pytest's own, and what compiled packages are told for as long as they live.
-CHANGING = {"PYTEST_CURRENT_TEST", "AOTI_RUNTIME_CHECK_INPUTS"}
+# pytest's own, PyTorch's own, and what compiled packages are told for as long as they live.
+CHANGING = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "AOTI_RUNTIME_CHECK_INPUTS"}
 # Machines differ in speed, and a test that fails must fail again.
 settings.register_profile("mar", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("mar")
