@@ -50,7 +50,8 @@ def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterato
         # Many that prepare must not each start a team of threads; the model gets the usual one.
         _pool("preprocess", threads, torch_threads=1) as prepare,
         _pool("inference", 1, torch_threads=usual) as infer,
-        _pool("postprocess", 1, torch_threads=1) as finish,
+        # Explanations run in the last stage, and are the model's work.
+        _pool("postprocess", 1, torch_threads=usual if runner.explain else 1) as finish,
     ):
         pending: deque[Future[Ran]] = deque()
         for numbered in batches:

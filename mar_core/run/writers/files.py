@@ -109,6 +109,7 @@ def _check_resume(path: Path, rows: Path, state: RunState | None, digest: str) -
         )
     if state is not None and _begun(rows) and state.digest != digest:
         raise OutputError(
-            f"{name} was made by another archive or in another way ({state.digest}, not {digest}).",
+            f"{name} was made by another archive or in another way ({state.digest[:12]}, not "
+            f"{digest[:12]}).",
             hint="Resume with what it was begun with, or name another output.",
         )

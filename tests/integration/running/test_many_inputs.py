@@ -111,6 +111,9 @@ class Threads(BaseHandler):
 
     def postprocess(self, data):
         return [[*row, torch.get_num_threads(), self.usual] for row in data]
+
+    def explain_handle(self, data, raw):
+        return [[torch.get_num_threads(), self.usual] for row in data]
 """
 
 
@@ -133,6 +136,7 @@ def threads(yard, monkeypatch):
 def test_the_model_has_all_cores_and_what_prepares_beside_it_one_each(threads):
     ((*stages, usual),) = threads(independent=True)
     assert stages == [1, usual, 1]
+    assert threads("--explain", independent=True) == {(usual, usual)}
 
 
 def test_workers_share_the_cores(threads):
