@@ -51,7 +51,7 @@ def tables(settings: Settings) -> Iterator[str]:
         name = f"mar {words[0]}"
         contenders[name] = Contender(words=[MAR, *words])
         contenders[f"{name}, {PLUGINS} plugins"] = Contender(words=[MAR, *words], variables=crowded)
-    race(contenders, rounds=settings.rounds * 2, folder=folder)
+    race(contenders, rounds=settings.pick(quick=1, normal=10, full=20), folder=folder)
     yield costs_table("Start a command", contenders, base="import typer")
 
 

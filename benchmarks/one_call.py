@@ -71,8 +71,8 @@ def main(calls: int, rounds: int) -> None:
 
             contenders: dict[str, Callable[[], object]] = {
                 "bare methods": by_hand,
-                "handle": lambda: bare.handle([row], model.context),
                 "predict": lambda: model.predict([row]),
+                "handle": lambda: bare.handle([row], model.context),
             }
             assert all(call() == [row] for call in contenders.values())
             seconds: dict[str, list[float]] = {name: [] for name in contenders}
