@@ -113,6 +113,16 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
 
         return torch.jit.load(model_pt_path, map_location=self.device)  # type: ignore[no-untyped-call]
 
+    def _load_torch_export_aot_compile(self, model_so_path: str) -> Any:
+        """Load a shared library that AOTInductor compiled.
+
+        Args:
+            model_so_path: The file.
+        """
+        import torch
+
+        return torch._export.aot_load(model_so_path, str(self.device))  # noqa: SLF001
+
     def _load_pickled_model(
         self, model_dir: str, model_file: str, model_pt_path: str | None
     ) -> torch.nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,6 +77,16 @@ def test_a_shared_library_that_the_config_announces(tmp_path, model, library):
     with torch.inference_mode():
         expected = model(ROWS)
     torch.testing.assert_close(handler.inference(ROWS), expected, rtol=0, atol=1e-6)
+
+
+def test_a_handler_may_load_a_shared_library_in_its_own_way(tmp_path, library):
+    class Own(BaseHandler):
+        def _load_torch_export_aot_compile(self, model_so_path):
+            assert Path(model_so_path).read_bytes() == library
+            return lambda x: x + 1
+
+    handler = initialized(Own(), context_of(tmp_path, library, config=EXPORT))
+    torch.testing.assert_close(handler.inference(ROWS), ROWS + 1)
 
 
 @pytest.mark.parametrize("config", [None, {"pt2": "inductor"}, {"pt2": {"export": {}}}])

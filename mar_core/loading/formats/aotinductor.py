@@ -58,6 +58,7 @@ def _load_package(source: ModelSource) -> Any:
 
 
 def _load_library(source: ModelSource) -> Any:
+    """Load it through ``handler._load_torch_export_aot_compile``, which a handler may override."""
     config = source.context.model_yaml_config or {}
     export = (config.get("pt2") or {}).get("export") if isinstance(config.get("pt2"), dict) else {}
     if not (export or {}).get("aot_compile"):
@@ -65,12 +66,12 @@ def _load_library(source: ModelSource) -> Any:
             f"{source.name} is a shared library, and nothing says that AOTInductor made it.",
             hint="Put `pt2: {export: {aot_compile: true}}` into the file given as --config-file.",
         )
-    import torch
-
     logger = logging.getLogger("torch._export")
     before = logger.level
     logger.setLevel(logging.ERROR)  # that there is a newer format is nothing to mend at run time
     try:
-        return torch._export.aot_load(str(source.path), str(source.device))  # noqa: SLF001
+        return source.handler._load_torch_export_aot_compile(  # noqa: SLF001 - TorchServe's name
+            str(source.path)
+        )
     finally:
         logger.setLevel(before)
