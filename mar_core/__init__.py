@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from mar_core.run import Response as Response
     from mar_core.run import RunOptions as RunOptions
     from mar_core.run import RunSummary as RunSummary
-    from mar_core.run.standing import LocalWorkers as LocalWorkers
+    from mar_core.run.local_workers import LocalWorkers as LocalWorkers
     from mar_core.updating import update as update
     from mar_core.validation import validate as validate
     from mar_core.weights import WeightsKind as WeightsKind
@@ -89,7 +89,7 @@ _HOME = {
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
         "RunOptions", "RunSummary",
     ),
-    "mar_core.run.standing": ("LocalWorkers",),
+    "mar_core.run.local_workers": ("LocalWorkers",),
     "mar_core.validation": ("validate",),
     "mar_core.weights": ("WeightsKind", "identify"),
 }  # fmt: skip

@@ -24,19 +24,16 @@ SAMPLES = 3
 
 
 class Batcher:
-    """Cuts a stream of inputs into batches; each input carries its place in the run.
+    """Cuts streams of inputs into batches; each input carries its place in the run.
 
     Args:
-        inputs: The inputs.
         size: Inputs in a batch. ``auto`` begins with one and doubles as long as that makes the run
             faster.
         by_length: Put inputs of about one length together, within a window of some batches.
     """
 
-    def __init__(
-        self, inputs: Iterable[Input], *, size: int | Literal["auto"], by_length: bool = False
-    ) -> None:
-        self._numbered = enumerate(inputs)
+    def __init__(self, *, size: int | Literal["auto"], by_length: bool = False) -> None:
+        self._numbers = itertools.count()
         self._by_length = by_length
         self._search = _Search() if size == "auto" else None
         self._size = 1 if size == "auto" else size
@@ -53,8 +50,11 @@ class Batcher:
         """How far apart in the run the inputs of batches that follow each other can be."""
         return self.size * (WINDOW if self._by_length and self.size > 1 else 1)
 
-    def __iter__(self) -> Iterator[NumberedBatch]:
-        while window := list(itertools.islice(self._numbered, self.reach)):
+    def batches(self, inputs: Iterable[Input]) -> Iterator[NumberedBatch]:
+        """The batches of a stream; places count on from one stream to the next."""
+        stream = iter(inputs)
+        while inputs := list(itertools.islice(stream, self.reach)):
+            window = [(next(self._numbers), item) for item in inputs]
             if self._by_length:
                 window.sort(key=_length)
             size = self.size

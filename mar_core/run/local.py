@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from mar_core.hookspecs import hookimpl
 from mar_core.run.batching import Batcher, in_order
-from mar_core.run.cores import cores
 from mar_core.run.pipeline import in_turn, overlapped
 from mar_core.run.profile import profiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Literal
 
     from mar_core.predictor import Recipe
     from mar_core.run.types import EngineFactory, Input, Outcome, RunOptions, RunSummary
@@ -58,10 +55,12 @@ class LocalEngine:
             runner = predictor.runner(
                 explain=options.explain, independent=independent, caught=CAUGHT
             )
-            size, by_length = predictor.batch_size, predictor.loaded.by_length
-            batcher = _batcher(inputs, options.batch_size, size, by_length=by_length)
+            batcher = Batcher(
+                size=options.batch_size or predictor.batch_size,
+                by_length=predictor.loaded.by_length,
+            )
             run = overlapped if independent and options.profile is None else in_turn
-            ran = run(runner, batcher)
+            ran = run(runner, batcher.batches(inputs))
             if options.profile is not None:
                 ran = profiled(ran, predictor, options.profile)
             for outcomes, seconds in ran:
@@ -79,19 +78,6 @@ class LocalEngine:
         count: int,
     ) -> Iterator[list[Outcome]]:
         from mar_core.run.pool import WorkerPool
-        from mar_core.run.wire import Setup
 
-        pool = WorkerPool(
-            Setup(recipe=recipe, explain=options.explain, output_dir=options.output_dir),
-            count=count,
-            threads=max(1, cores() // count),
-            timeout=options.timeout,
-            summary=summary,
-        )
-        return pool.run(functools.partial(_batcher, inputs, options.batch_size))
-
-
-def _batcher(
-    inputs: Iterable[Input], asked: int | Literal["auto"] | None, own: int, *, by_length: bool
-) -> Batcher:
-    return Batcher(inputs, size=asked or own, by_length=by_length)
+        with WorkerPool(recipe, options, count=count, summary=summary) as pool:
+            yield from pool.run(inputs)

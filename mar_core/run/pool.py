@@ -10,16 +10,20 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
+from mar_core.run.batching import Batcher
+from mar_core.run.cores import cores
 from mar_core.run.deaths import Death, pieces
 from mar_core.run.process import WorkerProcess
-from mar_core.run.wire import Done, Ready, Refused
+from mar_core.run.wire import Done, Ready, Refused, Setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from mar_core.run.batching import Batcher, NumberedBatch
-    from mar_core.run.types import Outcome, RunSummary
-    from mar_core.run.wire import Setup
+    from typing_extensions import Self
+
+    from mar_core.predictor import Recipe
+    from mar_core.run.batching import NumberedBatch
+    from mar_core.run.types import Input, Outcome, RunOptions, RunSummary
 
 __all__ = ["WorkerPool"]
 
@@ -34,26 +38,27 @@ _GONE = (EOFError, OSError, pickle.UnpicklingError)
 class WorkerPool:
     """Runs batches in worker processes, and outlives every one of them.
 
+    Use it as a context manager; the workers end with it.
+
     Args:
-        setup: What each worker is told first.
+        recipe: What to load, and how.
+        options: ``batch_size``, ``timeout``, ``explain`` and ``output_dir`` count.
         count: How many workers.
-        threads: How many threads PyTorch may use in each.
-        timeout: Seconds that a batch may take, or None.
         summary: Where to count batches and the seconds of their stages.
     """
 
     def __init__(
         self,
-        setup: Setup,
+        recipe: Recipe,
+        options: RunOptions,
         *,
         count: int,
-        threads: int,
-        timeout: float | None,
         summary: RunSummary,
     ) -> None:
-        self._setup = setup
-        self._threads = threads
-        self._timeout = timeout
+        self._setup = Setup(recipe=recipe, explain=options.explain, output_dir=options.output_dir)
+        self._size = options.batch_size
+        self._threads = max(1, cores() // count)
+        self._timeout = options.timeout
         self._summary = summary
         self._workers = [self._start() for _ in range(count)]
         self._again: deque[NumberedBatch] = deque()
@@ -62,35 +67,58 @@ class WorkerPool:
         self._deaths = 0
         self._batcher: Batcher | None = None
 
-    def run(self, make_batcher: Callable[..., Batcher]) -> Iterator[list[Outcome]]:
-        """Run every batch; the outcomes of each as it ends.
+    def run(self, inputs: Iterable[Input]) -> Iterator[list[Outcome]]:
+        """Run inputs in batches; the outcomes of each batch as it ends.
+
+        It may be called again when all have come. Their places count on.
 
         Args:
-            make_batcher: Makes the batches, given the archive's batch size and ``by_length``.
+            inputs: The inputs.
 
         Raises:
             MarError: The archive cannot be loaded, or its workers die again and again.
         """
-        try:
-            batches: Iterator[NumberedBatch] | None = None
-            while not self._finished():
-                for worker in self._speaking():
-                    yield self._hear(worker)
-                for worker in self._late():
-                    yield self._lose(worker, late=True)
-                if batches is None and (ready := [w.ready for w in self._workers if w.ready]):
-                    first = ready[0]
-                    self._batcher = make_batcher(first.batch_size, by_length=first.by_length)
-                    batches = iter(self._batcher)
-                if batches is not None:
-                    self._feed(batches)
-            for worker in self._workers:
-                worker.ask_to_end()
-            for worker in self._workers:
-                worker.wait()
-        finally:
-            for worker in self._workers:
-                worker.kill()
+        self._exhausted = False
+        batches: Iterator[NumberedBatch] | None = None
+        while not self._finished():
+            if batches is None and (batcher := self._find_batcher()):
+                batches = batcher.batches(inputs)
+            if batches is not None:
+                self._feed(batches)
+            for worker in self._speaking():
+                yield self._hear(worker)
+            for worker in self._late():
+                yield self._lose(worker, late=True)
+
+    def close(self) -> None:
+        """Let the handlers clean up, and end the workers."""
+        for worker in self._workers:
+            worker.ask_to_end()
+        for worker in self._workers:
+            worker.wait()
+        self._kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._kill()
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+
+    def _find_batcher(self) -> Batcher | None:
+        """What makes the batches, as soon as a worker has said how the archive wants them."""
+        if self._batcher is None:
+            for ready in (worker.ready for worker in self._workers if worker.ready):
+                size = self._size or ready.batch_size
+                self._batcher = Batcher(size=size, by_length=ready.by_length)
+                break
+        return self._batcher
 
     def _start(self) -> WorkerProcess:
         return WorkerProcess(self._setup, threads=self._threads)

@@ -22,9 +22,9 @@ def inputs(sizes):
 
 
 def drive(batcher, cost, *, fits=LARGEST):
-    """Run every batch on a machine on which ``size`` inputs take ``cost(size)`` seconds."""
+    """Run 20,000 inputs on a machine on which ``size`` inputs take ``cost(size)`` seconds."""
     sizes = []
-    for batch in batcher:
+    for batch in batcher.batches(inputs([1] * 20_000)):
         sizes.append(len(batch))
         fitting = None if len(batch) <= fits else len(batch)
         batcher.report(len(batch), cost(len(batch)), out_of_memory=fitting)
@@ -33,7 +33,7 @@ def drive(batcher, cost, *, fits=LARGEST):
 
 @given(st.lists(st.integers(0, 50), max_size=80), st.integers(1, 7), st.booleans())
 def test_every_input_is_in_one_batch(sizes, size, by_length):
-    batches = list(Batcher(inputs(sizes), size=size, by_length=by_length))
+    batches = list(Batcher(size=size, by_length=by_length).batches(inputs(sizes)))
     places = [index for batch in batches for index, _ in batch]
     assert sorted(places) == list(range(len(sizes)))
     assert all(0 < len(batch) <= size for batch in batches)
@@ -41,11 +41,21 @@ def test_every_input_is_in_one_batch(sizes, size, by_length):
     assert by_length or places == sorted(places)
 
 
+def test_places_count_on_from_one_stream_to_the_next():
+    batcher = Batcher(size=2)
+    places = [
+        [index for batch in batcher.batches(inputs([1] * count)) for index, _ in batch]
+        for count in (3, 0, 2)
+    ]
+    assert places == [[0, 1, 2], [], [3, 4]]
+
+
 def test_neighbours_of_one_length_share_a_batch():
     lengths = [1, 100] * (4 * WINDOW)
-    batches = list(Batcher(inputs(lengths), size=4, by_length=True))
+    batcher = Batcher(size=4, by_length=True)
+    batches = list(batcher.batches(inputs(lengths)))
     assert {len({item.size for _, item in batch}) for batch in batches} == {1}
-    reach = Batcher(inputs([]), size=4, by_length=True).reach
+    reach = batcher.reach
     assert reach == 4 * WINDOW
     for number, batch in enumerate(batches):
         assert {index // reach for index, _ in batch} == {number * 4 // reach}
@@ -54,7 +64,7 @@ def test_neighbours_of_one_length_share_a_batch():
 def test_single_inputs_do_not_wait_for_others():
     given_out = []
     source = (given_out.append(item) or item for item in inputs([3, 1, 2]))
-    first = next(iter(Batcher(source, size=1, by_length=True)))
+    first = next(Batcher(size=1, by_length=True).batches(source))
     assert [index for index, _ in first] == [0]
     assert len(given_out) == 1
 
@@ -70,26 +80,26 @@ def test_single_inputs_do_not_wait_for_others():
     ],
 )
 def test_auto_settles_on_the_fastest(cost, settles):
-    assert drive(Batcher(inputs([1] * 20_000), size="auto"), cost)[-2] == settles
+    assert drive(Batcher(size="auto"), cost)[-2] == settles
 
 
 def test_auto_is_not_misled_by_one_slow_batch():
     ticks = itertools.cycle([0.01, 0.05, 0.01])
-    noisy = drive(Batcher(inputs([1] * 20_000), size="auto"), lambda _: next(ticks))
+    noisy = drive(Batcher(size="auto"), lambda _: next(ticks))
     assert noisy[-2] == LARGEST
 
 
 @pytest.mark.parametrize("size", ["auto", 100])
 @pytest.mark.parametrize("fits", [1, 3, 20, 64])
 def test_backs_off_from_what_does_not_fit(size, fits):
-    sizes = drive(Batcher(inputs([1] * 20_000), size=size), lambda _: 0.01, fits=fits)
+    sizes = drive(Batcher(size=size), lambda _: 0.01, fits=fits)
     settled = sizes[-2]
     assert settled <= fits < settled * 4
     assert sum(one > fits for one in sizes) < 10
 
 
 def test_what_was_given_out_before_teaches_nothing():
-    batcher = Batcher(inputs([1] * 1000), size="auto")
+    batcher = Batcher(size="auto")
     for _ in range(100):
         batcher.report(7, 1e-9)
     assert batcher.size == 1

@@ -86,7 +86,7 @@ def test_a_death_in_words(death, kind, code, says):
 @pytest.mark.parametrize("size", [1, 2, PIECES - 1, PIECES, PIECES + 1, 10 * PIECES + 3])
 def test_a_deadly_batch_is_cut_small(size):
     source = (Input(id=str(n), read=functools.partial(json.loads, "{}")) for n in range(size))
-    (batch,) = Batcher(source, size=size)
+    (batch,) = Batcher(size=size).batches(source)
     parts = pieces(batch)
     assert [one for part in parts for one in part] == batch
     assert max(map(len, parts)) <= max(1, size // PIECES)
