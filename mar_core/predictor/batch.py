@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mar_core.predictor.lifecycle import LifeCycle
 
 __all__ = ["Batch", "BatchRunner", "Request"]
+
+logger = logging.getLogger(__name__)
 
 _PLAIN_RESPONSE = Response()
 
@@ -54,6 +57,7 @@ class BatchRunner:
             ``KeyboardInterrupt``.
         model_lock: Held around inference, so that a retry never meets the next batch in the model.
         out_of_memory_at: The size of the smallest batch that ran out of memory, or None.
+        batch_fault_told: Whether it has been said that the handler fails with batches alone.
     """
 
     life: LifeCycle
@@ -63,6 +67,7 @@ class BatchRunner:
     caught: tuple[type[BaseException], ...] = (Exception, SystemExit)
     model_lock: threading.Lock = field(default_factory=threading.Lock)
     out_of_memory_at: int | None = None
+    batch_fault_told: bool = False
 
     def run(self, inputs: Sequence[tuple[int, Input]]) -> list[Outcome]:
         """Read and run one batch from beginning to end.
@@ -97,6 +102,17 @@ class BatchRunner:
             return Request(index, source.id, source.read(), source.headers)
         except self.caught as error:
             return _failed(index, source.id, failure_of(error, "read"))
+
+    def note_batch_fault(self, error: BaseException, stage: str, size: int) -> None:
+        """Say, once, that the handler fails with batches and not with their requests."""
+        if not self.batch_fault_told:
+            self.batch_fault_told = True
+            failure = failure_of(error, stage)
+            logger.warning(
+                "%s failed in %s with a batch of %d, though not with its requests one by one: "
+                "%s: %s. They were answered one by one; use --batch-size 1, or mend the handler.",
+                self.life.loaded.name, stage, size, failure.type, failure.message.rstrip("."),
+            )  # fmt: skip
 
     def note_out_of_memory(self, size: int) -> None:
         """Remember that a batch of this size was too large."""
@@ -232,6 +248,8 @@ class Batch:
         # An input that does not fit even alone says nothing about the size of batches.
         if too_large and not any(map(_lacked_memory, outcomes)):
             self._runner.note_out_of_memory(len(requests))
+        elif all(outcome.failure is None for outcome in outcomes):
+            self._runner.note_batch_fault(error, self._stage, len(requests))
         return outcomes
 
     def _address(self) -> None:

@@ -100,10 +100,18 @@ class HandlerContract:
             pytest.fail("The first two of case.inputs must have different answers.")
 
     def test_a_batch_answers_as_single_requests_do(
-        self, case: HandlerCase, predictor: Predictor, expected: list[Any]
+        self,
+        case: HandlerCase,
+        predictor: Predictor,
+        expected: list[Any],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """What a request is batched with does not change its answer."""
         _same(expected, _answers(predictor, case.inputs), case.tolerance)
+        # A batch that fails is tried again one by one; here it must not have been.
+        told = [entry.getMessage() for entry in caplog.records if entry.name.startswith("mar_core")]
+        if told:
+            pytest.fail("\n".join(told))
 
     def test_order_is_kept(
         self, case: HandlerCase, predictor: Predictor, expected: list[Any]
