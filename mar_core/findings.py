@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "Severity", "ValidationError", "printable"]
 
 
-class Severity(str, enum.Enum):
+class Severity(enum.StrEnum):
     """How much a finding matters: an error refuses the archive, the others do not."""
 
     ERROR = "error"

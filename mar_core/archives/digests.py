@@ -16,8 +16,7 @@ from mar_core.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from typing_extensions import Self
+    from typing import Self
 
     from mar_core.archives.contents import Content
 

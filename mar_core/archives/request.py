@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 __all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime"]
 
 
-class ArchiveFormat(str, Enum):
+class ArchiveFormat(StrEnum):
     """How an archive is stored, by torch-model-archiver's names."""
 
     DEFAULT = "default"
@@ -18,7 +18,7 @@ class ArchiveFormat(str, Enum):
     NO_ARCHIVE = "no-archive"
 
 
-class Runtime(str, Enum):
+class Runtime(StrEnum):
     """The language that a handler is written in, by torch-model-archiver's names."""
 
     PYTHON = "python"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ def cache(
         bool, typer.Option("--clear", help="Remove what no running process uses.")
     ] = False,
     older_than: Annotated[
-        Optional[float],  # noqa: UP045 - typer evaluates it on Python 3.10
+        float | None,
         typer.Option(
             min=0, metavar="DAYS", help="With --clear: keep what was used in the last DAYS days."
         ),

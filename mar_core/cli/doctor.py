@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ COLORS = {"ok": "green", "missing": None, "warning": "yellow", "error": "red"}
 
 def doctor(
     archive: Annotated[
-        Optional[Path],  # noqa: UP045 - typer evaluates it on Python 3.10
+        Path | None,
         typer.Argument(
             metavar="[ARCHIVE]", show_default=False, help="A `.mar`, a `.tar.gz` or a folder."
         ),

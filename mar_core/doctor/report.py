@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Report", "Section", "State", "from_error", "guarded"]
 
 
-class State(str, enum.Enum):
+class State(enum.StrEnum):
     """How one thing is: an error keeps mar, or the archive, from running here."""
 
     OK = "ok"

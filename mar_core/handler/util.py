@@ -55,7 +55,7 @@ class PredictionException(Exception):  # noqa: N818 - TorchServe's name
         return (type(self), (self.message, self.error_code))
 
 
-class PT2Backend(str, enum.Enum):
+class PT2Backend(str, enum.Enum):  # noqa: UP042 - as TorchServe has it
     """The backends of ``torch.compile`` that TorchServe knows."""
 
     EAGER = "eager"

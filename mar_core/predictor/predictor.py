@@ -22,8 +22,7 @@ from mar_core.validation import check
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from mar_core.findings import Finding
     from mar_core.run.types import Failure, Input, Outcome

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Interruption"]
 

@@ -18,8 +18,7 @@ from mar_core.run.wire import Done, Ready, Refused, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from typing_extensions import Self
+    from typing import Self
 
     from mar_core.predictor import Recipe
     from mar_core.run.batching import NumberedBatch

@@ -30,7 +30,7 @@ PATIENCE = 2.0
 MOST_NOISE = 64 << 10
 CHUNK = 8 << 10
 # A json.py in the current folder must not stand in for the standard library's.
-_INTERPRETER = [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else [])]
+_INTERPRETER = [sys.executable, "-P"]
 
 
 class WorkerProcess:

@@ -27,7 +27,7 @@ _MAX_PICKLE_PROTOCOL = 5
 _SHARED_LIBRARIES = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
-class WeightsKind(str, enum.Enum):
+class WeightsKind(enum.StrEnum):
     """The formats of weights that mar knows.
 
     Attributes:

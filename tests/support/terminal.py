@@ -18,8 +18,7 @@ from packs import COMMAND
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Terminal"]
 

@@ -24,8 +24,7 @@ from mar_core.run.types import Input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from typing_extensions import Self
+    from typing import Self
 
     from mar_core.run.types import ReadOptions
 

@@ -11,8 +11,7 @@ from mar_core.run.writers.done import DoneIds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from mar_core.run.types import Outcome
     from mar_core.run.values import Save

@@ -93,7 +93,7 @@ def test_any_table_comes_back(tmp_path_factory, names, rows):
 
 
 def test_parquet_keeps_types(here, requests):
-    day = dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc)
+    day = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
     table = pa.table(
         {"n": [1, 2], "x": [0.5, None], "l": [[1], [2]], "b": [b"\x00", b""], "t": [day] * 2}
     )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from argparse import Namespace
     from pathlib import Path
-
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["ModelArchiverConfig"]
 
