@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from zlib_ng import zlib_ng
 
-from mar_core.archives.reader_file import CHUNK
 from mar_core.archives.reader_inflate import RAW, Inflater
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from mar_core.findings import ValidationError
 
 __all__ = ["Expected", "inflated", "plain", "sequential"]
+
+# Small, because the headers of weights lie far apart; longer reads go past the buffer.
+BUFFER = 16 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def sequential(
 
 
 def _buffered(raw: io.RawIOBase, size: int) -> BinaryIO:
-    return io.BufferedReader(raw, min(CHUNK, max(size, 512)))
+    return io.BufferedReader(raw, min(BUFFER, max(size, 512)))
 
 
 class _Check:
