@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 
 def tables(settings: Settings) -> Iterator[str]:
     """One table for sound pictures, one for the same with one in a hundred broken."""
-    number = settings.pick(quick=4, normal=400, full=2000)
+    number = settings.pick(quick=4, normal=300, full=2000)
     size = settings.pick(quick=2, normal=32, full=32)
     yield measure(settings, number, size)
 
@@ -75,7 +75,7 @@ def measure(settings: Settings, number: int, size: int) -> str:
             check=lambda: against_loop(folder / "handle.jsonl"),
         ),
     }
-    race(contenders, rounds=settings.pick(quick=1, normal=5, full=5), folder=folder)
+    race(contenders, rounds=settings.pick(quick=1, normal=3, full=5), folder=folder)
     title = (
         f"{number:,} JPEGs through ResNet-18 in batches of {size}; the plain loop has "
         f"{best[0]} workers and {best[1]} threads"
@@ -92,7 +92,7 @@ def best_loop(settings: Settings, pictures: Path, weights: Path, size: int) -> t
     seconds = {}
     for choice in grid:
         loop = plain_loop(pictures, weights, settings.folder / "grid.jsonl", size, choice)
-        seconds[choice] = min(run(Contender(words=loop), settings.folder).seconds for _ in range(2))
+        seconds[choice] = run(Contender(words=loop), settings.folder).seconds
     return min(seconds, key=seconds.__getitem__)
 
 
