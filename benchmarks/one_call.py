@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,13 +39,12 @@ class Nothing(BaseHandler):
 
 
 def tables(settings: Settings) -> Iterator[str]:
-    """One table, measured in a process of its own."""
-    import subprocess
-
+    """One table, measured in processes of their own, with the installed plugins and without."""
     calls = settings.pick(quick=50, normal=2000, full=5000)
     words = python(Path(__file__), str(calls), str(settings.rounds))
-    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-    seconds = json.loads(done.stdout)
+    alone = {**os.environ, "MAR_DISABLED_PLUGINS": "*"}
+    seconds = measured(words, alone)
+    seconds["predict, with the installed plugins"] = measured(words, dict(os.environ))["predict"]
     bare = statistics.median(seconds["bare methods"])
     rows = []
     for name, found in seconds.items():
@@ -52,6 +53,13 @@ def tables(settings: Settings) -> Iterator[str]:
         rows.append((name, *(f"{value * 1e6:.1f}" for value in figures)))
     head = ("", "µs a call", "min", "max", "over bare")
     yield table(f"One call of a handler that does nothing, {calls:,} calls a round", head, rows)
+
+
+def measured(words: list[str | Path], environment: dict[str, str]) -> dict[str, list[float]]:
+    done = subprocess.run(
+        words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    )
+    return json.loads(done.stdout)
 
 
 def main(calls: int, rounds: int) -> None:
