@@ -14,7 +14,7 @@ from mar_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from mar_core.context import Context
-    from mar_core.loading import LoadedHandler
+    from mar_core.loading.handlers import LoadedHandler
 
 __all__ = ["HandlerAdapter", "unwrap"]
 

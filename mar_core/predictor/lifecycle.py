@@ -12,7 +12,7 @@ from mar_core.handler.adapter import HandlerAdapter, unwrap
 
 if TYPE_CHECKING:
     from mar_core.context import Context
-    from mar_core.loading import LoadedHandler
+    from mar_core.loading.handlers import LoadedHandler
 
 __all__ = ["STAGES", "LifeCycle"]
 

@@ -10,7 +10,8 @@ from mar_core.archives import ArchiveRequest, cache
 from mar_core.context import make_context, read_config
 from mar_core.errors import HandlerError, MarError
 from mar_core.handler.device import choose_gpu_id
-from mar_core.loading import active_manager, load_handler
+from mar_core.loading.handlers import load_handler
+from mar_core.loading.models import active_manager
 from mar_core.plugins import get_plugins
 from mar_core.predictor.batch import BatchRunner
 from mar_core.predictor.convert import as_input

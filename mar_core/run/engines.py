@@ -1,16 +1,32 @@
-"""Finding an engine by its name."""
+"""Finding an engine by its name; the engine of this machine, as the plugin ``mar-engine``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mar_core.errors import PluginError, UsageError
+from mar_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mar_core.plugins import Plugins
     from mar_core.run.types import Engine, EngineFactory
 
-__all__ = ["find_engine"]
+__all__ = ["find_engine", "mar_register_engines"]
+
+
+@hookimpl
+def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None:
+    """Offer the engine ``local``."""
+    register("local", _local)
+
+
+def _local() -> Engine:
+    """Imported when it is wanted: every command that calls a hook loads this plugin."""
+    from mar_core.run.local import LocalEngine
+
+    return LocalEngine()
 
 
 def find_engine(name: str, plugins: Plugins) -> Engine:

@@ -1,30 +1,23 @@
-"""The engine of this machine, as the plugin ``mar-engine``."""
+"""The engine of this machine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mar_core.hookspecs import hookimpl
 from mar_core.run.batching import Batcher, in_order
 from mar_core.run.pipeline import in_turn, overlapped
 from mar_core.run.profile import profiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from mar_core.predictor import Recipe
-    from mar_core.run.types import EngineFactory, Input, Outcome, RunOptions, RunSummary
+    from mar_core.run.types import Input, Outcome, RunOptions, RunSummary
 
-__all__ = ["CAUGHT", "LocalEngine", "mar_register_engines"]
+__all__ = ["CAUGHT", "LocalEngine"]
 
 # A handler may raise these, too; the user's own Ctrl-C raises nothing while a run goes on.
 CAUGHT = (Exception, SystemExit, KeyboardInterrupt)
-
-
-@hookimpl
-def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None:
-    """Offer the engine ``local``."""
-    register("local", LocalEngine)
 
 
 class LocalEngine:

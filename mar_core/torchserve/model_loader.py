@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
-from mar_core.loading import load_handler
+from mar_core.loading.handlers import load_handler
 from mar_core.manifest import MANIFEST_NAME, Manifest
 from mar_core.torchserve.service import Service
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mar_core.context import begin_batch, make_context
-from mar_core.loading import load_handler
+from mar_core.loading.handlers import load_handler
 from mar_core.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mar_core.context import Context
-    from mar_core.loading import LoadedHandler
+    from mar_core.loading.handlers import LoadedHandler
 
 
 def lay_out(folder: Path, files: Mapping[str, str], **model: Any) -> tuple[Manifest, Path]:

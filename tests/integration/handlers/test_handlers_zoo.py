@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from mar_core import Input, load
 from mar_core.context import begin_batch, make_context
-from mar_core.loading import load_handler
+from mar_core.loading.handlers import load_handler
 from mar_core.manifest import Manifest
 
 TORCHSERVE = Path(sys.prefix) / "torchserve"

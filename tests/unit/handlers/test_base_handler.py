@@ -16,7 +16,7 @@ from mar_core.context import begin_batch
 from mar_core.errors import ModelError, UsageError
 from mar_core.handler.compile import compile_options
 from mar_core.handler.device import choose_gpu_id, handler_device
-from mar_core.loading import load_handler
+from mar_core.loading.handlers import load_handler
 
 MODEL = """
     import torch

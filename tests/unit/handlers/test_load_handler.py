@@ -9,7 +9,7 @@ from handlerdirs import ask, context_of, lay_out, loaded
 
 from mar_core import BaseHandler
 from mar_core.errors import HandlerError, UsageError
-from mar_core.loading import load_handler
+from mar_core.loading.handlers import load_handler
 from mar_core.manifest import Manifest
 
 ECHO = """

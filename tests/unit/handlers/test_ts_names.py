@@ -165,7 +165,7 @@ class H(BaseHandler):
 LOAD = """
 from pathlib import Path
 from mar_core.context import make_context
-from mar_core.loading import load_handler
+from mar_core.loading.handlers import load_handler
 from mar_core.manifest import Manifest
 manifest = Manifest({"model": {"modelName": "m", "handler": "handler.py"}})
 handler = load_handler(manifest, Path("m"))
