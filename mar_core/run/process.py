@@ -144,5 +144,6 @@ class WorkerProcess:
 
 def _environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
     """Ours, with a share of the cores for each library that starts threads."""
-    shares = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    return {**shares, **environment}
+    # PyTorch lets MKL's number overrule OpenMP's; what the user says of one counts for both.
+    share = environment.get("OMP_NUM_THREADS", str(threads))
+    return {"OMP_NUM_THREADS": share, "MKL_NUM_THREADS": share, **environment}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["files_of", "watch"]
 
 POLL_SECONDS = 0.3
+SETTLE_SECONDS = 0.1
 
 Stamps = dict[Path, tuple[int, int] | None]
 
@@ -44,8 +45,17 @@ def watch(act: Callable[[], bool], *, files: Callable[[], Iterable[Path]]) -> No
         except MarError as error:
             print(f"mar: error: {error}", file=sys.stderr)
         print("mar: waiting for a change; Ctrl-C ends", file=sys.stderr, flush=True)
-        while _stamps(stamps) == stamps:
+        while (now := _stamps(stamps)) == stamps:
             time.sleep(POLL_SECONDS)
+        # A file is emptied before it is written anew: wait until all of it is there.
+        while (later := _settled(now)) != now:
+            now = later
+
+
+def _settled(stamps: Stamps) -> Stamps:
+    """The stamps of the same files a moment later."""
+    time.sleep(SETTLE_SECONDS)
+    return _stamps(stamps)
 
 
 def files_of(job: Job) -> Iterator[Path]:
