@@ -150,7 +150,7 @@ def test_watching_runs_again_at_each_change(room):
     source.write_text("def handle(data, context):\n    return ['first'] if data else None\n")
     text.write_text("word")
     words = ("run", "--handler", "watched.py", "word.txt", "--watch", "--json", "-q")
-    waiting = "mar: waiting for a change; Ctrl-C ends"
+    waiting = "mar: waiting for a change; Ctrl-C ends\n"
     with Terminal(*words, cwd=room, columns=200) as terminal:
         assert '"result": "first"' in terminal.until(waiting)
         source.write_text("def handle(data, context):\n    return data and [1 / 0]\n")
