@@ -14,7 +14,16 @@ from pathlib import Path
 
 from harness import Settings
 
-NAMES = ("command_start", "one_call", "pack", "repack", "cold_start", "batch")
+NAMES = (
+    "command_start",
+    "one_call",
+    "pack",
+    "repack",
+    "cold_start",
+    "batch",
+    "texts",
+    "against_torchserve",
+)
 
 
 def main() -> None:

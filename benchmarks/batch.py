@@ -103,7 +103,7 @@ def plain_loop(
     return [*words, "--workers", str(choice[0]), "--threads", str(choice[1])]
 
 
-def make_archive(folder: Path) -> tuple[Path, Path]:
+def make_archive(folder: Path, config: Path | None = None) -> tuple[Path, Path]:
     """A ResNet-18 with random weights, and those weights."""
     weights = folder / "resnet18.pt"
     if not weights.exists():
@@ -111,6 +111,7 @@ def make_archive(folder: Path) -> tuple[Path, Path]:
     words = [MAR, "archive", "--model-name", "resnet18", "--version", "1.0", "--force", "--quiet"]
     words += ["--model-file", HERE / "resnet18.py", "--serialized-file", weights]
     words += ["--handler", "image_classifier", "--export-path", folder]
+    words += ["--config-file", config] if config else []
     subprocess.run(words, check=True)
     return folder / "resnet18.mar", weights
 
