@@ -86,43 +86,43 @@ def test_every_shape_is_seen_when_pickles_are_allowed(found, shape):
     assert any(f.severity.value == "error" for f in findings.values())
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("labels.dat", old(hostile_pickles.load("os", "system", "true"))),
-        ("model.joblib", zlib.compress(HOSTILE, 3)),
-        ("model.pkl.gz", gzip.compress(HOSTILE)),
-        ("model.bz2", bz2.compress(HOSTILE)),
-        ("model.xz", lzma.compress(HOSTILE)),
-        ("second.gz", gzip.compress(b"") + gzip.compress(HOSTILE)),
-        ("cut.gz", gzip.compress(HOSTILE)[:-8]),
-        ("files.zip", zipped(a_txt=b"hello", x_pkl=HOSTILE)),
-        ("weights.dat", hostile_pickles.inside_torch_zip(HOSTILE)),
-        ("polyglot.dat", old(hostile_pickles.load("os", "system", "true")) + zipped(a_txt=b"x")),
-    ],
-)
-def test_pickles_that_mar_does_not_walk_through(found, name, content):
-    findings = found(name, content)
+UNSEEN = {
+    "labels.dat": old(hostile_pickles.load("os", "system", "true")),
+    "model.joblib": zlib.compress(HOSTILE, 3),
+    "model.pkl.gz": gzip.compress(HOSTILE),
+    "model.bz2": bz2.compress(HOSTILE),
+    "model.xz": lzma.compress(HOSTILE),
+    "second.gz": gzip.compress(b"") + gzip.compress(HOSTILE),
+    "cut.gz": gzip.compress(HOSTILE)[:-8],
+    "files.zip": zipped(a_txt=b"hello", x_pkl=HOSTILE),
+    "weights.dat": hostile_pickles.inside_torch_zip(HOSTILE),
+    "polyglot.dat": old(hostile_pickles.load("os", "system", "true")) + zipped(a_txt=b"x"),
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_pickles_that_mar_does_not_walk_through(found, name):
+    findings = found(name, UNSEEN[name])
     assert set(findings) == {"SCAN-001"}
     assert findings["SCAN-001"].severity.value == "error"
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("labels.pkl", PLAIN),
-        ("labels.joblib", zlib.compress(PLAIN)),
-        ("labels.gz", gzip.compress(b"cat\ndog\n")),
-        ("labels.txt", b"import os\ncos\nsystem of a dog\nVery\n"),
-        ("files.zip", zipped(a_txt=b"hello")),
-        ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(50)),
-        ("empty.pkl", b""),
-        ("nothing.gz", gzip.compress(b"")),
-        ("words.txt", b"cat\ndog\n"),
-    ],
-)
-def test_what_is_harmless_is_passed_over(found, name, content):
-    assert not [code for code in found(name, content) if code.startswith("SCAN-")]
+HARMLESS = {
+    "labels.pkl": PLAIN,
+    "labels.joblib": zlib.compress(PLAIN),
+    "labels.gz": gzip.compress(b"cat\ndog\n"),
+    "labels.txt": b"import os\ncos\nsystem of a dog\nVery\n",
+    "files.zip": zipped(a_txt=b"hello"),
+    "picture.png": b"\x89PNG\r\n\x1a\n" + bytes(50),
+    "empty.pkl": b"",
+    "nothing.gz": gzip.compress(b""),
+    "words.txt": b"cat\ndog\n",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_harmless_is_passed_over(found, name):
+    assert not [code for code in found(name, HARMLESS[name]) if code.startswith("SCAN-")]
 
 
 def test_names_on_no_list_are_a_warning(found):
@@ -144,7 +144,9 @@ def test_what_is_too_large_is_said(found, monkeypatch):
     assert "too large" in found("x.pkl.gz", bomb)["SCAN-003"].message
 
 
-@pytest.mark.parametrize("payload", [b"N" * 2000 + HOSTILE[2:], b"N0" * 1000 + b"N."])
+@pytest.mark.parametrize(
+    "payload", [b"N" * 2000 + HOSTILE[2:], b"N0" * 1000 + b"N."], ids=["hostile", "harmless"]
+)
 def test_a_pickle_with_too_many_opcodes_is_an_error(found, monkeypatch, payload):
     monkeypatch.setattr(scanner, "OPCODES", 1000)
     findings = found("x.pkl.gz", gzip.compress(b"\x80\x02" + payload))
