@@ -63,9 +63,12 @@ def content(path):
 
 
 def by_the_real_one(words, target):
+    staging = target / "staging"  # it deletes and makes TMPDIR/m, whoever else is at work there
+    staging.mkdir()
     subprocess.run(
         [sys.executable, "-m", "model_archiver.model_packaging", *words, "--export-path", target],
-        env={**os.environ, "PYTHONPATH": str(REAL)}, check=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(REAL), "TMPDIR": str(staging)},
+        check=True, capture_output=True,
     )  # fmt: skip
     return content(target / "m.mar")
 
