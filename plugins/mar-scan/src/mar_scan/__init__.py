@@ -33,7 +33,7 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
         copied = copies.Copies(Path(folder))
         for candidate in chosen:
             if not copied.add(archive, candidate):
-                yield _too_large(candidate.name)
+                yield _warning("SCAN-003", "It is too large to be scanned.", candidate.name)
         for scanned in scanner.scan(copied.folder, copied.files):
             yield from _findings(archive, scanned)
 
@@ -43,32 +43,25 @@ def _findings(archive: Archive, scanned: Scanned) -> Iterator[Finding]:
     known = any(f.member == name and f.code in PICKLE_CODES for f in archive.findings)
     if scanned.dangerous:
         message = f"Loading it uses {_listed(scanned.dangerous)}, known to be dangerous."
-        yield Finding(code="SCAN-001", message=message, member=name, hint=f"Do not load it. {OFF}")
+        yield _error("SCAN-001", message, name)
     elif scanned.unknown and not known:
-        yield Finding(
-            code="SCAN-002",
-            message=f"Loading it uses {_listed(scanned.unknown)}, which is on no list.",
-            severity=Severity.WARNING,
-            member=name,
-            hint="Load it only if you trust its source.",
-        )
+        message = f"Loading it uses {_listed(scanned.unknown)}, which is on no list."
+        yield _warning("SCAN-002", message, name)
     if scanned.failure:
-        message = f"The scanner failed: {scanned.failure}."
-        yield Finding(code="SCAN-004", message=message, member=name, hint=f"Do not load it. {OFF}")
+        yield _error("SCAN-004", f"The scanner failed: {scanned.failure}.", name)
     if scanned.fault and not known:
-        yield Finding(
-            code="SCAN-003",
-            message=f"It could not be scanned to its end: {scanned.fault}.",
-            severity=Severity.WARNING,
-            member=name,
-            hint="Load it only if you trust its source.",
-        )
+        message = f"It could not be scanned to its end: {scanned.fault}."
+        yield _warning("SCAN-003", message, name)
 
 
-def _too_large(name: str) -> Finding:
+def _error(code: str, message: str, name: str) -> Finding:
+    return Finding(code=code, message=message, member=name, hint=f"Do not load it. {OFF}")
+
+
+def _warning(code: str, message: str, name: str) -> Finding:
     return Finding(
-        code="SCAN-003",
-        message="It is too large to be scanned.",
+        code=code,
+        message=message,
         severity=Severity.WARNING,
         member=name,
         hint="Load it only if you trust its source.",
