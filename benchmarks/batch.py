@@ -29,7 +29,7 @@ TOLERANCE = 1e-5
 
 
 def tables(settings: Settings) -> Iterator[str]:
-    """One table for sound pictures, one for the same with one in a hundred broken."""
+    """One table: sound pictures, and the same with one in a hundred broken."""
     number = settings.pick(quick=4, normal=300, full=2000)
     size = settings.pick(quick=2, normal=32, full=32)
     yield measure(settings, number, size)
