@@ -10,14 +10,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mar_core.archives import Archive as Archive
-    from mar_core.archives import ArchiveFormat as ArchiveFormat
-    from mar_core.archives import ArchiveRequest as ArchiveRequest
-    from mar_core.archives import ExtraFile as ExtraFile
-    from mar_core.archives import Member as Member
-    from mar_core.archives import Runtime as Runtime
-    from mar_core.archives import open_archive as open_archive
-    from mar_core.context import Context as Context
+    from mar_core.build import ArchiveFormat as ArchiveFormat
+    from mar_core.build import ArchiveRequest as ArchiveRequest
+    from mar_core.build import Runtime as Runtime
+    from mar_core.build.packing import Written as Written
+    from mar_core.build.packing import archive as archive
+    from mar_core.build.packing import create as create
+    from mar_core.build.packing import write_archive as write_archive
+    from mar_core.build.updating import update as update
+    from mar_core.checks.validation import validate as validate
     from mar_core.deprecations import MarDeprecationWarning as MarDeprecationWarning
     from mar_core.errors import ArchiveError as ArchiveError
     from mar_core.errors import HandlerError as HandlerError
@@ -32,24 +33,13 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding as Finding
     from mar_core.findings import Severity as Severity
     from mar_core.findings import ValidationError as ValidationError
-    from mar_core.handler import NO_RESULT as NO_RESULT
-    from mar_core.handler import BaseHandler as BaseHandler
-    from mar_core.handler import PredictionException as PredictionException
-    from mar_core.handler import reject_item as reject_item
-    from mar_core.handler import timed as timed
+    from mar_core.format import Archive as Archive
+    from mar_core.format import ExtraFile as ExtraFile
+    from mar_core.format import Member as Member
+    from mar_core.format import open_archive as open_archive
+    from mar_core.format.manifest import Manifest as Manifest
     from mar_core.hookspecs import hookimpl as hookimpl
-    from mar_core.manifest import Manifest as Manifest
-    from mar_core.metrics import Dimension as Dimension
-    from mar_core.metrics import Metric as Metric
-    from mar_core.metrics import MetricTypes as MetricTypes
-    from mar_core.packing import Written as Written
-    from mar_core.packing import archive as archive
-    from mar_core.packing import create as create
-    from mar_core.packing import write_archive as write_archive
     from mar_core.plugins import PluginWarning as PluginWarning
-    from mar_core.predictor import Predictor as Predictor
-    from mar_core.predictor import Recipe as Recipe
-    from mar_core.predictor import load as load
     from mar_core.run import Engine as Engine
     from mar_core.run import Failure as Failure
     from mar_core.run import Input as Input
@@ -59,38 +49,46 @@ if TYPE_CHECKING:
     from mar_core.run import Response as Response
     from mar_core.run import RunOptions as RunOptions
     from mar_core.run import RunSummary as RunSummary
-    from mar_core.run.local_workers import LocalWorkers as LocalWorkers
-    from mar_core.updating import update as update
-    from mar_core.validation import validate as validate
+    from mar_core.runtime import Predictor as Predictor
+    from mar_core.runtime import Recipe as Recipe
+    from mar_core.runtime import load as load
+    from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.ts import NO_RESULT as NO_RESULT
+    from mar_core.ts import BaseHandler as BaseHandler
+    from mar_core.ts import PredictionException as PredictionException
+    from mar_core.ts import reject_item as reject_item
+    from mar_core.ts import timed as timed
+    from mar_core.ts.context import Context as Context
+    from mar_core.ts.metrics import Dimension as Dimension
+    from mar_core.ts.metrics import Metric as Metric
+    from mar_core.ts.metrics import MetricTypes as MetricTypes
     from mar_core.weights import WeightsKind as WeightsKind
     from mar_core.weights import identify as identify
 
 _HOME = {
-    "mar_core.archives": (
-        "Archive", "ArchiveFormat", "ArchiveRequest", "ExtraFile", "Member", "Runtime",
-        "open_archive",
-    ),
-    "mar_core.context": ("Context",),
+    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Runtime"),
+    "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
+    "mar_core.ts.context": ("Context",),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
         "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "MarWarning",
         "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
-    "mar_core.handler": ("NO_RESULT", "BaseHandler", "PredictionException", "reject_item", "timed"),
+    "mar_core.ts": ("NO_RESULT", "BaseHandler", "PredictionException", "reject_item", "timed"),
     "mar_core.hookspecs": ("hookimpl",),
-    "mar_core.manifest": ("Manifest",),
-    "mar_core.metrics": ("Dimension", "Metric", "MetricTypes"),
+    "mar_core.format.manifest": ("Manifest",),
+    "mar_core.ts.metrics": ("Dimension", "Metric", "MetricTypes"),
     "mar_core.plugins": ("PluginWarning",),
-    "mar_core.packing": ("Written", "archive", "create", "write_archive"),
-    "mar_core.updating": ("update",),
-    "mar_core.predictor": ("Predictor", "Recipe", "load"),
+    "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
+    "mar_core.build.updating": ("update",),
+    "mar_core.runtime": ("Predictor", "Recipe", "load"),
     "mar_core.run": (
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
         "RunOptions", "RunSummary",
     ),
-    "mar_core.run.local_workers": ("LocalWorkers",),
-    "mar_core.validation": ("validate",),
+    "mar_core.runtime.local_workers": ("LocalWorkers",),
+    "mar_core.checks.validation": ("validate",),
     "mar_core.weights": ("WeightsKind", "identify"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
     import typer
 
-    from mar_core.archives import Archive, ArchiveRequest, ExtraFile
-    from mar_core.context import Context
+    from mar_core.build import ArchiveRequest
     from mar_core.findings import Finding
-    from mar_core.manifest import Manifest
-    from mar_core.metrics import Metric
+    from mar_core.format import Archive, ExtraFile
+    from mar_core.format.manifest import Manifest
     from mar_core.run import EngineFactory, Reader, RunSummary
+    from mar_core.ts.context import Context
+    from mar_core.ts.metrics import Metric
 
 __all__ = ["EACH_HOOKS", "PROJECT", "hookimpl", "hookspec"]
 

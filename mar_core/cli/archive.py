@@ -38,9 +38,9 @@ def archive(
 
     writes `mnist.mar`. Run it with `mar run mnist.mar 7.png`.
     """
-    from mar_core.archives import ArchiveFormat, ArchiveRequest, Runtime
+    from mar_core.build import ArchiveFormat, ArchiveRequest, Runtime
+    from mar_core.build.packing import create
     from mar_core.cli.written import report, writing
-    from mar_core.packing import create
 
     request = ArchiveRequest(
         model_name=model_name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mar_core.archives.cache_entry import CacheEntry
+    from mar_core.cache.entry import CacheEntry
 
 __all__ = ["cache"]
 
@@ -34,7 +34,7 @@ def cache(
 
     **Example:** `mar cache --clear --older-than 30`
     """
-    from mar_core.archives import cache as store
+    from mar_core.cache import entries as store
     from mar_core.errors import UsageError
 
     if older_than is not None and not clear:
@@ -51,7 +51,7 @@ def cache(
 def _print_json(found: list[CacheEntry], *, cleared: bool) -> None:
     import json
 
-    from mar_core.archives.cache_place import bound, place
+    from mar_core.cache.place import bound, place
 
     summary: dict[str, Any] = {
         "path": str(place()),
@@ -70,7 +70,7 @@ def _print_cleared(found: list[CacheEntry], *, left: list[CacheEntry]) -> None:
 
 
 def _print_entries(found: list[CacheEntry]) -> None:
-    from mar_core.archives.cache_place import bound, place
+    from mar_core.cache.place import bound, place
 
     total = sum(entry.size for entry in found)
     typer.echo(f"{place()}: {_counted(found)}, {_size(total)} of {_size(bound())}")

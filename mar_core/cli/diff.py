@@ -27,7 +27,7 @@ def diff(
     **Example:** `mar diff mnist-1.mar mnist-2.mar`
     """
     from mar_core.cli.difference_view import print_lines, print_tables
-    from mar_core.difference import compare_archives
+    from mar_core.reports.difference import compare_archives
 
     difference = compare_archives(first, second)
     if as_json:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mar_core.cli.numbers import size_in_words
 from mar_core.findings import printable
+from mar_core.text import size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.difference import ArchiveDifference, TensorChange
+    from mar_core.reports.difference import ArchiveDifference, TensorChange
 
 __all__ = ["print_lines", "print_tables"]
 

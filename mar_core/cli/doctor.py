@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mar_core.doctor import Report
+    from mar_core.reports.doctor import Report
 
 __all__ = ["doctor"]
 
@@ -34,7 +34,7 @@ def doctor(
 
     **Example:** `mar doctor mnist.mar`
     """
-    from mar_core.doctor import diagnose
+    from mar_core.reports.doctor import diagnose
 
     report = diagnose(archive)
     if as_json:

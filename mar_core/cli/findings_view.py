@@ -11,7 +11,7 @@ from mar_core.findings import Finding, Severity, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mar_core.checking import Checked
+    from mar_core.checks.checking import Checked
 
 __all__ = ["print_json", "print_lines", "print_tables"]
 

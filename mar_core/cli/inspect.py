@@ -26,7 +26,7 @@ def inspect(
     **Example:** `mar inspect mnist.mar`
     """
     from mar_core.cli.inspection_view import print_lines, print_tables
-    from mar_core.inspection import inspect_archive
+    from mar_core.reports.inspection import inspect_archive
 
     inspection = inspect_archive(archive)
     if as_json:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mar_core.archives.dates import UNDATED
-from mar_core.cli.numbers import size_in_words
 from mar_core.findings import printable
+from mar_core.format.dates import UNDATED
+from mar_core.text import size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.inspection import HandlerSummary, Inspection, WeightsSummary
+    from mar_core.reports.inspection import HandlerSummary, Inspection, WeightsSummary
 
 __all__ = ["print_lines", "print_tables"]
 

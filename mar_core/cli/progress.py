@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from mar_core.archives.digests import quiet as nothing
+from mar_core.format.digests import quiet as nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

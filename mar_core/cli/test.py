@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mar_core.examples import ExampleResult
+    from mar_core.reports.examples import ExampleResult
 
 __all__ = ["check_examples"]
 
@@ -40,10 +40,10 @@ def check_examples(
 
     **Example:** `mar test mnist.mar --device cuda`
     """
-    from mar_core.comparison import Tolerance
-    from mar_core.examples import run_examples
-    from mar_core.predictor import Recipe
-    from mar_core.updating import update_examples
+    from mar_core.build.updating import update_examples
+    from mar_core.reports.comparison import Tolerance
+    from mar_core.reports.examples import run_examples
+    from mar_core.runtime import Recipe
 
     recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)
     given = None if tolerance is None else Tolerance(relative=tolerance)

@@ -35,10 +35,10 @@ def update(
 
     `mar update mnist.mar --handler new_handler.py`
     """
-    from mar_core.archives import Runtime
-    from mar_core.archives.update import Changes
+    from mar_core.build import Runtime
+    from mar_core.build.update import Changes
+    from mar_core.build.updating import apply_changes
     from mar_core.cli.written import report, writing
-    from mar_core.updating import apply_changes
 
     changes = Changes(
         handler=handler,

@@ -35,7 +35,7 @@ def validate(
 
     **Example:** `mar validate mnist.mar`
     """
-    from mar_core.checking import check_archive
+    from mar_core.checks.checking import check_archive
     from mar_core.cli.findings_view import print_json, print_lines, print_tables
 
     results = [check_archive(path, allow_pickle=allow_pickle) for path in archives]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mar_core.packing import Written
+    from mar_core.build.packing import Written
 
 __all__ = ["report", "writing"]
 

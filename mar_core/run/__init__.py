@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mar_core.run.types import (
+from mar_core.records import (
     Engine,
     EngineFactory,
     Failure,

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mar_core.archives import ArchiveRequest
+from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
-from mar_core.predictor import Recipe
+from mar_core.records import ReadOptions, RunOptions
 from mar_core.run.request import parse_field, parse_headers
 from mar_core.run.session import Job
-from mar_core.run.types import ReadOptions, RunOptions
+from mar_core.runtime import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

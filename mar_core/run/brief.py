@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.findings import printable
 
 if TYPE_CHECKING:
-    from mar_core.run.types import Failure
+    from mar_core.records import Failure
 
 __all__ = ["brief", "error_line", "label_scores", "one_line", "percent"]
 

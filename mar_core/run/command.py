@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from mar_core.records import RunSummary
     from mar_core.run.session import Job
-    from mar_core.run.types import RunSummary
 
 __all__ = ["start"]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from mar_core.archives.handler_spec import installed_handler
-from mar_core.handler.device import choose_gpu_id
+from mar_core.build.handler_spec import installed_handler
+from mar_core.checks.validation import check
 from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
 from mar_core.run.session import inputs_of
-from mar_core.validation import check
+from mar_core.ts.device import choose_gpu_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mar_core.archives import Archive
+    from mar_core.format import Archive
     from mar_core.run.session import Job
 
 __all__ = ["describe", "description_lines"]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mar_core.plugins import Plugins
-    from mar_core.run.types import Engine, EngineFactory
+    from mar_core.records import Engine, EngineFactory
 
 __all__ = ["find_engine", "mar_register_engines"]
 

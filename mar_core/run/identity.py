@@ -6,12 +6,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from mar_core.manifest import MANIFEST_NAME
+from mar_core.format.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
-    from mar_core.archives import Archive
-    from mar_core.predictor import Recipe
-    from mar_core.run.types import ReadOptions
+    from mar_core.format import Archive
+    from mar_core.records import ReadOptions
+    from mar_core.runtime import Recipe
 
 __all__ = ["identify"]
 

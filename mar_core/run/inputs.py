@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mar_core.plugins import Plugins
-    from mar_core.run.types import Input, Reader, ReadOptions
+    from mar_core.records import Input, Reader, ReadOptions
 
 __all__ = ["collect_readers", "expand"]
 

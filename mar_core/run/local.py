@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mar_core.run.batching import Batcher, in_order
-from mar_core.run.pipeline import in_turn, overlapped
 from mar_core.run.profile import profiled
+from mar_core.runtime.batching import Batcher, in_order
+from mar_core.runtime.pipeline import in_turn, overlapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mar_core.predictor import Recipe
-    from mar_core.run.types import Input, Outcome, RunOptions, RunSummary
+    from mar_core.records import Input, Outcome, RunOptions, RunSummary
+    from mar_core.runtime import Recipe
 
 __all__ = ["CAUGHT", "LocalEngine"]
 
@@ -70,7 +70,7 @@ class LocalEngine:
         summary: RunSummary,
         count: int,
     ) -> Iterator[list[Outcome]]:
-        from mar_core.run.pool import WorkerPool
+        from mar_core.runtime.pool import WorkerPool
 
         with WorkerPool(recipe, options, count=count, summary=summary) as pool:
             yield from pool.run(inputs)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mar_core.run.types import RunSummary
+from mar_core.records import RunSummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

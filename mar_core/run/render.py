@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.run.brief import brief, error_line, label_scores, one_line, percent
-from mar_core.run.values import to_json
 from mar_core.run.writers.base import Writer
+from mar_core.runtime.values import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from mar_core.run.types import Outcome
-    from mar_core.run.values import Save
+    from mar_core.records import Outcome
+    from mar_core.runtime.values import Save
 
 __all__ = ["TerminalWriter", "describe_blob"]
 

@@ -9,10 +9,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import UsageError
-from mar_core.run.readers.content import BINARY, decode, media_type, request_headers
+from mar_core.records import Input
 from mar_core.run.readers.sources import open_source, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
-from mar_core.run.types import Input
+from mar_core.runtime.content import BINARY, decode, media_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

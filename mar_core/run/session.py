@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from mar_core.plugins import get_plugins
+from mar_core.records import ReadOptions, RunOptions, RunSummary
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
 from mar_core.run.inputs import collect_readers, expand
@@ -17,7 +18,6 @@ from mar_core.run.interrupt import Interruption
 from mar_core.run.progress import show_progress
 from mar_core.run.request import form_input
 from mar_core.run.summary import count
-from mar_core.run.types import ReadOptions, RunOptions, RunSummary
 from mar_core.run.writers import open_writer
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mar_core.predictor import Recipe
+    from mar_core.records import Input, Outcome
     from mar_core.run.progress import Show
     from mar_core.run.request import FormField
-    from mar_core.run.types import Input, Outcome
     from mar_core.run.writers import Writer
+    from mar_core.runtime import Recipe
 
 __all__ = ["Job", "execute", "inputs_of", "interrupted_line"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mar_core.run.types import Outcome, RunSummary
+    from mar_core.records import Outcome, RunSummary
 
 __all__ = ["count", "summary_lines"]
 

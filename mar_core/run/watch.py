@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.archives import ArchiveRequest
+from mar_core.build import ArchiveRequest
 from mar_core.errors import MarError
-from mar_core.predictor import Recipe
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import is_url
+from mar_core.runtime import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

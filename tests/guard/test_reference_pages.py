@@ -5,8 +5,8 @@ from __future__ import annotations
 import names_page
 import tree
 
-from mar_core.manifest import FILE_KEYS
-from mar_core.rules.schema import _KEYS
+from mar_core.checks.schema import _KEYS
+from mar_core.format.manifest import FILE_KEYS
 
 
 def page(name: str) -> str:

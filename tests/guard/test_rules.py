@@ -8,7 +8,7 @@ import pytest
 import rules_page
 import tree
 
-from mar_core.rules.table import FAMILIES, RULES
+from mar_core.checks.table import FAMILIES, RULES
 
 CODE = re.compile(r"MAR-[A-Z]\d{3}")
 

@@ -6,8 +6,8 @@ import pytest
 
 import mar_core
 from mar_core import ArchiveError, ExtraFile, Finding, ValidationError, hookimpl
+from mar_core.checks.validation import validate
 from mar_core.testing import make_archive, plugin
-from mar_core.validation import validate
 
 HANDLER = "def handle(data, context):\n    return [row['data'] for row in data or []]\n"
 

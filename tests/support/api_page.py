@@ -21,7 +21,7 @@ on this page. The hooks have [a page of their own](hooks.md). `help(mar_core.loa
 each name.
 
 Everything else may change at any time. That includes the modules in which these names are defined:
-import `mar_core.Context`, not `mar_core.context.Context`. It includes the package
+import `mar_core.Context`, not `mar_core.ts.context.Context`. It includes the package
 `builtin_handlers`, too, whose handlers are used by their registered names.
 [Versions](versioning.md) says what is promised.
 """

@@ -7,16 +7,16 @@ import textwrap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mar_core.context import begin_batch, make_context
-from mar_core.loading.handlers import load_handler
-from mar_core.manifest import Manifest
+from mar_core.format.manifest import Manifest
+from mar_core.handlers.handlers import load_handler
+from mar_core.ts.context import begin_batch, make_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from mar_core.context import Context
-    from mar_core.loading.handlers import LoadedHandler
+    from mar_core.handlers.handlers import LoadedHandler
+    from mar_core.ts.context import Context
 
 
 def lay_out(folder: Path, files: Mapping[str, str], **model: Any) -> tuple[Manifest, Path]:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core import compat
+from mar_core.ts import compat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

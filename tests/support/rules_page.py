@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mar_core.checks.table import FAMILIES, RULES
+from mar_core.checks.validation import PICKLE_CODES
 from mar_core.findings import Severity
-from mar_core.rules.table import FAMILIES, RULES
-from mar_core.validation import PICKLE_CODES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "rules.md"
 HEAD = f"""\

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from mar_core import Manifest
-from mar_core.context import make_context
+from mar_core.ts.context import make_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -74,9 +74,9 @@ class Watch:
 
 def look_at(path: Path) -> dict[str, Any]:
     """Open, verify and unpack one archive; the findings' codes, and what was left in the cache."""
-    from mar_core.archives import open_archive
-    from mar_core.archives.cache import unpacked
+    from mar_core.cache.entries import unpacked
     from mar_core.findings import ValidationError
+    from mar_core.format import open_archive
 
     codes: list[str] = []
     messages: list[str] = []
@@ -96,10 +96,10 @@ def look_at(path: Path) -> dict[str, Any]:
 
 def look_into(path: Path) -> dict[str, Any]:
     """Validate and inspect one archive, and compare it with ``sound.mar`` beside it."""
-    from mar_core.archives import open_archive
-    from mar_core.difference import compare_archives
-    from mar_core.inspection import inspect_archive
-    from mar_core.validation import validate
+    from mar_core.checks.validation import validate
+    from mar_core.format import open_archive
+    from mar_core.reports.difference import compare_archives
+    from mar_core.reports.inspection import inspect_archive
 
     start = time.perf_counter()
     with open_archive(path) as archive:

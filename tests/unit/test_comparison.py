@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mar_core.comparison import Tolerance, differences
+from mar_core.reports.comparison import Tolerance, differences
 
 RESULTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

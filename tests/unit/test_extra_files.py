@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mar_core.archives.extra_files import Item, place, split_items
+from mar_core.build.extra_files import Item, place, split_items
 from mar_core.errors import UsageError
 
 TREE = [

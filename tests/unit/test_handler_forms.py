@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mar_core.archives.handler_spec import HandlerSpec, resolve_handler
-from mar_core.archives.request import Runtime
+from mar_core.build.handler_spec import HandlerSpec, resolve_handler
+from mar_core.build.request import Runtime
 from mar_core.errors import UsageError
 
 

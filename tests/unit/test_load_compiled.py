@@ -57,7 +57,7 @@ def test_a_package_takes_batches_of_any_size(tmp_path, model, package):
 def test_a_package_for_another_device(tmp_path, package):
     class Elsewhere(BaseHandler):
         def initialize(self, context):
-            from mar_core.loading.models import load_model
+            from mar_core.weights.models import load_model
 
             self.device = torch.device("meta")
             load_model(self, context)

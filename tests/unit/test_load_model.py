@@ -18,9 +18,9 @@ import torch
 from unpacked import initialized, network, network_source, saved, unpack
 
 from mar_core import BaseHandler, ModelError, hookimpl
-from mar_core.loading.formats import mar_load_model
-from mar_core.loading.models import active_manager
 from mar_core.plugins import new_manager
+from mar_core.weights.loading import mar_load_model
+from mar_core.weights.models import active_manager
 
 PICTURES = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 

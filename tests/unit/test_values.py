@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mar_core import Failure, HandlerError, Outcome, Response
-from mar_core.run.values import plain, to_json
+from mar_core.runtime.values import plain, to_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -46,7 +46,7 @@ def test_plugins_shows_the_state_before_the_long_target(capsys):
         "mar-core",
         "0.1.0",
         "available",
-        "mar_core.rules",
+        "mar_core.checks.rules",
     ]
 
 

@@ -9,7 +9,7 @@ from mar_core.hookspecs import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.run.types import Reader
+    from mar_core.records import Reader
 
 __all__ = ["mar_register_readers"]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from mar_core.errors import InputError
-from mar_core.run.readers.content import decode, guess_type, media_type, request_headers
+from mar_core.records import Input
 from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
-from mar_core.run.types import Input
+from mar_core.runtime.content import decode, guess_type, media_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.run.types import ReadOptions
+    from mar_core.records import ReadOptions
 
 __all__ = ["FileReader", "body_input", "file_input"]
 

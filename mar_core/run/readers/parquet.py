@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
-from mar_core.run.readers.content import JSON, request_headers
+from mar_core.records import Input
 from mar_core.run.readers.rows import RowReader, as_request, check_column
 from mar_core.run.readers.sources import open_source, reading
-from mar_core.run.types import Input
+from mar_core.runtime.content import JSON, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.run.types import ReadOptions
+    from mar_core.records import ReadOptions
 
 __all__ = ["ParquetReader"]
 

@@ -13,7 +13,7 @@ from mar_core.run.readers.sources import ending_path, is_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mar_core.run.types import Input, ReadOptions
+    from mar_core.records import Input, ReadOptions
 
 __all__ = ["RowReader", "as_request", "check_column"]
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
-from mar_core.run.types import Input
+from mar_core.records import Input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,15 +9,15 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import InputError
-from mar_core.run.readers.content import BINARY
 from mar_core.run.readers.files import body_input
 from mar_core.run.readers.json_rows import document_inputs, line_inputs
 from mar_core.run.readers.json_stream import pieces
+from mar_core.runtime.content import BINARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.run.types import Input, ReadOptions
+    from mar_core.records import Input, ReadOptions
 
 __all__ = ["STDIN", "StdinReader", "binary_stdin"]
 

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
-from mar_core.run.readers.content import decode, guess_type, request_headers
+from mar_core.records import Input
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.folders import wanted
 from mar_core.run.readers.rows import as_request
 from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
 from mar_core.run.readers.zips import MEMBER_LIMIT, member_id
-from mar_core.run.types import Input
+from mar_core.runtime.content import decode, guess_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    from mar_core.run.types import ReadOptions
+    from mar_core.records import ReadOptions
 
 __all__ = ["TarReader"]
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
-from mar_core.run.readers.content import guess_type, request_headers
+from mar_core.records import Input
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.folders import wanted
 from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
-from mar_core.run.types import Input
+from mar_core.runtime.content import guess_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.run.types import ReadOptions
+    from mar_core.records import ReadOptions
 
 __all__ = ["MEMBER_LIMIT", "ZipReader", "member_id"]
 

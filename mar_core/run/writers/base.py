@@ -5,16 +5,16 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING
 
-from mar_core.run.values import plain
 from mar_core.run.writers.done import DoneIds
+from mar_core.runtime.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self
 
-    from mar_core.run.types import Outcome
-    from mar_core.run.values import Save
+    from mar_core.records import Outcome
+    from mar_core.runtime.values import Save
 
 __all__ = ["Writer"]
 

@@ -8,13 +8,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mar_core.run.values import dense
 from mar_core.run.writers.place import replaced, writing
+from mar_core.runtime.values import dense
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.run.values import Save
+    from mar_core.runtime.values import Save
 
 __all__ = ["BlobFolder", "encode"]
 

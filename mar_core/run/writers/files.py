@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from mar_core.run.types import Outcome
-    from mar_core.run.values import Save
+    from mar_core.records import Outcome
+    from mar_core.runtime.values import Save
 
 __all__ = ["FileWriter"]
 

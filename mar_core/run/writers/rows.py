@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mar_core.run.types import Response
+from mar_core.records import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mar_core.run.types import Outcome
+    from mar_core.records import Outcome
 
 __all__ = ["dump", "lines", "to_row"]
 
@@ -21,7 +21,7 @@ def to_row(outcome: Outcome, *, details: bool = False) -> dict[str, Any]:
     """The row of an outcome: its id, and its result or its error.
 
     Args:
-        outcome: One whose result JSON can hold; see ``mar_core.run.values.plain``.
+        outcome: One whose result JSON can hold; see ``mar_core.runtime.values.plain``.
         details: Add what the handler said about its answer: status, content type, headers.
     """
     row: dict[str, Any] = {"id": outcome.id}

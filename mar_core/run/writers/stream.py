@@ -11,8 +11,8 @@ from mar_core.run.writers.rows import lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.run.types import Outcome
-    from mar_core.run.values import Save
+    from mar_core.records import Outcome
+    from mar_core.runtime.values import Save
 
 __all__ = ["StreamWriter"]
 

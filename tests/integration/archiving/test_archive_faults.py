@@ -23,7 +23,7 @@ OUTPUTS = {"default": "model.mar", "tgz": "model.tar.gz", "no-archive": "model"}
 # Makes the archiver wait at the moment that is named, so that a test can act in the meantime.
 SLOWLY = """
 import sys, time
-from mar_core.archives import digests
+from mar_core.format import digests
 write = digests.copy_range
 def slow(*words):
     print("copying", flush=True)
@@ -155,7 +155,7 @@ def test_a_small_file_system(folder, tmp_path):
 def test_a_file_system_without_unnamed_files(folder, monkeypatch):
     """Where O_TMPFILE is not to be had, a named file beside the target takes its part."""
     from mar_core import archive
-    from mar_core.archives import atomic
+    from mar_core.format import atomic
 
     monkeypatch.setattr(atomic, "_open_unnamed", lambda _: None)
     flags = {"handler": folder / "handler.py", "version": "1", "export_path": folder}
@@ -207,7 +207,7 @@ def test_a_failed_run_takes_away_the_folder_it_made(folder):
 
 
 def test_a_source_that_changes_is_noticed(folder):
-    from mar_core.archives.digests import copy
+    from mar_core.format.digests import copy
 
     path = folder / "weights.safetensors"
     target = os.open(folder / "out", os.O_RDWR | os.O_CREAT)

@@ -216,7 +216,7 @@ def test_the_function(folder):
 
 
 def test_somebody_else_was_quicker(folder, monkeypatch):
-    from mar_core.archives import rewrite
+    from mar_core.build import rewrite
 
     made = archive("m", handler="handler.py", version="1.0")
     copy = rewrite._copy_head

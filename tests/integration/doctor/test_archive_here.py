@@ -10,8 +10,8 @@ import pytest
 import torch
 from handlerdirs import lay_out
 
-from mar_core.doctor.archive import check_here
-from mar_core.doctor.plugins import statuses
+from mar_core.reports.doctor.archive import check_here
+from mar_core.reports.doctor.plugins import statuses
 from mar_core.testing import make_archive
 
 ECHO = "def handle(data, context):\n    return data\n"

@@ -16,9 +16,9 @@ import zoo
 from filelock import FileLock
 
 from mar_core import Input, load
-from mar_core.context import begin_batch, make_context
-from mar_core.loading.handlers import load_handler
-from mar_core.manifest import Manifest
+from mar_core.format.manifest import Manifest
+from mar_core.handlers.handlers import load_handler
+from mar_core.ts.context import begin_batch, make_context
 
 TORCHSERVE = Path(sys.prefix) / "torchserve"
 RUNNER = Path(zoo.__file__).with_name("zoo_runner.py")

@@ -7,9 +7,9 @@ import textwrap
 
 import pytest
 
-from mar_core.predictor import Recipe
+from mar_core.records import RunOptions
 from mar_core.run.session import Job, execute
-from mar_core.run.types import RunOptions
+from mar_core.runtime import Recipe
 from mar_core.testing import make_archive
 
 ZOO = """

@@ -132,7 +132,7 @@ def orphans(place):
         left = []
         for line in found.stdout.splitlines():
             number = line.split()[0]
-            if "mar_core.run.worker" in line and working_folder(number) == str(place):
+            if "mar_core.runtime.worker" in line and working_folder(number) == str(place):
                 left.append(line)
         if not left or time.monotonic() > end:
             return left

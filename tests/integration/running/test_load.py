@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from mar_core import Failure, HandlerError, load
-from mar_core.archives import ArchiveRequest
+from mar_core.build import ArchiveRequest
 from mar_core.testing import make_archive
 
 SOURCE = """

@@ -110,8 +110,8 @@ def test_results_in_a_file_are_json_lines_while_the_terminal_has_the_bar(room):
 
 
 def test_a_log_has_plain_lines(room, monkeypatch, capsys):
+    from mar_core.records import RunSummary
     from mar_core.run import progress
-    from mar_core.run.types import RunSummary
 
     monkeypatch.setattr(progress, "LOG_SECONDS", 0.05)
     summary = RunSummary(model="m", skipped=1000)

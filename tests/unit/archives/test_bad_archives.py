@@ -13,9 +13,9 @@ import pytest
 import tarfaults
 import zipfaults
 
-from mar_core.archives import open_archive
-from mar_core.archives.codes import CODES
 from mar_core.findings import ValidationError
+from mar_core.format import open_archive
+from mar_core.format.codes import CODES
 
 FAULTS = [*zipfaults.FAULTS, *tarfaults.FAULTS, *namefaults.FAULTS]
 WATCHED = Path(__file__).parents[2] / "support" / "watched.py"

@@ -13,12 +13,12 @@ import pytest
 from packs import HANDLER, weights
 
 from mar_core import ArchiveError, UsageError, archive, open_archive
-from mar_core.archives import cache
+from mar_core.cache import entries as cache
 
 CODE = """
 import sys, time
-from mar_core.archives import open_archive
-from mar_core.archives.cache import unpacked
+from mar_core.format import open_archive
+from mar_core.cache.entries import unpacked
 with open_archive(sys.argv[1]) as archive:
     folder = unpacked(archive)
 print(folder, flush=True)

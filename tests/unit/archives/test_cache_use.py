@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mar_core import open_archive
-from mar_core.archives import cache
+from mar_core.cache import entries as cache
 from mar_core.testing import make_archive
 
 

@@ -9,10 +9,10 @@ import random
 import pytest
 from craft import HANDLER, Piece, TarPiece, manifest_bytes, pieces, tar_pieces, tgz_bytes, zip_bytes
 
-from mar_core.archives import open_archive
-from mar_core.archives.cache import unpacked
+from mar_core.cache.entries import unpacked
 from mar_core.errors import ArchiveError
 from mar_core.findings import Severity, ValidationError
+from mar_core.format import open_archive
 
 WEIGHTS = random.Random(1).randbytes(3000)
 

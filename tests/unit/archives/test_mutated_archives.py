@@ -18,8 +18,8 @@ import pytest
 from hypothesis import strategies
 from mutate import mutated_tar, mutated_zip, random_tar, random_zip
 
-from mar_core.archives import open_archive
 from mar_core.errors import MarError
+from mar_core.format import open_archive
 
 MUTANTS = int(os.environ.get("MAR_MUTANTS", "10000"))
 

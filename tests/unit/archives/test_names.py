@@ -10,7 +10,7 @@ import namefaults
 import pytest
 from hypothesis import strategies
 
-from mar_core.archives.names import check_name, check_names
+from mar_core.format.names import check_name, check_names
 
 texts = strategies.text(
     strategies.one_of(

@@ -28,8 +28,8 @@ from craft import (
     zip_bytes,
 )
 
-from mar_core.archives import open_archive
-from mar_core.archives.cache import unpacked
+from mar_core.cache.entries import unpacked
+from mar_core.format import open_archive
 
 ARCHIVER = Path(sys.prefix) / "torchserve"
 

@@ -6,8 +6,8 @@ import pytest
 from handlerdirs import lay_out
 
 from mar_core import open_archive
-from mar_core.doctor.imports import imports_of
-from mar_core.rules.subject import Subject
+from mar_core.checks.subject import Subject
+from mar_core.reports.doctor.imports import imports_of
 
 ALWAYS, PERHAPS = True, False
 HANDLE = "\ndef handle(data, context):\n    return data\n"

@@ -6,8 +6,8 @@ import importlib_metadata
 import pytest
 import tree
 
-from mar_core.doctor.packages import EXTRAS, PLUGINS, check_needed, check_optional, unmet
-from mar_core.doctor.report import State
+from mar_core.reports.doctor.packages import EXTRAS, PLUGINS, check_needed, check_optional, unmet
+from mar_core.reports.doctor.report import State
 
 PLUGGY = importlib_metadata.version("pluggy")
 

@@ -9,8 +9,8 @@ import pytest
 from handlerdirs import lay_out
 
 from mar_core import Context
-from mar_core.context import RequestProcessor, begin_batch, make_context, read_config
 from mar_core.errors import ArchiveError
+from mar_core.ts.context import RequestProcessor, begin_batch, make_context, read_config
 
 
 @pytest.fixture

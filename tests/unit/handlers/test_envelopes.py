@@ -7,8 +7,8 @@ import json
 import pytest
 
 from mar_core import Context, PredictionException
-from mar_core.context import begin_batch
-from mar_core.handler.envelopes import find_envelope
+from mar_core.ts.context import begin_batch
+from mar_core.ts.envelopes import find_envelope
 
 
 def answer(name, rows, handle, *, headers=({},)):

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from mar_core import Dimension, Metric, MetricTypes
-from mar_core.compat import load
-from mar_core.metrics import (
+from mar_core.ts.compat import load
+from mar_core.ts.metrics import (
     CachingMetric,
     MetricsCache,
     MetricsCacheKeyError,
@@ -114,7 +114,7 @@ def test_values_that_make_no_sense_are_left_out(metrics, caplog):
 
 
 def test_the_log_has_torchserves_lines(caplog):
-    caplog.set_level(logging.INFO, logger="mar_core.metrics")
+    caplog.set_level(logging.INFO, logger="mar_core.ts.metrics")
     CachingMetric("C", "count", ["A"]).add_or_update(1, ["x"], "r1")
     assert caplog.messages[0].startswith("[METRICS]C.Count:1|#A:x|#type:COUNTER|#hostname:")
     assert caplog.messages[0].endswith(",r1")

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from mar_core import BaseHandler, Context
-from mar_core.context import begin_batch
-from mar_core.handler.micro_batching import MicroBatching
-from mar_core.metrics import MetricsCache
+from mar_core.ts.context import begin_batch
+from mar_core.ts.metrics import MetricsCache
+from mar_core.ts.micro_batching import MicroBatching
 
 
 class Numbers(BaseHandler):

@@ -10,8 +10,9 @@ import os
 import pytest
 from handlerdirs import lay_out
 
-from mar_core import Context, PredictionException, compat
+from mar_core import Context, PredictionException
 from mar_core.errors import ArchiveError, HandlerError
+from mar_core.ts import compat
 
 MODEL = """
     import torch

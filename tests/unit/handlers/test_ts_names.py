@@ -14,7 +14,7 @@ import pytest
 from handlerdirs import ask, loaded
 
 import mar_core
-from mar_core import compat
+from mar_core.ts import compat
 
 TORCHSERVE = Path(sys.prefix) / "torchserve"
 
@@ -164,9 +164,9 @@ class H(BaseHandler):
 """
 LOAD = """
 from pathlib import Path
-from mar_core.context import make_context
-from mar_core.loading.handlers import load_handler
-from mar_core.manifest import Manifest
+from mar_core.ts.context import make_context
+from mar_core.handlers.handlers import load_handler
+from mar_core.format.manifest import Manifest
 manifest = Manifest({"model": {"modelName": "m", "handler": "handler.py"}})
 handler = load_handler(manifest, Path("m"))
 print(*handler.entry([1], make_context(manifest, Path("m"))))
@@ -180,12 +180,12 @@ def archive(tmp_path):
     return tmp_path
 
 
-OURS = ["mar_core.handler.base", "mar_core.context", "0.12.0"]
+OURS = ["mar_core.ts.base", "mar_core.ts.context", "0.12.0"]
 
 
 def test_without_torchserve(archive):
     code = LOAD + "import ts.context; print(ts.context.Context.__module__)"
-    assert run(code, cwd=archive) == [*OURS, "mar_core.context"]
+    assert run(code, cwd=archive) == [*OURS, "mar_core.ts.context"]
 
 
 def test_with_torchserve_installed_its_modules_are_left_alone(archive):
@@ -223,7 +223,7 @@ def test_with_another_package_of_that_name(archive):
     )
     code = LOAD + "import ts, ts.windows; print(ts.NAME, ts.windows.SIZE, ts.__file__)"
     output = run(code, other, cwd=archive)
-    assert output[:5] == ["mar_core.handler.base", "7", "timeseries", "timeseries", "7"]
+    assert output[:5] == ["mar_core.ts.base", "7", "timeseries", "timeseries", "7"]
     assert output[5] == str(other / "ts" / "__init__.py")
 
 
@@ -231,7 +231,7 @@ def test_names_are_found_for_installed_code_too():
     compat.install()
     module = importlib.import_module("ts.torch_handler.base_handler")
     assert module.BaseHandler is mar_core.BaseHandler
-    assert module.__spec__.name == "mar_core.torchserve.base_handler"
+    assert module.__spec__.name == "mar_core.ts.base_handler"
     with pytest.raises(ModuleNotFoundError, match=r"ts\.vllm_nothing"):
         importlib.import_module("ts.vllm_nothing")
 

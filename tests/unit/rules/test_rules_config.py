@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from javareader import JAR
 from memory_archive import archive, codes
 
-from mar_core.rules.book import check
+from mar_core.checks.book import check
 
 EVERY_KEY = b"""\
 minWorkers: 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_archive import MANIFEST, MemoryArchive, codes
 
 from mar_core import Severity
-from mar_core.rules.book import check
+from mar_core.checks.book import check
 
 
 def found(raw: bytes):

@@ -9,8 +9,8 @@ import pytest
 from memory_archive import MANIFEST, archive, codes
 
 from mar_core import Manifest
-from mar_core.rules.book import check
-from mar_core.rules.handlers import place_handler
+from mar_core.checks.book import check
+from mar_core.checks.handlers import place_handler
 
 CLASS = b"from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n    pass\n"
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from mar_core import Failure, Input, Outcome, Recipe, RunSummary, UsageError
+from mar_core.records import RunOptions
 from mar_core.run.asked import job_of
-from mar_core.run.batching import Batcher
-from mar_core.run.deaths import PIECES, Death, pieces
 from mar_core.run.dry import describe, description_lines
 from mar_core.run.session import Job, interrupted_line
 from mar_core.run.summary import count, summary_lines
-from mar_core.run.types import RunOptions
+from mar_core.runtime.batching import Batcher
+from mar_core.runtime.deaths import PIECES, Death, pieces
 from mar_core.testing import make_archive
 
 

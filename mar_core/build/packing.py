@@ -1,0 +1,209 @@
+"""Making archives as ``mar archive`` does: plan, validate, write, tell the plugins."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.build.assembly import Assembly
+from mar_core.build.plan import check_model_name, plan
+from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
+from mar_core.errors import ArchiveError
+from mar_core.format.atomic import check_place
+from mar_core.format.digests import quiet
+from mar_core.format.writer import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mar_core.findings import Finding
+    from mar_core.format.manifest import Manifest
+
+__all__ = ["Written", "archive", "create", "write_archive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An archive that has been written.
+
+    Attributes:
+        path: The file or folder.
+        manifest: Its manifest, with the size and SHA-256 of every other member.
+        findings: Warnings; had there been an error, nothing would have been written.
+    """
+
+    path: Path
+    manifest: Manifest
+    findings: tuple[Finding, ...] = ()
+
+
+def archive(
+    model_name: str,
+    *,
+    handler: str | Path,
+    version: str | None = None,
+    model_file: str | Path | None = None,
+    serialized_file: str | Path | None = None,
+    extra_files: str | Path | Sequence[str | Path] = (),
+    runtime: str | Runtime = Runtime.PYTHON,
+    export_path: str | Path = ".",
+    archive_format: str | ArchiveFormat = ArchiveFormat.DEFAULT,
+    force: bool = False,
+    requirements_file: str | Path | None = None,
+    config_file: str | Path | None = None,
+    allow_pickle: bool = False,
+    examples: Sequence[str | Path] = (),
+) -> Path:
+    """Write a model archive, as ``mar archive`` does.
+
+    Args:
+        model_name: The archive's name, and the output's base name.
+        handler: A registered name, a file, ``file:entry`` or ``package.module:Class``.
+        version: The model's version, free text.
+        model_file: The Python file that holds one ``torch.nn.Module`` class.
+        serialized_file: The weights.
+        extra_files: Files and folders. A ``Path`` is taken as it is; a string may be a comma list,
+            hold patterns, and end in ``=folder/``.
+        runtime: ``python``, ``python3`` or ``LSP``.
+        export_path: The folder to write to; made if it is missing.
+        archive_format: ``default``, ``zip-store``, ``tgz`` or ``no-archive``.
+        force: Replace an archive that is there.
+        requirements_file: A pip requirements file.
+        config_file: A model-config.yaml.
+        allow_pickle: Take weights that can run code when loaded.
+        examples: Inputs to run once and record in the archive.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        UsageError: An argument makes no sense, or a file is missing.
+        ValidationError: The archive would not be sound. Nothing is written.
+        ArchiveError: The archive cannot be written. Nothing is left behind.
+
+    Example:
+        >>> mar_core.archive("echo", handler="echo.py", version="1.0", export_path="store")
+        PosixPath('store/echo.mar')
+    """
+    several = [extra_files] if isinstance(extra_files, (str, Path)) else extra_files
+    request = ArchiveRequest(
+        model_name=model_name,
+        handler=str(handler),
+        version=version,
+        model_file=_path(model_file),
+        serialized_file=_path(serialized_file),
+        extra_files=tuple(several),
+        runtime=Runtime(runtime),
+        export_path=Path(export_path),
+        archive_format=ArchiveFormat(archive_format),
+        force=force,
+        requirements_file=_path(requirements_file),
+        config_file=_path(config_file),
+        allow_pickle=allow_pickle,
+        examples=tuple(Path(example) for example in examples),
+    )
+    return create(request).path
+
+
+def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) -> Written:
+    """Write the archive that a request asks for.
+
+    Args:
+        request: What goes in and where it goes.
+        progress: Told the bytes done since it was last called.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: A name is bad, a file is missing, or two files go to one place.
+        ValidationError: The archive would not be sound. Nothing is written.
+        ArchiveError: The archive cannot be written. Nothing is left behind.
+    """
+    from mar_core.checks.validation import check
+    from mar_core.plugins import get_plugins
+
+    check_model_name(request.model_name)
+    target, archive_format = request.target, request.archive_format
+    folder = archive_format is ArchiveFormat.NO_ARCHIVE
+    check_place(target, force=request.force, folder=folder)
+    plugins = get_plugins()
+    sources = plan(request, plugins=plugins)
+    if request.examples:
+        from mar_core.reports.examples import record
+
+        sources = sources.plus(record(request))
+    findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
+    with _export_path(request.export_path):
+        manifest = write(
+            sources, target, archive_format=archive_format, force=request.force, progress=progress
+        )
+    plugins.notify("mar_archive_written", path=target, manifest=manifest)
+    return Written(path=target, manifest=manifest, findings=tuple(findings))
+
+
+def write_archive(
+    manifest: Manifest,
+    contents: Mapping[str, bytes | Path],
+    target: str | Path,
+    *,
+    archive_format: str | ArchiveFormat = ArchiveFormat.DEFAULT,
+    force: bool = False,
+    digests: bool = True,
+) -> Manifest:
+    """Write an archive from members as they are, for tools that make their own manifest.
+
+    The members are laid out and written as ``mar archive`` does; what they are is not validated,
+    and plugins are not asked.
+
+    Args:
+        manifest: What the archive says of itself.
+        contents: For each member but the manifest, its bytes or the file that holds them.
+        target: The file, or for ``no-archive`` the folder, that it becomes.
+        archive_format: How it is stored.
+        force: Replace what is there.
+        digests: Add the size and the SHA-256 of every member to the manifest.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        ValidationError: Names of members are bad, or there are too many.
+        ArchiveError: The archive cannot be written. Nothing is left behind.
+
+    Example:
+        >>> manifest = Manifest({"runtime": "python", "model": {"modelName": "echo"}})
+        >>> write_archive(manifest, {"handler.py": Path("echo.py")}, "echo.mar")
+    """
+    assembly = Assembly()
+    for name, content in contents.items():
+        assembly.add(name, content, owner=name)
+    sources = assembly.sources(manifest)
+    stored = ArchiveFormat(archive_format)
+    check_place(Path(target), force=force, folder=stored is ArchiveFormat.NO_ARCHIVE)
+    return write(sources, Path(target), archive_format=stored, force=force, digests=digests)
+
+
+@contextlib.contextmanager
+def _export_path(folder: Path) -> Iterator[None]:
+    """Make the folder where it is missing, and take it away again if nothing comes of it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchiveError(
+            f"The folder {folder} cannot be made: {error.strerror}.", hint="Check --export-path."
+        ) from error
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # somebody else uses it by now
+            for path in missing:
+                path.rmdir()
+        raise
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)

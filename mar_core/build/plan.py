@@ -1,0 +1,98 @@
+"""From a request to the sources of an archive: every file found, every place decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mar_core.build.assembly import Assembly
+from mar_core.build.describe import describe
+from mar_core.build.handler_spec import HandlerSpec, resolve_handler
+from mar_core.errors import ArchiveError, UsageError
+from mar_core.format.manifest import MODEL_NAME_PATTERN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mar_core.build.request import ArchiveRequest
+    from mar_core.build.sources import Sources
+    from mar_core.format.view import ExtraFile
+    from mar_core.plugins import Plugins
+
+__all__ = ["check_model_name", "named_files", "plan"]
+
+
+def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
+    """Put together what an archive will hold; nothing is written.
+
+    Args:
+        request: What the user asked for.
+        plugins: Asked for more files through ``mar_collect_files``; None asks nobody.
+
+    Returns:
+        The sources, with a manifest that is complete but for the digests.
+
+    Raises:
+        UsageError: A name is bad, a file is missing, or two files go to one place.
+        ValidationError: Names of members are bad, or there are too many.
+        ArchiveError: A plugin failed to give its files.
+    """
+    check_model_name(request.model_name)
+    handler = resolve_handler(request.handler, runtime=request.runtime)
+    files = named_files(request, handler)
+    assembly = Assembly()
+    for key, path in files.items():
+        assembly.add_named(FLAGS[key], path)
+    assembly.add_extras(request.extra_files, leave_out=request.target)
+    if plugins is not None:
+        for plugin, found in _collected(plugins, request):
+            for file in found:
+                assembly.add(file.name, file.content, owner=f"the plugin {plugin}")
+    model = {key: path.name for key, path in files.items()}
+    model |= {"modelName": request.model_name, "modelVersion": request.version or ""}
+    return assembly.sources(describe(model, handler, runtime=request.runtime.value))
+
+
+FLAGS = {
+    "serializedFile": "--serialized-file",
+    "handler": "--handler",
+    "modelFile": "--model-file",
+    "requirementsFile": "--requirements-file",
+    "configFile": "--config-file",
+}
+
+
+def named_files(request: ArchiveRequest, handler: HandlerSpec) -> dict[str, Path]:
+    """The files that flags name, by the manifest's keys."""
+    files = {
+        "serializedFile": request.serialized_file,
+        "handler": handler.source,
+        "modelFile": request.model_file,
+        "requirementsFile": request.requirements_file,
+        "configFile": request.config_file,
+    }
+    return {key: path for key, path in files.items() if path is not None}
+
+
+def check_model_name(name: str) -> None:
+    """Refuse what torch-model-archiver refuses.
+
+    Raises:
+        UsageError: The name is not allowed.
+    """
+    if not MODEL_NAME_PATTERN.fullmatch(name):
+        raise UsageError(
+            f"The model name {name!r} is not allowed.",
+            hint="Use letters, digits, '_', '-' and '.', and begin with a letter or a digit.",
+        )
+
+
+def _collected(plugins: Plugins, request: ArchiveRequest) -> list[tuple[str, list[ExtraFile]]]:
+    collected = []
+    for name, result in plugins.call_each("mar_collect_files", request=request):
+        if isinstance(result, Exception):
+            raise ArchiveError(
+                f"The plugin {name} failed to give its files: {type(result).__name__}: {result}.",
+                hint=f"Leave it out with MAR_DISABLED_PLUGINS={name}.",
+            ) from result
+        collected.append((name, list(result or ())))
+    return collected

@@ -1,0 +1,137 @@
+"""Replaces a zip archive by one whose first members are the same: only the rest is written anew."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import ArchiveError
+from mar_core.format import atomic
+from mar_core.format.contents import Kept, size_of
+from mar_core.format.dates import zip_date
+from mar_core.format.digests import copy_range, quiet, write_at
+from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.format.write_zip import ZipWriter
+from mar_core.format.writer import fill, reread
+from mar_core.format.zip_layout import NewEntry, local_header
+from mar_core.format.zip_records import DEFLATED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mar_core.build.sources import Sources
+    from mar_core.format.manifest import Manifest
+    from mar_core.format.zip_archive import ZipArchive
+
+__all__ = ["rewrite"]
+
+SPAN = 64 << 20
+
+
+def rewrite(
+    archive: ZipArchive,
+    sources: Sources,
+    target: Path,
+    *,
+    progress: Callable[[int], None] = quiet,
+) -> Manifest:
+    """Write an archive again after some of its members have changed.
+
+    The members before the first change are copied as they lie, without being read: the kernel
+    copies them, or shares their blocks where the file system can, in no time.
+
+    Args:
+        archive: The archive, open.
+        sources: What it shall become; most of it is kept from ``archive``.
+        target: Where the archive is.
+        progress: Told the bytes done since it was last called.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        ArchiveError: The archive cannot be written, or somebody else has replaced it meanwhile.
+            It is as it was before.
+    """
+    head = _head(archive, sources)
+    needed = sum(size_of(content) for content in sources.contents.values())
+    with atomic.new_file(target, force=True, needed=needed) as partial:
+        _copy_head(archive, partial.descriptor, head.length, progress)
+        writer = ZipWriter(
+            partial.descriptor,
+            deflate=archive.placed[MANIFEST_NAME].entry.method == DEFLATED,
+            serialized=sources.manifest.serialized_file,
+            entries=head.entries,
+            offset=head.length,
+            progress=progress,
+        )
+        manifest = fill(writer, sources, done=head.members)
+        reread(partial.path, sources, manifest)
+        os.fchmod(partial.descriptor, target.stat().st_mode)
+        if not os.path.samestat(os.fstat(archive.file.fileno()), target.stat()):
+            raise ArchiveError(f"{target} was replaced by somebody else.", hint="Try again.")
+    return manifest
+
+
+@dataclass(slots=True)
+class _Head:
+    """The part of the file that stays: its entries, what the manifest says of them, its length."""
+
+    entries: list[NewEntry] = field(default_factory=list)
+    members: dict[str, dict[str, Any]] = field(default_factory=dict)
+    length: int = 0
+
+
+def _head(archive: ZipArchive, sources: Sources) -> _Head:
+    """The longest start of the file that a fresh archive would have too, byte by byte."""
+    head = _Head()
+    for (name, content), placed in zip(
+        sources.contents.items(), archive.placed.values(), strict=False
+    ):
+        entry = placed.entry
+        known = _recorded(archive, name)
+        if not isinstance(content, Kept) or entry.name != name or known is None:
+            break
+        new = NewEntry(
+            name=name,
+            size=entry.size,
+            compressed_size=entry.compressed_size,
+            crc=entry.crc,
+            method=entry.method,
+            offset=head.length,
+            date=zip_date(),
+        )
+        header = local_header(new)
+        if archive.file.read_at(entry.offset, len(header)) != header:
+            break
+        head.entries.append(new)
+        head.members[name] = known
+        head.length = placed.data_offset + entry.compressed_size
+    return head
+
+
+def _recorded(archive: ZipArchive, name: str) -> dict[str, Any] | None:
+    """What the manifest says of a member, in the form in which it is written."""
+    sha256 = archive.sha256_of(name)
+    return None if sha256 is None else {"size": archive.members[name].size, "sha256": sha256}
+
+
+def _copy_head(
+    archive: ZipArchive, target: int, length: int, progress: Callable[[int], None]
+) -> None:
+    done = 0
+    while done < length:
+        span = min(SPAN, length - done)
+        count = 0
+        if hasattr(os, "copy_file_range"):
+            count = copy_range(archive.file.fileno(), target, span, done, done)
+        if count == 0:
+            data = archive.file.read_at(done, min(span, 1 << 20))
+            if not data:
+                raise ArchiveError(f"{archive} became shorter meanwhile.", hint="Try again.")
+            write_at(target, data, done)
+            count = len(data)
+        done += count
+        progress(count)

@@ -1,0 +1,143 @@
+"""Changing parts of an archive, as ``mar update`` does."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.build import ArchiveFormat
+from mar_core.build.packing import Written
+from mar_core.build.request import Runtime
+from mar_core.build.rewrite import rewrite
+from mar_core.build.update import Changes, plan_update
+from mar_core.format import open_archive
+from mar_core.format.digests import quiet
+from mar_core.format.writer import write
+from mar_core.format.zip_archive import ZipArchive
+from mar_core.reports.examples import FOLDER, INDEX, recorded_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mar_core.reports.examples import ExampleResult
+
+__all__ = ["apply_changes", "update", "update_examples"]
+
+
+def update(
+    path: str | Path,
+    *,
+    handler: str | Path | None = None,
+    version: str | None = None,
+    model_file: str | Path | None = None,
+    serialized_file: str | Path | None = None,
+    extra_files: str | Path | Sequence[str | Path] = (),
+    runtime: str | Runtime | None = None,
+    requirements_file: str | Path | None = None,
+    config_file: str | Path | None = None,
+    remove: Sequence[str] = (),
+    allow_pickle: bool = False,
+) -> Path:
+    """Change parts of an archive, as ``mar update`` does.
+
+    What comes out is, byte by byte, what a fresh archive from the same files would be. Of a zip
+    archive only the end is written anew; the weights are not read.
+
+    Args:
+        path: The archive.
+        handler: As for ``archive``, and so are the others; None leaves a part as it is.
+        version: The model's version.
+        model_file: The Python file that holds one ``torch.nn.Module`` class.
+        serialized_file: The weights.
+        extra_files: Files to add or to replace.
+        runtime: ``python``, ``python3`` or ``LSP``.
+        requirements_file: A pip requirements file.
+        config_file: A model-config.yaml.
+        remove: Members to take out.
+        allow_pickle: Take weights that can run code when loaded.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        UsageError: An argument makes no sense, or a file is missing.
+        ValidationError: The archive is not sound, or would not be. It stays as it is.
+        ArchiveError: The archive cannot be written. It stays as it is.
+
+    Example:
+        >>> mar_core.update("mnist.mar", handler="new_handler.py")
+        PosixPath('mnist.mar')
+    """
+    several = [extra_files] if isinstance(extra_files, (str, Path)) else extra_files
+    changes = Changes(
+        handler=None if handler is None else str(handler),
+        version=version,
+        model_file=_path(model_file),
+        serialized_file=_path(serialized_file),
+        extra_files=tuple(several),
+        runtime=None if runtime is None else Runtime(runtime),
+        requirements_file=_path(requirements_file),
+        config_file=_path(config_file),
+        remove=tuple(remove),
+    )
+    return apply_changes(Path(path), changes, allow_pickle=allow_pickle).path
+
+
+def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickle: bool) -> None:
+    """Record what an archive's examples gave now, as ``mar test --update`` does.
+
+    Args:
+        path: The archive.
+        results: What ``run_examples`` returned.
+        allow_pickle: Take weights that can run code when loaded.
+
+    Raises:
+        ArchiveError: An example has failed, or the archive cannot be written. It stays as it is.
+    """
+    recorded = recorded_again(results)
+    with tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
+        index = Path(scratch, Path(INDEX).name)
+        index.write_bytes(recorded)
+        update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
+
+
+def apply_changes(
+    path: Path,
+    changes: Changes,
+    *,
+    allow_pickle: bool = False,
+    progress: Callable[[int], None] = quiet,
+) -> Written:
+    """Change parts of an archive.
+
+    Args:
+        path: The archive.
+        changes: What to change.
+        allow_pickle: Take weights that can run code when loaded.
+        progress: Told the bytes done since it was last called.
+
+    Raises:
+        UsageError: An argument makes no sense, or a file is missing.
+        ValidationError: The archive is not sound, or would not be. It stays as it is.
+        ArchiveError: The archive cannot be written. It stays as it is.
+    """
+    from mar_core.checks.validation import check
+    from mar_core.plugins import get_plugins
+
+    plugins = get_plugins()
+    target = path.resolve()
+    with open_archive(path) as archive:
+        sources = plan_update(archive, changes)
+        findings = check(sources, plugins=plugins, allow_pickle=allow_pickle)
+        if isinstance(archive, ZipArchive):
+            manifest = rewrite(archive, sources, target, progress=progress)
+        else:
+            tgz = ArchiveFormat.TGZ if archive.kind == "tgz" else ArchiveFormat.NO_ARCHIVE
+            manifest = write(sources, target, archive_format=tgz, force=True, progress=progress)
+    plugins.notify("mar_archive_written", path=path, manifest=manifest)
+    return Written(path=path, manifest=manifest, findings=tuple(findings))
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)

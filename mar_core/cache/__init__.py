@@ -1,0 +1,1 @@
+"""Unpacked archives, kept from one run to the next."""

@@ -1,0 +1,202 @@
+"""The cache of unpacked archives: each archive is unpacked once, verified while it is copied.
+
+An entry is named by content, so an archive that changes becomes another entry, and a copy of an
+archive finds the one that is there. Entries are made in a private folder and renamed into place:
+other processes see a whole entry or none. An entry that some process has in use is never removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.cache import entry as cache_entry
+from mar_core.cache import locks
+from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
+from mar_core.cache.place import bound, place, prepared_place
+from mar_core.cache.unpack import check_room, no_room, unpack
+from mar_core.errors import ManifestError
+from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.format.packed import PackedArchive, listed_digests
+from mar_core.format.reader_file import CHUNK
+
+if TYPE_CHECKING:
+    from mar_core.format.view import Archive, Member
+
+__all__ = ["clear", "entries", "unpacked"]
+
+MAX_ENTRIES = 256
+# When an entry was last used is known to within this, so that most runs write nothing at all.
+SAME_USE_SECONDS = 3600
+
+# Entries that this process uses, by folder; the descriptors keep others from removing them.
+_held: dict[Path, int] = {}
+
+
+def unpacked(archive: Archive) -> Path:
+    """A folder with the members of an archive, each as it is in the archive.
+
+    A folder archive is its own. Sources that are not packed become a folder of links to them.
+    Anything else is unpacked into the cache, unless it is there already.
+
+    Args:
+        archive: The open archive.
+
+    Returns:
+        The folder. It stays at least until this process ends.
+
+    Raises:
+        ValidationError: A member is damaged.
+        ArchiveError: The cache cannot be written, or the disk is full.
+    """
+    if archive.kind == "folder" and archive.path is not None:
+        return archive.path.absolute()
+    folder = prepared_place() / _key(archive)
+    if _usable(folder):
+        return folder / FILES
+    lock_file = folder.with_name(f"{folder.name}.lock")
+    while (lock := locks.wait_exclusive(lock_file)) is None:
+        pass
+    try:
+        if not _usable(folder):
+            _add(archive, folder)
+    finally:
+        lock_file.unlink(missing_ok=True)
+        os.close(lock)
+    _prune(folder.parent)
+    return folder / FILES
+
+
+def entries() -> list[CacheEntry]:
+    """What is in the cache, the longest unused first."""
+    return cache_entry.entries(place())
+
+
+def clear(*, older_than: float = 0) -> list[CacheEntry]:
+    """Remove the entries that nobody uses, and what killed processes left behind.
+
+    Args:
+        older_than: Keep what was used in the last so many seconds.
+
+    Returns:
+        The entries that were removed.
+    """
+    folder = place()
+    for path in cache_entry.leftovers(folder):
+        cache_entry.remove(path)
+    limit = time.time() - older_than
+    old = [entry for entry in cache_entry.entries(folder) if entry.last_used <= limit]
+    return [entry for entry in old if cache_entry.remove(entry.path)]
+
+
+def _key(archive: Archive) -> str:
+    """What the archive's entry is called: a digest of all that will be unpacked."""
+    if isinstance(archive, PackedArchive):
+        if _lists_all_members(archive):
+            return f"mar-{_digest(archive.read(MANIFEST_NAME))}"
+        return f"file-{_file_digest(archive)}"
+    layout = [(name, _origin(archive, member)) for name, member in archive.members.items()]
+    return f"sources-{_digest(json.dumps(layout).encode())}"
+
+
+def _origin(archive: Archive, member: Member) -> str:
+    if member.source is not None:
+        return str(member.source.absolute())
+    return _digest(archive.read(member.name))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _lists_all_members(archive: PackedArchive) -> bool:
+    """Whether the manifest has the SHA-256 of every other member, so that its own names all."""
+    listed = listed_digests(archive).keys()
+    return bool(listed) and listed == archive.members.keys() - {MANIFEST_NAME}
+
+
+def _file_digest(archive: PackedArchive) -> str:
+    digest, position = hashlib.sha256(), 0
+    while chunk := archive.file.read_at(position, CHUNK):
+        digest.update(chunk)
+        position += len(chunk)
+    return digest.hexdigest()
+
+
+def _usable(folder: Path) -> bool:
+    """Whether the entry is there and unchanged; if so, it is in use from now on."""
+    descriptor = locks.hold(folder)
+    if descriptor is None:
+        return False
+    if not cache_entry.is_sound(folder):
+        os.close(descriptor)
+        return False
+    _note_use(folder / NOTE)
+    previous = _held.pop(folder, None)
+    if previous is not None:
+        os.close(previous)
+    _held[folder] = descriptor
+    return True
+
+
+def _note_use(note: Path) -> None:
+    if time.time() - note.stat().st_mtime > SAME_USE_SECONDS:
+        os.utime(note)
+
+
+def _add(archive: Archive, folder: Path) -> None:
+    needed = sum(member.size for member in archive.members.values() if member.source is None)
+    if not check_room(folder.parent, needed):
+        _prune(folder.parent, room_for=needed)
+        if not check_room(folder.parent, needed):
+            raise no_room(folder.parent, needed)
+    new = Path(tempfile.mkdtemp(prefix=NEW, dir=folder.parent))
+    busy = locks.hold(new)
+    try:
+        (new / FILES).mkdir(mode=0o700)
+        unpack(archive, new / FILES)
+        cache_entry.write_note(new, name=_name(archive), source=str(archive))
+        _replace(new, folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    finally:
+        if busy is not None:
+            os.close(busy)
+    _usable(folder)
+
+
+def _replace(new: Path, folder: Path) -> None:
+    """Put a new entry in its place; a damaged one that stands there goes aside."""
+    if folder.exists():
+        aside = Path(tempfile.mkdtemp(prefix=cache_entry.OLD, dir=folder.parent))
+        os.replace(folder, aside / FILES)  # noqa: PTH105 - a folder, not a file
+        shutil.rmtree(aside, ignore_errors=True)
+    new.rename(folder)
+
+
+def _name(archive: Archive) -> str:
+    with contextlib.suppress(ManifestError):
+        return archive.manifest.model_name or ""
+    return ""
+
+
+def _prune(folder: Path, *, room_for: int = 0) -> None:
+    """Remove the longest unused entries until the cache is within its bounds."""
+    for path in cache_entry.leftovers(folder):
+        cache_entry.remove(path)
+    found = cache_entry.entries(folder)
+    total, count, allowed = sum(entry.size for entry in found), len(found), bound()
+    for entry in found:
+        enough = not room_for or check_room(folder, room_for)
+        if total <= allowed and count <= MAX_ENTRIES and enough:
+            return
+        if cache_entry.remove(entry.path):
+            total, count = total - entry.size, count - 1

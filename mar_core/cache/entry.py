@@ -1,0 +1,160 @@
+"""One entry of the cache: a folder of unpacked members and a note of what they must look like."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mar_core.cache import locks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CacheEntry", "entries", "is_sound", "leftovers", "remove", "write_note"]
+
+NOTE, FILES = "entry.json", "model"
+NEW, OLD = ".new-", ".old-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheEntry:
+    """What one entry is.
+
+    Attributes:
+        path: Its folder; the members are in ``model`` below it.
+        name: The model's name.
+        source: The archive that it was unpacked from, as named then.
+        members: How many files there are.
+        size: Their bytes together.
+        last_used: Seconds since the epoch.
+    """
+
+    path: Path
+    name: str
+    source: str
+    members: int
+    size: int
+    last_used: float
+
+    @property
+    def digest(self) -> str:
+        """The digest that the entry is kept under."""
+        return self.path.name.rpartition("-")[2]
+
+    @property
+    def in_use(self) -> bool:
+        """Whether some process has it loaded."""
+        return locks.is_held(self.path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as plain JSON values; ``last_used`` in seconds since the epoch."""
+        return {
+            **asdict(self),
+            "path": str(self.path),
+            "digest": self.digest,
+            "in_use": self.in_use,
+        }
+
+
+def entries(place: Path) -> list[CacheEntry]:
+    """The entries, the longest unused first."""
+    found = (_entry(path) for path in _folders(place) if not path.name.startswith("."))
+    return sorted((one for one in found if one is not None), key=lambda one: one.last_used)
+
+
+def leftovers(place: Path) -> list[Path]:
+    """What processes that were killed left behind, and entries without a readable note."""
+    return [
+        path
+        for path in _folders(place)
+        if path.name.startswith((NEW, OLD)) or (_entry(path) is None and path.name[0] != ".")
+    ]
+
+
+def write_note(folder: Path, *, name: str, source: str) -> None:
+    """Note what was unpacked into a folder, so that a later use can tell whether it still is."""
+    files = folder / FILES
+    look = {path.relative_to(files).as_posix(): _look(path) for path in _all_files(files)}
+    size = sum(one[0] for one in look.values() if isinstance(one[0], int))
+    note = {"name": name, "source": source, "size": size, "members": look}
+    (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether every file of an entry still is as noted: there, unchanged, not a stranger's."""
+    note = _note(folder)
+    members = note.get("members") if note else None
+    if not isinstance(members, dict):
+        return False
+    try:
+        return all(_look(folder / FILES / name) == look for name, look in members.items())
+    except OSError:
+        return False
+
+
+def remove(folder: Path) -> bool:
+    """Take a folder out of the cache unless it is in use; readers see all of it or nothing."""
+    descriptor = locks.try_exclusive(folder)
+    if descriptor is None:
+        return False
+    try:
+        grave = Path(tempfile.mkdtemp(prefix=OLD, dir=folder.parent))
+        os.replace(folder, grave / folder.name)  # noqa: PTH105 - a folder, not a file
+        shutil.rmtree(grave, ignore_errors=True)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _folders(place: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
+    return []
+
+
+def _entry(path: Path) -> CacheEntry | None:
+    note = _note(path)
+    try:
+        return CacheEntry(
+            path=path,
+            name=str(note["name"]),
+            source=str(note["source"]),
+            members=len(note["members"]),
+            size=int(note["size"]),
+            last_used=(path / NOTE).stat().st_mtime,
+        )
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
+
+
+def _look(path: Path) -> list[int | str]:
+    """Size and time of a file, or where a link points."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return ["link", os.fspath(path.readlink())]
+    owner = status.st_uid == os.geteuid() if hasattr(os, "geteuid") else True
+    if not stat.S_ISREG(status.st_mode) or not owner:
+        return ["strange"]
+    return [status.st_size, status.st_mtime_ns]

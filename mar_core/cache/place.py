@@ -1,0 +1,102 @@
+"""Where the cache of unpacked archives lies, how much it may hold, and that it is ours alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from mar_core.errors import ArchiveError
+from mar_core.format.limits import parse_size
+
+__all__ = ["DIRECTORY_VARIABLE", "SIZE_VARIABLE", "bound", "place", "prepared_place"]
+
+DIRECTORY_VARIABLE = "MAR_CACHE_DIR"
+SIZE_VARIABLE = "MAR_CACHE_SIZE"
+DEFAULT_SIZE = "20G"
+_LAYOUT = "unpacked-1"
+_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by mar; backups may leave it out.\n"
+
+
+def bound() -> int:
+    """The bytes that the cache may hold, ``MAR_CACHE_SIZE`` or 20 GiB.
+
+    Raises:
+        UsageError: The variable is no size.
+    """
+    return parse_size(os.environ.get(SIZE_VARIABLE) or DEFAULT_SIZE, name=SIZE_VARIABLE)
+
+
+def place() -> Path:
+    """The cache's folder, which need not exist: ``MAR_CACHE_DIR``, or the system's place for it."""
+    return _root() / _LAYOUT
+
+
+def prepared_place() -> Path:
+    """The cache's folder, made where it is missing, and known to be ours alone to write.
+
+    Raises:
+        ArchiveError: It cannot be made, or somebody else could put files there.
+    """
+    root = _root()
+    for folder in (root, root / _LAYOUT):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = folder.stat()
+        except OSError as error:
+            raise ArchiveError(
+                f"The cache folder {folder} cannot be made: {error.strerror}.",
+                hint=f"Name another one with {DIRECTORY_VARIABLE}.",
+            ) from error
+        _check_ours(folder, status)
+    tag = root / "CACHEDIR.TAG"
+    if not tag.exists():
+        tag.write_text(_TAG, encoding="ascii")
+    return root / _LAYOUT
+
+
+def _check_ours(folder: Path, status: os.stat_result) -> None:
+    if not hasattr(os, "geteuid"):  # Windows: the profile's folder is the user's own
+        return
+    if status.st_uid != os.geteuid():
+        raise ArchiveError(
+            f"The cache folder {folder} belongs to another user.",
+            hint=f"Name another one with {DIRECTORY_VARIABLE}.",
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ArchiveError(
+            f"Others may write to the cache folder {folder}.", hint=f"Run: chmod 700 '{folder}'"
+        )
+
+
+def _root() -> Path:
+    named = os.environ.get(DIRECTORY_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    try:
+        usual = _system_place()
+    except RuntimeError:  # nobody knows a home folder
+        return _temporary_place()
+    return usual if _can_be_made(usual) else _temporary_place()
+
+
+def _system_place() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "mar"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mar" / "Cache"
+    configured = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (configured if configured.is_absolute() else Path.home() / ".cache") / "mar"
+
+
+def _temporary_place() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else os.getlogin()
+    return Path(tempfile.gettempdir()) / f"mar-{user}"
+
+
+def _can_be_made(folder: Path) -> bool:
+    nearest = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    return os.access(nearest, os.W_OK | os.X_OK)

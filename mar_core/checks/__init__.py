@@ -1,0 +1,1 @@
+"""What is wrong with an archive: the rules, and the loop over every plugin's."""

@@ -1,0 +1,81 @@
+"""The archive under examination, with what several rules want to know about it worked out once."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from mar_core.checks.handlers import HandlerPlace, place_handler
+from mar_core.checks.python import Module, SourceFault, parse_module
+from mar_core.errors import ArchiveError
+from mar_core.format.manifest import Manifest
+from mar_core.weights import WeightsReport, examine, seekable
+
+if TYPE_CHECKING:
+    from mar_core.format import Archive
+
+__all__ = ["Subject"]
+
+_MAX_SOURCE = 4 << 20
+
+
+class Subject:
+    """An archive that rules look at.
+
+    Args:
+        archive: The archive, open.
+
+    Attributes:
+        archive: The same.
+        manifest_fault: Why the manifest cannot be read, or None.
+        manifest: The manifest; an empty one where it cannot be read.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.manifest_fault: ArchiveError | None = None
+        try:
+            self.manifest = archive.manifest
+        except ArchiveError as error:
+            self.manifest_fault = error
+            self.manifest = Manifest({})
+
+    @functools.cached_property
+    def handler(self) -> HandlerPlace | None:
+        """Where the handler is, or None where the manifest names none that can be found."""
+        return place_handler(self.manifest, self.archive.members)
+
+    @functools.cached_property
+    def handler_module(self) -> Module | None:
+        """The handler's file, parsed; None where it is not in the archive or is no Python."""
+        return self.module(self.handler.member) if self.handler and self.handler.member else None
+
+    @functools.cached_property
+    def weights(self) -> WeightsReport | None:
+        """What the serialized file is and holds; None where there is none."""
+        name = self.manifest.serialized_file
+        return self.examine(name) if name and name in self.archive.members else None
+
+    def module(self, name: str) -> Module | None:
+        """A Python member, parsed; None where it is no Python."""
+        parsed = self.parsed(name)
+        return parsed if isinstance(parsed, Module) else None
+
+    def parsed(self, name: str) -> Module | SourceFault:
+        """A Python member, parsed, or what is wrong with it."""
+        if name not in self._parsed:
+            if self.archive.members[name].size > _MAX_SOURCE:
+                fault = SourceFault(f"The file is longer than {_MAX_SOURCE:,} bytes.", large=True)
+                self._parsed[name] = fault
+            else:
+                self._parsed[name] = parse_module(self.archive.read(name))
+        return self._parsed[name]
+
+    @functools.cached_property
+    def _parsed(self) -> dict[str, Module | SourceFault]:
+        return {}
+
+    def examine(self, name: str) -> WeightsReport:
+        """What a member is and holds, as weights."""
+        with self.archive.open(name) as stream, seekable(stream) as readable:
+            return examine(readable)

@@ -1,0 +1,150 @@
+"""The loop over everything that looks at an archive: built-in rules and plugins alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from mar_core.findings import Finding, Severity, ValidationError, printable
+from mar_core.format.codes import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.format import Archive
+    from mar_core.plugins import Plugins
+
+__all__ = ["CODES", "PICKLE_CODES", "check", "validate", "without_repeats"]
+
+CODES: dict[str, Code] = {
+    "MAR-X001": Code(
+        Severity.ERROR,
+        "Every plugin that looks at archives works",
+        "Update the plugin, or switch it off with MAR_DISABLED_PLUGINS.",
+    ),
+    "MAR-X002": Code(
+        Severity.ERROR,
+        "Plugins return findings",
+        "Update the plugin, or switch it off with MAR_DISABLED_PLUGINS.",
+    ),
+}
+
+# What ``--allow-pickle`` turns from an error into a warning.
+PICKLE_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W016"})
+
+_HOOK = "mar_validate_archive"
+
+
+def validate(
+    archive: Archive, *, plugins: Plugins | None = None, allow_pickle: bool = False
+) -> list[Finding]:
+    """Look at an archive and say what is wrong with it.
+
+    Nothing of the archive is imported, unpickled or run.
+
+    Args:
+        archive: The archive, open; or sources that are not packed yet.
+        plugins: Who looks; by default every plugin that is installed.
+        allow_pickle: Whether weights that can run code when they are loaded are a warning rather
+            than an error.
+
+    Returns:
+        What opening it found, then what the rules and the plugins found.
+    """
+    if plugins is None:
+        from mar_core.plugins import get_plugins
+
+        plugins = get_plugins()
+    opened = archive.findings
+    found = list(opened)
+    try:
+        for name, result in plugins.call_each(_HOOK, archive=archive):
+            found.extend(
+                _softened(finding) if allow_pickle else finding
+                for finding in _collect(name, result)
+            )
+            archive.findings = tuple(found)  # whoever comes next knows what is known
+    finally:
+        archive.findings = opened
+    return without_repeats(found)
+
+
+def check(
+    archive: Archive, *, plugins: Plugins | None = None, allow_pickle: bool = False
+) -> list[Finding]:
+    """Look at an archive and refuse it if anything is wrong.
+
+    Args:
+        archive: The archive, open; or sources that are not packed yet.
+        plugins: Who looks; by default every plugin that is installed.
+        allow_pickle: Whether weights that can run code when they are loaded are taken.
+
+    Returns:
+        Warnings and notes.
+
+    Raises:
+        ValidationError: There is a finding of severity error.
+    """
+    findings = validate(archive, plugins=plugins, allow_pickle=allow_pickle)
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise ValidationError(_verdict(archive), findings)
+    return findings
+
+
+def _verdict(archive: Archive) -> str:
+    name = printable(str(archive))
+    if archive.path is None:
+        return f"{name[:1].upper()}{name[1:]} do not make a sound archive:"
+    return f"{name} is not a sound archive:"
+
+
+def _collect(plugin: str, result: Any) -> Iterator[Finding]:
+    """The findings that one plugin returned, signed with its name."""
+    if isinstance(result, Exception):
+        yield _broken(plugin, "MAR-X001", f"failed: {type(result).__name__}: {_line(result)}")
+        return
+    if result is None:
+        return
+    if not isinstance(result, Iterable) or isinstance(result, (str, bytes)):
+        yield _broken(plugin, "MAR-X002", f"returned {type(result).__name__}, not findings")
+        return
+    try:
+        items = list(result)
+    except Exception as error:  # noqa: BLE001 - an iterable of the plugin's own may raise anything
+        yield from _collect(plugin, error)
+        return
+    for item in items:
+        if isinstance(item, Finding):
+            yield dataclasses.replace(item, plugin=plugin)
+        else:
+            yield _broken(plugin, "MAR-X002", f"returned {type(item).__name__}, not a Finding")
+
+
+def _broken(plugin: str, code: str, what: str) -> Finding:
+    severity, _, remedy = CODES[code]
+    return Finding(
+        code=code,
+        message=f"The plugin {plugin} {what}.",
+        severity=severity,
+        hint=remedy,
+        plugin=plugin,
+    )
+
+
+def _line(error: Exception) -> str:
+    return printable(" ".join(str(error).split()))[:300].rstrip(".")
+
+
+def _softened(finding: Finding) -> Finding:
+    if finding.code not in PICKLE_CODES or finding.severity is not Severity.ERROR:
+        return finding
+    return dataclasses.replace(finding, severity=Severity.WARNING)
+
+
+def without_repeats(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings without those that say again what another said, whoever reported it."""
+    distinct: dict[tuple[str, str | None, str], Finding] = {}
+    for finding in findings:
+        distinct.setdefault((finding.code, finding.member, finding.message), finding)
+    return list(distinct.values())

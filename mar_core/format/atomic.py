@@ -1,0 +1,227 @@
+"""Writes a file or a folder that appears under its name only when it is whole and on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.errors import ArchiveError
+from mar_core.format.exchange import exchange
+from mar_core.format.folders import PARTIAL_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Partial", "check_place", "new_file", "new_folder"]
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A file that is being written.
+
+    Attributes:
+        descriptor: Open for reading and writing; closed by ``new_file``.
+        path: Where it can be opened again meanwhile.
+        named: Whether it has a name in the target's folder, to be removed if all fails.
+    """
+
+    descriptor: int
+    path: Path
+    named: bool
+
+
+@contextlib.contextmanager
+def new_file(target: Path, *, force: bool, needed: int) -> Iterator[Partial]:
+    """Write a file beside its place, flush it, and give it its name.
+
+    Where the system can, the file has no name until then, so that not even a killed process leaves
+    anything behind.
+
+    Args:
+        target: Where it goes.
+        force: Replace a file that is there; otherwise of two writers one fails.
+        needed: About how many bytes it will take.
+
+    Yields:
+        The file to fill. Whatever is raised meanwhile, nothing is left and an older file is as it
+        was.
+
+    Raises:
+        ArchiveError: The place is taken, cannot be written to, or has no room.
+    """
+    with _explained(target, needed):
+        partial = _open_unnamed(target.parent) or _open_named(target)
+        try:
+            yield partial
+            os.fsync(partial.descriptor)
+            _publish(partial, target, force=force)
+            _flush(target.parent)
+        finally:
+            os.close(partial.descriptor)
+            if partial.named:
+                partial.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(target: Path, *, force: bool, needed: int) -> Iterator[Path]:
+    """Fill a folder beside its place and give it its name; like ``new_file``.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        ArchiveError: The place is taken, cannot be written to, or has no room.
+    """
+    partial = _beside(target)
+    with _explained(target, needed):
+        partial.mkdir()
+        try:
+            yield partial
+            _flush(partial)
+            if force and target.is_dir():
+                exchange(partial, target)
+            else:
+                _rename(partial, target)
+            _flush(target.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_place(target: Path, *, force: bool, folder: bool) -> None:
+    """Look at a place before any work is done for it.
+
+    Args:
+        target: Where something is going to be written.
+        force: Whether it may replace what is there.
+        folder: Whether it is going to be a folder.
+
+    Raises:
+        ArchiveError: It is taken, or nothing can be written there.
+    """
+    parent = target.parent
+    if parent.exists() and not parent.is_dir():
+        raise ArchiveError(f"{parent} is not a folder.", hint="Check --export-path.")
+    if os.path.lexists(target):
+        if not force:
+            raise _taken(target)
+        if target.is_dir() is not folder:
+            kind = "a folder" if target.is_dir() else "not a folder"
+            raise ArchiveError(f"{target} is {kind}; it is not replaced.", hint="Move it away.")
+    if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
+        raise ArchiveError(
+            f"Nothing can be written in {parent}: permission denied.",
+            hint="Write elsewhere with --export-path.",
+        )
+
+
+def _open_unnamed(folder: Path) -> Partial | None:
+    """A file without a name, or None where the system or the file system has none."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None:
+        return None
+    try:
+        descriptor = os.open(folder, _OPEN | flag, 0o666)
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}:
+            return None
+        raise
+    path = Path(f"/proc/self/fd/{descriptor}")
+    if not path.exists():
+        os.close(descriptor)
+        return None
+    return Partial(descriptor, path, named=False)
+
+
+def _open_named(target: Path) -> Partial:
+    path = _beside(target)
+    return Partial(os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666), path, named=True)
+
+
+def _beside(target: Path) -> Path:
+    return target.parent / f".{target.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
+
+
+def _publish(partial: Partial, target: Path, *, force: bool) -> None:
+    if not force:
+        _link(partial, target)
+    elif partial.named:
+        partial.path.replace(target)
+    else:
+        beside = _beside(target)
+        _link(partial, beside)
+        beside.replace(target)
+
+
+def _link(partial: Partial, target: Path) -> None:
+    """Give the file a name unless that is taken, in one step."""
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:  # the descriptor makes Python call linkat, which alone follows /proc's link
+        os.link(partial.path, target, src_dir_fd=folder, follow_symlinks=True)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError:
+        if not partial.named:
+            raise
+        _rename(partial.path, target)  # a file system without hard links
+    finally:
+        os.close(folder)
+
+
+def _rename(partial: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        raise _taken(target)
+    try:
+        partial.rename(target)
+    except OSError as error:
+        if target.exists():  # the other writer was quicker
+            raise _taken(target) from error
+        raise
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return  # a file system that cannot flush folders
+    finally:
+        os.close(descriptor)
+
+
+def _taken(target: Path) -> ArchiveError:
+    return ArchiveError(f"{target} exists already.", hint="Add --force to replace it.")
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextlib.contextmanager
+def _explained(target: Path, needed: int) -> Iterator[None]:
+    """Say what an error of the operating system means for the archive."""
+    try:
+        _check_room(target.parent, needed)
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno not in _NO_ROOM:
+            raise ArchiveError(
+                f"{target} was not written: {reason}.",
+                hint="Check the folder and its rights, or write elsewhere with --export-path.",
+            ) from error
+        free = shutil.disk_usage(target.parent).free
+        raise ArchiveError(
+            f"{target} was not written: {reason}. It needs about {needed:,} bytes; {free:,} are "
+            "free there.",
+            hint="Make room, or write elsewhere with --export-path.",
+        ) from error

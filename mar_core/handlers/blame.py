@@ -1,0 +1,149 @@
+"""Says in a sentence why a handler could not be imported or made, and what to do."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mar_core.errors import HandlerError, MarError
+from mar_core.ts import compat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.format.manifest import Manifest
+    from mar_core.handlers.code import ArchiveCode
+
+__all__ = ["Blame", "install_name", "missing_module"]
+
+# Packages that are imported by another name than they are installed by.
+_DISTRIBUTIONS = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "Crypto": "pycryptodome",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "fitz": "pymupdf",
+    "PIL": "pillow",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """Turns what an archive's code raises into a ``HandlerError``.
+
+    Attributes:
+        name: The handler as the manifest names it.
+        code: The archive's code.
+        manifest: The archive's manifest.
+        distribution: The distribution that ships the handler, or None.
+    """
+
+    name: str
+    code: ArchiveCode
+    manifest: Manifest
+    distribution: str | None
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Explain whatever is raised while the handler is imported and made."""
+        try:
+            yield
+        except MarError:
+            raise
+        except (Exception, SystemExit) as error:  # a module may call sys.exit() when imported
+            raise self._error(error, "load") from error
+
+    @contextmanager
+    def initializing(self) -> Iterator[None]:
+        """Explain an import that fails while the handler is initialized; the rest is its own."""
+        try:
+            yield
+        except ImportError as error:
+            raise self._error(error, "initialize") from error
+
+    def _error(self, error: BaseException, stage: str) -> HandlerError:
+        message, hint = _explain(error, self.name, self.code, self.manifest)
+        return HandlerError(
+            message, stage=stage, handler=self.name, distribution=self.distribution, hint=hint
+        )
+
+
+def _explain(
+    error: BaseException, name: str, code: ArchiveCode, manifest: Manifest
+) -> tuple[str, str | None]:
+    where = _where(error, code) or f"The handler {name}"
+    if isinstance(error, SyntaxError):
+        file = code.file_name(error.filename or "") or error.filename
+        return f"{file} is not Python at line {error.lineno}: {error.msg}.", None
+    if isinstance(error, compat.MissingNameError):
+        return f"{where}: {error}", None
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return missing_module(error.name, where, manifest)
+    if isinstance(error, ImportError):
+        return _missing_name(error, where, code)
+    text = " ".join(str(error).split()) or "no message"
+    return f"{where} raised {type(error).__name__} while it was loaded: {text}", None
+
+
+def install_name(module: str) -> str:
+    """What to install for a module: as a rule what its name begins with."""
+    top = module.partition(".")[0]
+    return _DISTRIBUTIONS.get(top, top)
+
+
+def missing_module(name: str, where: str, manifest: Manifest) -> tuple[str, str]:
+    """What to say of a module that is not there, and what to do.
+
+    Args:
+        name: The module.
+        where: What imports it.
+        manifest: The archive's manifest.
+    """
+    top = name.partition(".")[0]
+    if top in sys.modules and top != name:
+        return (
+            f"{where} needs the module {name}, which the installed {top} does not have.",
+            f"Install another version of it: `pip install -U {install_name(top)}`.",
+        )
+    install = f"pip install {install_name(top)}"
+    listed = "."
+    if manifest.requirements_file:
+        install = f"pip install -r {manifest.requirements_file}"
+        listed = f", with the {manifest.requirements_file} of the archive."
+    own = f" If {top} is a file of yours, archive it with --extra-files."
+    return (
+        f"{where} needs the package {top}, which is not installed.",
+        f"Install it: `{install}`{listed}{own}",
+    )
+
+
+def _missing_name(error: ImportError, where: str, code: ArchiveCode) -> tuple[str, str | None]:
+    module = error.name or ""
+    said = compat.said(module)
+    text = " ".join(str(error).replace(f"{code.package}.", "").split())
+    if said is not None:
+        text = text.replace(repr(module), repr(said)).partition(" (")[0]
+        return f"{where}: {text}: mar does not have that name of TorchServe's.", None
+    if module in sys.stdlib_module_names and code.find_file(module):
+        return (
+            f"{where}: {text}.",
+            f"{module} is Python's own; rename {module}.py, which cannot stand in for it.",
+        )
+    return f"{where}: {text}.", None
+
+
+def _where(error: BaseException, code: ArchiveCode) -> str | None:
+    """The innermost line of the archive's own code, as ``file.py (line 3)``."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = code.file_name(frame.filename)
+        if file:
+            return f"{file} (line {frame.lineno})"
+    return None

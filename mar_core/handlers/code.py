@@ -1,0 +1,233 @@
+"""The Python code of one unpacked archive, kept apart from that of every other.
+
+Each archive's modules live in a package of their own, ``mar_archives.NAME_N``: so two archives with
+a ``model.py`` have two modules. The code itself still says ``import model``: its modules run with
+an ``__import__`` that looks into their own archive first, as TorchServe's workers do, with one
+difference: the standard library cannot be shadowed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import os
+import re
+import sys
+import threading
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from mar_core.handlers import isolation
+from mar_core.ts import compat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+__all__ = ["ArchiveCode", "code_of"]
+
+_folder_lock = threading.RLock()
+
+
+class ArchiveCode:
+    """The modules of one unpacked archive.
+
+    Args:
+        model_dir: The folder that holds its members.
+        name: The model's name, for the name of the package.
+
+    Attributes:
+        model_dir: The folder, absolute.
+        package: The package that its modules live in, such as ``mar_archives.mnist_1``.
+        builtins: The builtins that its modules see.
+        files: Where in the folder a module is, by the real file that it was compiled from.
+    """
+
+    def __init__(self, model_dir: Path, name: str = "model") -> None:
+        self.model_dir = Path(os.path.abspath(model_dir))  # noqa: PTH100 - links stay as they are
+        self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import}
+        self.files: dict[str, str] = {}
+        self._importlib = _Importlib(self)
+        self._root = isolation.register(self, re.sub(r"\W", "_", name) or "model")
+        self._root.__path__.append(str(self.model_dir))
+        self.package = self._root.__name__
+        places = {str(self.model_dir), os.path.realpath(self.model_dir)}
+        self._inside = tuple(places)
+        self._seen_path: list[str] = []
+
+    def has(self, name: str) -> bool:
+        """Whether ``import name`` in the archive's code finds a module of the archive.
+
+        Args:
+            name: A name, dotted or not; its first part decides.
+        """
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names:
+            return False
+        if f"{self.package}.{top}" in sys.modules:
+            return True
+        spec = isolation.find(f"{self.package}.{top}", self._root.__path__)
+        # A folder without __init__.py gives way to an installed package of its name.
+        return spec is not None and (spec.loader is not None or not _installed(top))
+
+    def find_file(self, name: str) -> Path | None:
+        """The file that defines a module of the archive, whatever else has its name.
+
+        Args:
+            name: The module's name, such as ``model`` or ``pkg.model``.
+        """
+        path = self.model_dir.joinpath(*name.split("."))
+        files = [path.with_name(f"{path.name}{suffix}") for suffix in (".py", ".pyc")]
+        candidates = (*files, path / "__init__.py")
+        return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+    def import_module(self, name: str) -> ModuleType:
+        """Import a module of the archive, whatever else has its name.
+
+        Args:
+            name: The name as the archive's code would say it, such as ``model`` or ``pkg.model``.
+
+        Raises:
+            ModuleNotFoundError: The archive has no such module; or whatever the module raises.
+        """
+        with self.active():
+            try:
+                return importlib.import_module(f"{self.package}.{name}")
+            except ModuleNotFoundError as error:
+                raise self.as_said(error) from error.__cause__
+
+    def import_file(self, file: str) -> ModuleType:
+        """Import a file of the archive, such as ``model.py``.
+
+        Raises:
+            ModuleNotFoundError: There is no such file; or whatever the file raises.
+        """
+        return self.import_module(file.removesuffix(".py").replace("/", "."))
+
+    def active(self) -> AbstractContextManager[None]:
+        """Work on behalf of this archive: pickle and importlib find its modules too."""
+        return isolation.AtWork(self)
+
+    @contextmanager
+    def in_folder(self) -> Iterator[None]:
+        """Work with the archive's folder as the current one, as TorchServe's workers do.
+
+        The current folder belongs to the process, so only one archive does so at a time.
+        """
+        with _folder_lock:
+            before = Path.cwd()
+            os.chdir(self.model_dir)
+            try:
+                yield
+            finally:
+                os.chdir(before)
+
+    def close(self) -> None:
+        """Forget the archive's modules."""
+        isolation.unregister(self.package)
+
+    def as_said(self, error: ModuleNotFoundError) -> ModuleNotFoundError:
+        """The error with the name that the archive's code said."""
+        own = f"{self.package}."
+        if not (error.name or "").startswith(own):
+            return error
+        said = (error.name or "").removeprefix(own)
+        return ModuleNotFoundError(f"No module named {said!r}", name=said)
+
+    def file_name(self, path: str) -> str | None:
+        """The name in the archive of a file that a traceback names; None for others' files."""
+        place = Path(self.files.get(path, path))
+        inside = place.is_relative_to(self.model_dir)
+        return place.relative_to(self.model_dir).as_posix() if inside else None
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002 - the protocol's names
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """What ``import`` does in the archive's code."""
+        if level == 0 and self.has(name):
+            if isinstance(fromlist, list):  # the C API, as in pickle.loads: no statement does this
+                isolation.stand_in(name)
+            return self._import_own(name, fromlist)
+        if level == 0 and _is_compat(name):
+            return _import_compat(name, fromlist)
+        module = builtins.__import__(name, globals, locals, fromlist or (), level)
+        return self._importlib if module is importlib else module
+
+    def _import_own(self, name: str, fromlist: Sequence[str] | None) -> ModuleType:
+        full = f"{self.package}.{name}"
+        try:
+            module = builtins.__import__(full, None, None, fromlist or ("",), 0)
+        except ModuleNotFoundError as error:
+            raise self.as_said(error) from error.__cause__
+        return module if fromlist else sys.modules[f"{self.package}.{name.partition('.')[0]}"]
+
+    def adopt_paths(self) -> None:
+        """Folders inside the archive that its code put on ``sys.path`` are for its code alone."""
+        if sys.path == self._seen_path:  # every stage of every batch asks
+            return
+        for entry in [entry for entry in sys.path if entry.startswith(self._inside)]:
+            if any(Path(entry).is_relative_to(place) for place in self._inside):
+                sys.path.remove(entry)
+                if entry not in self._root.__path__:
+                    self._root.__path__.append(entry)
+        self._seen_path = list(sys.path)
+
+
+def code_of(model_dir: Path) -> ArchiveCode:
+    """The code of an unpacked archive: the one at work where it is that archive's, else a new one.
+
+    Args:
+        model_dir: The folder that holds its members.
+    """
+    code = isolation.current()
+    if isinstance(code, ArchiveCode) and code.model_dir.resolve() == model_dir.resolve():
+        return code
+    return ArchiveCode(model_dir, model_dir.name)
+
+
+class _Importlib(ModuleType):
+    """``importlib`` as the archive's code sees it: ``import_module`` asks the archive first."""
+
+    def __init__(self, code: ArchiveCode) -> None:
+        super().__init__("importlib", importlib.__doc__)
+        self._code = code
+
+    def import_module(self, name: str, package: str | None = None) -> ModuleType:
+        """Import a module by name."""
+        if not name.startswith(".") and self._code.has(name):
+            return self._code.import_module(name)
+        if _is_compat(name):
+            return compat.load(name)
+        return importlib.import_module(name, package)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib, name)
+
+
+def _is_compat(name: str) -> bool:
+    return name.partition(".")[0] == compat.ROOT and compat.wanted(name)
+
+
+def _import_compat(name: str, fromlist: Sequence[str] | None) -> ModuleType:
+    module = compat.load(name)
+    for child in fromlist or ():
+        if child != "*" and not hasattr(module, child) and hasattr(module, "__path__"):
+            compat.load(f"{name}.{child}")
+    return module if fromlist else compat.load(compat.ROOT)
+
+
+def _installed(name: str) -> bool:
+    """Whether a package of that name is there outside of archives."""
+    module = sys.modules.get(name)
+    if module is not None:
+        return not isolation.is_facade(module)
+    spec = PathFinder.find_spec(name)
+    return spec is not None and spec.loader is not None

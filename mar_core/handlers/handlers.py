@@ -1,0 +1,165 @@
+"""From a manifest to its handler: every form that TorchServe takes, and installed handlers."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import HandlerError
+from mar_core.handlers.blame import Blame
+from mar_core.handlers.code import ArchiveCode
+from mar_core.handlers.entries import choose
+from mar_core.handlers.locate import Place, locate
+from mar_core.ts import compat
+from mar_core.ts.asynchronous import LoopThread
+from mar_core.ts.context import read_config
+from mar_core.ts.continuous import continuing
+from mar_core.ts.envelopes import find_envelope
+from mar_core.ts.stages import is_staged, stages_independent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mar_core.format.manifest import Manifest
+    from mar_core.ts.context import Context
+
+__all__ = ["LoadedHandler", "load_handler"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedHandler:
+    """A handler, imported and made, not yet initialized.
+
+    Attributes:
+        name: The handler as the manifest names it.
+        instance: The handler's object, or its function.
+        entry: Answers a batch: takes the requests and the context.
+        initialize: Takes the context once, before the first batch; None where there is nothing to
+            do. It runs with the archive's folder as the current one, as TorchServe's workers do.
+        staged: Whether ``handle`` is ``BaseHandler``'s own, so that preprocess, inference and
+            postprocess may be driven one by one.
+        independent: Whether its stages may work on different batches at once.
+        by_length: Whether it works faster on inputs of one length.
+        distribution: The distribution that ships it, or None when the archive does.
+        version: That distribution's version, or None.
+        code: The archive's modules.
+        loop: Runs the handler's coroutines.
+    """
+
+    name: str
+    instance: Any
+    entry: Callable[[Any, Context], Any]
+    initialize: Callable[[Context], Any] | None
+    staged: bool
+    independent: bool
+    by_length: bool
+    distribution: str | None
+    version: str | None
+    code: ArchiveCode
+    loop: LoopThread
+
+    def activate(self) -> AbstractContextManager[None]:
+        """Surround every call of the handler: what it imports and unpickles by name is its own."""
+        return self.code.active()
+
+    def close(self) -> None:
+        """Let go of the archive's modules and of the handler's event loop."""
+        self.loop.close()
+        self.code.close()
+
+
+def load_handler(
+    manifest: Manifest, model_dir: Path, *, envelope: str | None = None
+) -> LoadedHandler:
+    """Import the handler of an unpacked archive.
+
+    Args:
+        manifest: The archive's manifest. Its handler is a file of the archive (``h`` or ``h.py``),
+            one with an entry (``h:func``, ``h.py:Class``), a registered name, or
+            ``package.module:Class`` of an installed package. A file of the archive comes first.
+        model_dir: The folder that holds its members.
+        envelope: Unwraps requests and wraps results; ``body``, ``json``, ``kserve``, ``kservev2``.
+
+    Raises:
+        HandlerError: It cannot be found, imported or made; the sentence says why.
+        PluginError: It is registered twice, or its package cannot be imported.
+        UsageError: There is no such envelope.
+    """
+    compat.install()
+    code = ArchiveCode(model_dir, manifest.model_name or "model")
+    try:
+        with code.active(), code.in_folder():
+            return _load(manifest, code, envelope)
+    except BaseException:
+        code.close()
+        raise
+
+
+def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> LoadedHandler:
+    place = locate(manifest, code)
+    shipped = place.registered
+    blame = Blame(
+        name=place.name,
+        code=code,
+        manifest=manifest,
+        distribution=shipped.distribution if shipped else None,
+    )
+    with blame.loading():
+        chosen = choose(place, place.load())
+        is_class = inspect.isclass(chosen)
+        instance = chosen() if is_class else chosen
+    entry = _handle_of(instance, place) if is_class else instance
+    # A function is called without data once, in place of initialize.
+    initialize = (
+        getattr(instance, "initialize", None) if is_class else functools.partial(entry, None)
+    )
+    continuous = _is_continuous(manifest, code)
+    staged = envelope is None and not continuous and is_staged(instance)
+    loop = LoopThread()
+    answer = continuing(loop.completing(entry)) if continuous else loop.completing(entry)
+    return LoadedHandler(
+        name=place.name,
+        instance=instance,
+        entry=answer if envelope is None else find_envelope(envelope)(answer).handle,
+        initialize=_surrounded(loop.completing(initialize), code, blame) if initialize else None,
+        staged=staged,
+        independent=staged and stages_independent(type(instance)),
+        by_length=getattr(instance, "bucket_by_length", False) is True,
+        distribution=blame.distribution,
+        version=shipped.version if shipped else None,
+        code=code,
+        loop=loop,
+    )
+
+
+def _is_continuous(manifest: Manifest, code: ArchiveCode) -> bool:
+    """Whether the archive's config asks for continuous batching."""
+    if not manifest.config_file:
+        return False
+    return read_config(code.model_dir / manifest.config_file).get("continuousBatching") is True
+
+
+def _handle_of(instance: Any, place: Place) -> Callable[..., Any]:
+    handle: Callable[..., Any] | None = getattr(instance, "handle", None)
+    if not callable(handle):
+        raise HandlerError(
+            f"{type(instance).__name__} of the handler {place.name} has no method handle.",
+            stage="load",
+            handler=place.name,
+            hint="Give it `def handle(self, data, context)`, or let it inherit from BaseHandler.",
+        )
+    return handle
+
+
+def _surrounded(
+    initialize: Callable[..., Any], code: ArchiveCode, blame: Blame
+) -> Callable[[Context], Any]:
+    def call(context: Context) -> Any:
+        with code.active(), code.in_folder(), blame.initializing():
+            return initialize(context)
+
+    return call

@@ -1,8 +1,0 @@
-"""A loaded archive: ``with load("model.mar") as model: model.predict([...])``."""
-
-from __future__ import annotations
-
-from mar_core.predictor.predictor import Predictor, load
-from mar_core.predictor.recipe import Recipe
-
-__all__ = ["Predictor", "Recipe", "load"]

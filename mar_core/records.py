@@ -1,0 +1,208 @@
+"""What a run passes around: inputs, outcomes, options, and what readers and engines must offer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mar_core.runtime import Recipe
+
+__all__ = [
+    "Engine",
+    "EngineFactory",
+    "Failure",
+    "Input",
+    "Outcome",
+    "ReadOptions",
+    "Reader",
+    "Response",
+    "RunOptions",
+    "RunSummary",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One request, not read yet, so that reading can overlap with the model and fail alone.
+
+    It must pickle: ``read`` is a module-level function, a ``functools.partial`` of one, or a bound
+    method of something that pickles.
+
+    Attributes:
+        id: What the user knows it by; the same on every run over the same sources.
+        read: Returns the request as TorchServe would have built it: ``{"data": …}``,
+            ``{"body": …}`` or a form's fields. Raises ``InputError`` when it cannot be read.
+        headers: The request's headers, seen by ``context.get_request_header``; as in TorchServe,
+            a field's own content type is there as ``{field: {"content-type": …}}``.
+        size: Roughly how many bytes it holds, for bucketing, or None.
+    """
+
+    id: str
+    read: Callable[[], dict[str, Any]]
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why one input has no result.
+
+    Attributes:
+        stage: ``read``, ``initialize``, ``preprocess``, ``inference``, ``postprocess``,
+            ``explain``, ``result`` or ``worker``.
+        type: The exception's class name.
+        message: One sentence.
+        code: The HTTP status that TorchServe would have answered with.
+        traceback: The handler's own lines, for ``--verbose``; empty where there are none.
+    """
+
+    stage: str
+    type: str
+    message: str
+    code: int = 503
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What a handler said about its answer through the context."""
+
+    status: int = 200
+    phrase: str = ""
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one input: a result or a failure, never both.
+
+    Attributes:
+        index: The input's place in the run, from 0.
+        id: The input's id.
+        result: What the handler returned for it; meaningful when ``failure`` is None.
+        failure: What went wrong, or None.
+        response: What the handler said about the answer.
+        streamed: The chunks that the handler sent before its answer.
+    """
+
+    index: int
+    id: str
+    result: Any = None
+    failure: Failure | None = None
+    response: Response = field(default_factory=Response)
+    streamed: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How to read inputs: the reading flags of ``mar run`` as one value.
+
+    Attributes:
+        include: Patterns of file names to take from folders; empty takes all.
+        column: The column of a table to send as ``data``; None sends the row.
+        field_name: The key that a file's content is sent under.
+        content_type: Overrides what a file's ending says.
+        headers: Headers of every request.
+    """
+
+    include: tuple[str, ...] = ()
+    column: str | None = None
+    field_name: str = "body"
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run: the running flags of ``mar run`` as one value.
+
+    Attributes:
+        batch_size: Requests in a batch; ``auto`` finds the best; None takes the archive's.
+        workers: Processes; None decides, 0 stays in this one.
+        timeout: Seconds that a batch may take, or None.
+        unordered: Give results as they come.
+        fail_fast: Stop at the first failure.
+        explain: Ask for explanations in place of predictions.
+        profile: The folder for profiler traces, or None.
+        address: Where a cluster engine finds its cluster.
+        output_dir: Where an engine with workers has them put bytes, tensors and pictures.
+    """
+
+    batch_size: int | Literal["auto"] | None = None
+    workers: int | None = None
+    timeout: float | None = None
+    unordered: bool = False
+    fail_fast: bool = False
+    explain: bool = False
+    profile: Path | None = None
+    address: str | None = None
+    output_dir: Path | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes:
+        model: The model's name.
+        total: Inputs with an outcome in this run.
+        succeeded: Inputs with a result.
+        errors: Failures by ``stage/type``.
+        skipped: Inputs that an earlier run had done.
+        seconds: Wall-clock, start to end.
+        stage_seconds: Seconds by stage, added over all batches and workers.
+        batches: How many batches ran.
+        interrupted: Whether the run was stopped before its end.
+    """
+
+    model: str
+    total: int = 0
+    succeeded: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
+    seconds: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    batches: int = 0
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> int:
+        """Inputs with a failure."""
+        return self.total - self.succeeded
+
+
+class Reader(Protocol):
+    """Turns one source that the user named into inputs."""
+
+    name: str
+
+    def accepts(self, source: str) -> bool:
+        """Whether this reader is the one for that source; must be quick and read nothing large."""
+
+    def read(self, source: str, options: ReadOptions) -> Iterator[Input]:
+        """The inputs of that source, in a stable order.
+
+        Raises:
+            InputError: The source as a whole cannot be read.
+        """
+
+
+class Engine(Protocol):
+    """Runs a loaded archive over inputs."""
+
+    def run(
+        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
+    ) -> Iterator[Outcome]:
+        """One outcome for each input, in order unless ``options.unordered``.
+
+        ``summary.stage_seconds`` and ``summary.batches`` are filled in; the caller counts the rest.
+        """
+
+
+EngineFactory = Callable[[], Engine]

@@ -1,0 +1,80 @@
+"""What an archive needs installed: by its requirements, and by what its code imports."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+from mar_core.build.installed import find_module
+from mar_core.checks.requirements import read_requirements
+from mar_core.handlers.blame import install_name, missing_module
+from mar_core.reports.doctor.imports import Import, imports_of
+from mar_core.reports.doctor.packages import Unmet, unmet
+from mar_core.reports.doctor.report import Check, State
+from mar_core.ts import compat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.checks.subject import Subject
+    from mar_core.format.manifest import Manifest
+
+__all__ = ["check"]
+
+_HASHES = re.compile(r"\s--hash\S*(\s+\S+:\S+)?")
+
+
+def check(subject: Subject) -> Iterator[Check]:
+    """What is missing, each thing once.
+
+    Args:
+        subject: The archive.
+    """
+    from packaging.utils import canonicalize_name
+
+    lacks = list(_unmet(subject))
+    for lack in lacks:
+        yield Check(
+            name="requirements",
+            state=State.ERROR,
+            message=f"The archive needs {lack.wanted} ({lack.why}).",
+            hint=f"Install it: `pip install '{lack.wanted}'`.",
+        )
+    said = {canonicalize_name(lack.package) for lack in lacks}
+    for found in imports_of(subject):
+        package = canonicalize_name(install_name(found.module))
+        fault = None if package in said else _fault(found, subject.manifest)
+        if fault is not None:
+            said.add(package)
+            yield fault
+
+
+def _unmet(subject: Subject) -> Iterator[Unmet]:
+    from packaging.requirements import InvalidRequirement
+
+    for _, line in read_requirements(subject):
+        # A line that is no requirement is the rules' affair.
+        with contextlib.suppress(InvalidRequirement):
+            yield from unmet(_HASHES.sub("", line).strip())
+
+
+def _fault(found: Import, manifest: Manifest) -> Check | None:
+    """Why an import fails here, or None when it does not."""
+    if found.module.partition(".")[0] == compat.ROOT and compat.wanted(found.module):
+        absent = None if compat.offers(found.module) else str(compat.missing(found.module))
+        return _check(found, f"{found.where}: {absent}", None) if absent else None
+    if find_module(found.module) is not None:
+        return None
+    top = found.module.partition(".")[0]
+    if top != found.module and find_module(top) is not None:
+        # It may still be there: packages make modules while they are imported.
+        message = f"{found.where} needs the module {found.module}, which {top} seems not to have."
+        hint = f"Perhaps another version has it: `pip install -U {install_name(top)}`."
+        return Check(name="imports", state=State.WARNING, message=message, hint=hint)
+    return _check(found, *missing_module(found.module, found.where, manifest))
+
+
+def _check(found: Import, message: str, hint: str | None) -> Check:
+    state = State.ERROR if found.certain else State.WARNING
+    return Check(name="imports", state=state, message=message, hint=hint)

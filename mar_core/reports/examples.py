@@ -1,0 +1,244 @@
+"""Examples in archives: inputs with the answers that were given when the archive was made.
+
+They lie in ``MAR-INF/examples/``, which servers ignore: the inputs, each in a folder of its own,
+and ``examples.json``, which says for each what came out and how far numbers may be off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import ArchiveError, UsageError
+from mar_core.format import ExtraFile
+from mar_core.reports.comparison import DEFAULT_TOLERANCE, Difference, Tolerance, differences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mar_core.build import ArchiveRequest
+    from mar_core.format import Archive
+    from mar_core.runtime import Predictor, Recipe
+
+__all__ = [
+    "FOLDER",
+    "INDEX",
+    "Example",
+    "ExampleResult",
+    "read_examples",
+    "record",
+    "recorded_again",
+    "run_examples",
+]
+
+FOLDER = "MAR-INF/examples"
+INDEX = f"{FOLDER}/examples.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One example of an archive.
+
+    Attributes:
+        input: The member that holds the input.
+        results: What came out: one result for each request that the input holds, as JSON values.
+        tolerance: How far numbers may be off.
+    """
+
+    input: str
+    results: list[Any]
+    tolerance: Tolerance = DEFAULT_TOLERANCE
+
+    @property
+    def name(self) -> str:
+        """The input's file name."""
+        return self.input.rpartition("/")[2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The example as plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleResult:
+    """How an example went.
+
+    Attributes:
+        example: The example.
+        got: What came out now.
+        error: Why nothing came out, or empty.
+        differences: Where it differs.
+    """
+
+    example: Example
+    got: list[Any] = field(default_factory=list)
+    error: str = ""
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the same came out as was recorded."""
+        return not self.error and not self.differences
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values."""
+        return {
+            "input": self.example.input,
+            "passed": self.passed,
+            "error": self.error or None,
+            "differences": [dataclasses.asdict(difference) for difference in self.differences],
+        }
+
+
+def record(request: ArchiveRequest) -> list[ExtraFile]:
+    """Run the model on the examples of a request, as they will be packed.
+
+    Args:
+        request: What ``mar archive`` was asked for; ``request.examples`` are the inputs.
+
+    Returns:
+        The files to put into the archive.
+
+    Raises:
+        UsageError: An example is no file.
+        ArchiveError: The model fails on one; such an archive is not written.
+    """
+    from mar_core.runtime import Recipe
+
+    sources = dataclasses.replace(request, examples=())
+    recipe = Recipe(source=sources, allow_pickle=request.allow_pickle)
+    files: list[ExtraFile] = []
+    examples: list[Example] = []
+    with recipe.load() as predictor:
+        for number, path in enumerate(request.examples, 1):
+            name = f"{FOLDER}/{number}/{path.name}"
+            examples.append(Example(input=name, results=_record_one(predictor, path)))
+            files.append(ExtraFile(name=name, content=path))
+    return [*files, ExtraFile(name=INDEX, content=_dump(examples))]
+
+
+def read_examples(archive: Archive) -> list[Example]:
+    """The examples of an archive; an empty list where it has none.
+
+    Raises:
+        ArchiveError: ``examples.json`` is not what it must be.
+    """
+    if INDEX not in archive.members:
+        return []
+    try:
+        data = json.loads(archive.read(INDEX))
+        examples = [_example(entry) for entry in data["examples"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(
+            f"{archive}: {INDEX} is not what `mar archive --example` writes.",
+            hint="Make the archive again.",
+        ) from error
+    missing = [example.input for example in examples if example.input not in archive.members]
+    if missing:
+        raise ArchiveError(f"{archive}: {INDEX} names {missing[0]!r}, which is not there.")
+    return examples
+
+
+def run_examples(recipe: Recipe, *, tolerance: Tolerance | None = None) -> list[ExampleResult]:
+    """Run an archive's examples again.
+
+    Args:
+        recipe: What to load, and where.
+        tolerance: How far numbers may be off; None takes what the archive says.
+
+    Returns:
+        How each example went, in order.
+
+    Raises:
+        UsageError: The archive has no examples.
+        MarError: The archive cannot be loaded.
+    """
+    with recipe.open() as archive, tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
+        examples = read_examples(archive)
+        if not examples:
+            raise UsageError(
+                f"{archive} has no examples.",
+                hint="Record some when it is made: `mar archive … --example INPUT`.",
+            )
+        paths = [_extracted(archive, example, Path(scratch)) for example in examples]
+        with recipe.load() as predictor:
+            pairs = zip(examples, paths, strict=True)
+            return [_run_one(predictor, one, path, tolerance) for one, path in pairs]
+
+
+def recorded_again(results: Sequence[ExampleResult]) -> bytes:
+    """The ``examples.json`` that holds what came out now, in place of what was recorded.
+
+    Args:
+        results: What ``run_examples`` returned.
+
+    Raises:
+        ArchiveError: An example has failed.
+    """
+    for result in results:
+        if result.error:
+            raise ArchiveError(f"The example {result.example.name} fails: {result.error}")
+    return _dump([dataclasses.replace(result.example, results=result.got) for result in results])
+
+
+def _record_one(predictor: Predictor, path: Path) -> list[Any]:
+    if not path.is_file():
+        raise UsageError(f"There is no file {str(path)!r}.", hint="Check --example.")
+    results, error = _answers(predictor, path)
+    if error:
+        raise ArchiveError(f"The example {path} fails: {error}", hint="Nothing has been written.")
+    return results
+
+
+def _run_one(
+    predictor: Predictor, example: Example, path: Path, tolerance: Tolerance | None
+) -> ExampleResult:
+    got, error = _answers(predictor, path)
+    allowed = tolerance or example.tolerance
+    if tolerance is not None:
+        example = dataclasses.replace(example, tolerance=tolerance)
+    found = () if error else tuple(differences(example.results, got, tolerance=allowed))
+    return ExampleResult(example=example, got=got, error=error, differences=found)
+
+
+def _answers(predictor: Predictor, path: Path) -> tuple[list[Any], str]:
+    """The results for a file, read as ``mar run`` reads it, or why there are none."""
+    from mar_core.plugins import get_plugins
+    from mar_core.run import ReadOptions
+    from mar_core.run.inputs import collect_readers, expand
+    from mar_core.runtime.values import plain
+
+    inputs = list(expand([str(path)], ReadOptions(), collect_readers(get_plugins())))
+    outcomes = [plain(outcome) for outcome in predictor.run(inputs)]
+    for outcome in outcomes:
+        if outcome.failure is not None:
+            failure = outcome.failure
+            return [], f"{failure.stage}: {failure.type}: {failure.message}"
+    return [outcome.result for outcome in outcomes], "" if outcomes else "it holds no request."
+
+
+def _extracted(archive: Archive, example: Example, folder: Path) -> Path:
+    """The input as a file with the name that it had, since readers look at names."""
+    path = folder / example.input.removeprefix(f"{FOLDER}/").replace("/", "-")
+    path.write_bytes(archive.read(example.input))
+    return path
+
+
+def _dump(examples: Sequence[Example]) -> bytes:
+    data = {"examples": [example.to_dict() for example in examples]}
+    return json.dumps(data, indent=2).encode()
+
+
+def _example(entry: dict[str, Any]) -> Example:
+    return Example(
+        input=str(entry["input"]),
+        results=list(entry["results"]),
+        tolerance=Tolerance(
+            relative=float(entry["tolerance"]["relative"]),
+            absolute=float(entry["tolerance"]["absolute"]),
+        ),
+    )

@@ -1,0 +1,294 @@
+"""A batch on its way through the stages; one bad request does not sink the others."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mar_core.records import Failure, Input, Outcome, Response
+from mar_core.runtime.failures import (
+    OUT_OF_RESOURCES,
+    failure_of,
+    free_device_memory,
+    is_out_of_memory,
+)
+from mar_core.runtime.results import check_results
+from mar_core.ts.context import begin_batch
+from mar_core.ts.items import rejections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mar_core.runtime.lifecycle import LifeCycle
+    from mar_core.ts.context import Context
+
+__all__ = ["Batch", "BatchRunner", "Request"]
+
+logger = logging.getLogger(__name__)
+
+_PLAIN_RESPONSE = Response()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One input that has been read."""
+
+    index: int
+    id: str
+    row: Any
+    headers: Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchRunner:
+    """Runs batches through one handler.
+
+    Attributes:
+        life: The handler's life cycle.
+        context: The context that it was initialized with.
+        explain: Ask for explanations in place of predictions.
+        independent: Give each batch a context of its own, for stages that overlap.
+        caught: What counts as the handler's failure; a process in which Ctrl-C cannot raise adds
+            ``KeyboardInterrupt``.
+        model_lock: Held around inference, so that a retry never meets the next batch in the model.
+        out_of_memory_at: The size of the smallest batch that ran out of memory, or None.
+        batch_fault_told: Whether it has been said that the handler fails with batches alone.
+    """
+
+    life: LifeCycle
+    context: Context
+    explain: bool = False
+    independent: bool = False
+    caught: tuple[type[BaseException], ...] = (Exception, SystemExit)
+    model_lock: threading.Lock = field(default_factory=threading.Lock)
+    out_of_memory_at: int | None = None
+    batch_fault_told: bool = False
+
+    def run(self, inputs: Sequence[tuple[int, Input]]) -> list[Outcome]:
+        """Read and run one batch from beginning to end.
+
+        Args:
+            inputs: Each with its place in the run.
+
+        Returns:
+            One outcome for each, in order.
+        """
+        batch = self.read(inputs)
+        batch.preprocess()
+        batch.inference()
+        return batch.outcomes()
+
+    def read(self, inputs: Sequence[tuple[int, Input]]) -> Batch:
+        """Read the inputs of a batch; those that cannot be read have their outcome already."""
+        requests: list[Request] = []
+        failed: list[Outcome] = []
+        start = time.perf_counter()
+        for index, source in inputs:
+            found = self._read(index, source)
+            if isinstance(found, Request):
+                requests.append(found)
+            else:
+                failed.append(found)
+        self.life.add_seconds("read", time.perf_counter() - start)
+        return Batch(self, requests, done=failed)
+
+    def _read(self, index: int, source: Input) -> Request | Outcome:
+        try:
+            return Request(index, source.id, source.read(), source.headers)
+        except self.caught as error:
+            return _failed(index, source.id, failure_of(error, "read"))
+
+    def note_batch_fault(self, error: BaseException, stage: str, size: int) -> None:
+        """Say, once, that the handler fails with batches and not with their requests."""
+        if not self.batch_fault_told:
+            self.batch_fault_told = True
+            failure = failure_of(error, stage)
+            logger.warning(
+                "%s failed in %s with a batch of %d, though not with its requests one by one: "
+                "%s: %s. They were answered one by one; use --batch-size 1, or mend the handler.",
+                self.life.loaded.name, stage, size, failure.type, failure.message.rstrip("."),
+            )  # fmt: skip
+
+    def note_out_of_memory(self, size: int) -> None:
+        """Remember that a batch of this size was too large."""
+        self.out_of_memory_at = min(size, self.out_of_memory_at or size)
+
+
+class Batch:
+    """Requests that share each call of a stage.
+
+    Args:
+        runner: What runs it.
+        requests: The requests, read.
+        done: Outcomes that are known already.
+
+    Attributes:
+        requests: Those that have not failed by themselves.
+        model_seconds: How long the model took.
+    """
+
+    def __init__(
+        self, runner: BatchRunner, requests: list[Request], *, done: Sequence[Outcome] = ()
+    ) -> None:
+        self.requests = requests
+        self.model_seconds = 0.0
+        self._runner = runner
+        self._done = list(done)
+        self._data: Any = None
+        self._chunks: dict[int, list[Any]] = {}
+        self._stage = "preprocess"
+        self._error: BaseException | None = None
+        self._context = copy.copy(runner.context) if runner.independent else runner.context
+        # As in TorchServe, the first request's header speaks for its batch.
+        asked = bool(requests) and requests[0].headers.get("explain") == "True"
+        self._explain = runner.explain or asked
+
+    def preprocess(self) -> None:
+        """Point the context at these requests and run the first stage."""
+        if not self.requests:
+            return
+        rows = [request.row for request in self.requests]
+        life = self._runner.life
+        rejecting: AbstractContextManager[dict[int, Exception]] = (
+            rejections() if life.loaded.independent else nullcontext({})
+        )
+        with rejecting as rejected:
+            try:
+                self._address()
+                self._data = life.stage("preprocess", rows, self._context, size=len(rows))
+            except self._runner.caught as error:
+                self._error = error
+        if rejected and (self._error is None or len(rejected) == len(rows)):
+            self._leave_out(rejected)
+
+    def inference(self) -> None:
+        """Run the model on what the first stage gave."""
+        if self._error is not None or not self.requests or self._explain:
+            return
+        self._stage = "inference"
+        with self._runner.model_lock:
+            start = time.perf_counter()
+            try:
+                self._data = self._runner.life.stage(
+                    "inference", self._data, self._context, size=len(self.requests)
+                )
+            except self._runner.caught as error:
+                self._error = error
+            self.model_seconds = time.perf_counter() - start
+
+    def outcomes(self) -> list[Outcome]:
+        """Run the last stage and say what became of each request, retrying where it failed."""
+        if self.requests and self._error is None:
+            try:
+                self._done.extend(self._succeed())
+            except self._runner.caught as error:
+                self._error = error
+        if self._error is not None:
+            self._done.extend(self._isolate(self._error))
+        return sorted(self._done, key=_index)
+
+    def _succeed(self) -> list[Outcome]:
+        life, size = self._runner.life, len(self.requests)
+        if self._explain:
+            self._stage = "explain"
+            raw = [request.row for request in self.requests]
+            with self._runner.model_lock:
+                start = time.perf_counter()
+                results = life.explain(self._data, raw, self._context, size=size)
+                self.model_seconds = time.perf_counter() - start
+        else:
+            self._stage = "postprocess"
+            results = life.stage("postprocess", self._data, self._context, size=size)
+        self._stage = "result"
+        name = life.loaded.name
+        results = check_results(results, expected=size, handler=name)
+        return [
+            Outcome(
+                index=request.index,
+                id=request.id,
+                result=result,
+                response=self._response(at),
+                streamed=tuple(self._chunks.get(at, ())),
+            )
+            for at, (request, result) in enumerate(zip(self.requests, results, strict=True))
+        ]
+
+    def _leave_out(self, rejected: Mapping[int, Exception]) -> None:
+        """Go on without the requests that the handler has rejected one by one."""
+        for at, error in rejected.items():
+            request = self.requests[at]
+            failure = failure_of(error, "preprocess")
+            self._done.append(_failed(request.index, request.id, failure))
+        self.requests = [request for at, request in enumerate(self.requests) if at not in rejected]
+        self._error = None
+        if self.requests:
+            self._address()
+
+    def _isolate(self, error: BaseException) -> list[Outcome]:
+        """Halve the batch until what fails fails alone."""
+        requests, half = self.requests, len(self.requests) // 2
+        too_large = is_out_of_memory(error)
+        if too_large:
+            free_device_memory()
+        if not half:
+            failure = failure_of(error, self._stage)
+            return [_failed(requests[0].index, requests[0].id, failure)]
+        self._data = None
+        outcomes: list[Outcome] = []
+        for part in (requests[:half], requests[half:]):
+            batch = Batch(self._runner, part)
+            batch.preprocess()
+            batch.inference()
+            outcomes += batch.outcomes()
+        # An input that does not fit even alone says nothing about the size of batches.
+        if too_large and not any(map(_lacked_memory, outcomes)):
+            self._runner.note_out_of_memory(len(requests))
+        elif all(outcome.failure is None for outcome in outcomes):
+            self._runner.note_batch_fault(error, self._stage, len(requests))
+        return outcomes
+
+    def _address(self) -> None:
+        """Tell the context, and a handler that keeps it, which requests these are."""
+        context, loaded = self._context, self._runner.life.loaded
+        extra = {"explain": "True"} if self._explain else {}
+        ids = [request.id for request in self.requests]
+        begin_batch(context, ids, [{**request.headers, **extra} for request in self.requests])
+        context.sink = self._stream
+        if loaded.staged:
+            loaded.instance.context = context
+
+    def _stream(self, at: int, chunk: Any) -> None:
+        """Keep a part of an answer that the handler sends ahead of it."""
+        self._chunks.setdefault(at, []).append(chunk)
+
+    def _response(self, at: int) -> Response:
+        processor = self._context.request_processor[at]
+        status = processor.get_response_status_code() or _PLAIN_RESPONSE.status
+        phrase = processor.get_response_status_phrase() or ""
+        headers = processor.get_response_headers()
+        if status == _PLAIN_RESPONSE.status and not phrase and not headers:
+            return _PLAIN_RESPONSE
+        said = {str(name): str(value) for name, value in headers.items()}
+        return Response(
+            status=int(status),
+            phrase=str(phrase),
+            content_type=said.get("content-type"),
+            headers=said,
+        )
+
+
+def _failed(index: int, name: str, failure: Failure) -> Outcome:
+    return Outcome(index=index, id=name, failure=failure)
+
+
+def _lacked_memory(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.code == OUT_OF_RESOURCES
+
+
+def _index(outcome: Outcome) -> int:
+    return outcome.index

@@ -1,0 +1,114 @@
+"""From whatever a handler raised to the sentence that its input gets."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from mar_core.errors import HandlerError, InputError, MarError
+from mar_core.records import Failure
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["OUT_OF_RESOURCES", "failure_of", "free_device_memory", "is_out_of_memory"]
+
+BAD_INPUT = 400
+NO_PREDICTION = 503
+OUT_OF_RESOURCES = 507
+# Frames of ours between the caller and the handler: nobody wants to see them.
+_PLUMBING = (str(Path(__file__).parents[1]), str(Path(pluggy.__file__).parent))
+_MEMORY_HINT = "Try a smaller --batch-size, smaller inputs or another --device."
+
+
+def failure_of(error: BaseException, stage: str) -> Failure:
+    """Say what went wrong with one input.
+
+    Args:
+        error: What was raised.
+        stage: Where.
+
+    Returns:
+        The failure: a ``PredictionException`` keeps its code and message, a lack of memory says
+        what to try, everything else says where in the handler it happened.
+    """
+    return Failure(
+        stage=error.stage if isinstance(error, HandlerError) else stage,
+        type=type(error).__name__,
+        message=_sentence(error),
+        code=_code(error, stage),
+        traceback=_own_lines(error),
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch may help: no memory left, in RAM or on the device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
+def _code(error: BaseException, stage: str) -> int:
+    own = getattr(error, "error_code", None)  # PredictionException, ours or TorchServe's
+    if isinstance(own, int):
+        return own
+    if is_out_of_memory(error) or (not isinstance(error, MarError) and "CUDA" in str(error)):
+        return OUT_OF_RESOURCES
+    if isinstance(error, InputError) or stage == "read":
+        return BAD_INPUT
+    return error.code if isinstance(error, HandlerError) else NO_PREDICTION
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MarError):
+        return str(error)
+    if hasattr(error, "error_code"):
+        return str(getattr(error, "message", error))
+    text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        text = f"The handler called sys.exit({text or ''})"
+    elif is_out_of_memory(error):
+        return f"{text or 'Out of memory'}. {_MEMORY_HINT}"
+    where = _where(error)
+    return f"{text} ({where})" if text and where else text or where or type(error).__name__
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line of the handler's own files."""
+    frames = traceback.extract_tb(_handler_part(error.__traceback__))
+    if not frames:
+        return ""
+    home = str(Path(frames[0].filename).parent)
+    own = [frame for frame in frames if str(Path(frame.filename).parent).startswith(home)]
+    last = own[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
+
+
+def _own_lines(error: BaseException) -> str:
+    if isinstance(error, InputError):
+        return ""
+    lines = traceback.format_exception(
+        type(error), error, _handler_part(error.__traceback__), chain=True
+    )
+    return "".join(lines)
+
+
+def _handler_part(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the handler's first line on."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PLUMBING):
+        trace = trace.tb_next
+    return trace
+
+
+def free_device_memory() -> None:
+    """Give cached device memory back after an out-of-memory error, so that a smaller try fits."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,126 @@
+"""The life cycle of one loaded handler: each stage through its hook, timed and announced."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from mar_core import plugins
+from mar_core.ts.adapter import HandlerAdapter, unwrap
+
+if TYPE_CHECKING:
+    from mar_core.handlers.handlers import LoadedHandler
+    from mar_core.ts.context import Context
+
+__all__ = ["STAGES", "LifeCycle"]
+
+STAGES = ("preprocess", "inference", "postprocess")
+_HOOKS = (
+    "mar_load_model",
+    "mar_initialize",
+    "mar_preprocess",
+    "mar_inference",
+    "mar_postprocess",
+    "mar_explain",
+    "mar_teardown",
+)
+
+
+class LifeCycle:
+    """Calls the stages of one handler, with the plugins that take part in them.
+
+    Args:
+        loaded: The handler.
+        model: The model's name, for observers.
+        installed: The plugins of this process.
+
+    Attributes:
+        manager: The handler behind its adapter, and every plugin with a life-cycle hook.
+        seconds: Wall-clock seconds by stage, added up.
+    """
+
+    def __init__(self, loaded: LoadedHandler, *, model: str, installed: plugins.Plugins) -> None:
+        self.loaded = loaded
+        self.model = model
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._installed = installed
+        self._lock = threading.Lock()
+        self.manager = plugins.new_manager()
+        for name, plugin in _taking_part(installed):
+            self.manager.register(plugin, name)
+        # Registered last and marked trylast: nothing can come after the handler.
+        self.manager.register(HandlerAdapter(loaded), f"handler:{loaded.name}")
+
+    def initialize(self, context: Context) -> None:
+        """Get the handler ready."""
+        self._call("initialize", 0, context=context)
+
+    def teardown(self, context: Context) -> None:
+        """Let the handler clean up."""
+        self._call("teardown", 0, context=context)
+
+    def stage(self, stage: str, data: Any, context: Context, *, size: int) -> Any:
+        """Run ``preprocess``, ``inference`` or ``postprocess`` on a batch.
+
+        Args:
+            stage: Which.
+            data: The requests, or what the stage before returned.
+            context: The context of this batch.
+            size: How many requests the batch holds.
+
+        Returns:
+            What the handler, or the plugin that took its place, returned.
+        """
+        return self._call(stage, size, data=data, context=context)
+
+    def explain(self, data: Any, raw: Any, context: Context, *, size: int) -> Any:
+        """Explain a batch: what ``preprocess`` returned, and the requests as they came."""
+        return self._call("explain", size, data=data, raw=raw, context=context)
+
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """Add to the time that a stage has taken."""
+        with self._lock:
+            self.seconds[stage] += seconds
+
+    def record_metric(self, metric: Any) -> None:
+        """Tell observers of a metric that the handler recorded."""
+        self._installed.notify("mar_metric_recorded", model=self.model, metric=metric)
+
+    def _call(self, stage: str, size: int, **arguments: Any) -> Any:
+        hook = getattr(self.manager.hook, f"mar_{stage}")
+        start = time.perf_counter()
+        error: BaseException | None = None
+        try:
+            with self.loaded.activate():
+                return unwrap(hook(handler=self.loaded.instance, **arguments))
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            seconds = time.perf_counter() - start
+            self.add_seconds(stage, seconds)
+            self._installed.notify(
+                "mar_stage_finished",
+                model=self.model,
+                stage=stage,
+                seconds=seconds,
+                size=size,
+                error=error,
+            )
+
+
+def _taking_part(installed: plugins.Plugins) -> list[tuple[str, object]]:
+    """The registered plugins that implement a life-cycle hook, in the order of registration."""
+    named = installed.manager.list_name_plugin()
+    return [
+        (name, plugin)
+        for name, plugin in named
+        if plugin is not None and any(_implements(installed, plugin, hook) for hook in _HOOKS)
+    ]
+
+
+def _implements(installed: plugins.Plugins, plugin: object, hook: str) -> bool:
+    caller = getattr(installed.manager.hook, hook)
+    return any(implementation.plugin is plugin for implementation in caller.get_hookimpls())

@@ -1,0 +1,276 @@
+"""The predictor: an archive that is loaded and ready to answer."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mar_core.build import ArchiveRequest
+from mar_core.cache import entries as cache
+from mar_core.checks.validation import check
+from mar_core.errors import HandlerError, MarError
+from mar_core.handlers.handlers import load_handler
+from mar_core.plugins import get_plugins
+from mar_core.runtime.batch import BatchRunner
+from mar_core.runtime.convert import as_input
+from mar_core.runtime.failures import failure_of
+from mar_core.runtime.lifecycle import LifeCycle
+from mar_core.runtime.recipe import Recipe
+from mar_core.ts.context import make_context, read_config
+from mar_core.ts.device import choose_gpu_id
+from mar_core.weights.models import active_manager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from mar_core.findings import Finding
+    from mar_core.records import Failure, Input, Outcome
+
+__all__ = ["Predictor", "load"]
+
+
+def load(
+    source: str | Path | ArchiveRequest,
+    *,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    envelope: str | None = None,
+    batch_size: int | None = None,
+    limit_image_pixels: bool = True,
+) -> Predictor:
+    """Load an archive: validate it, import its handler, load its weights.
+
+    Args:
+        source: A ``.mar``, a ``.tar.gz``, a folder that holds an unpacked archive, or the sources
+            of one that was never packed.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best that is there.
+        allow_pickle: Load weights that can run code when loaded.
+        envelope: The request envelope: ``json``, ``kserve``, ``kservev2`` or ``body``.
+        batch_size: Requests in a batch; None takes the archive's ``batchSize``, else 1.
+        limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
+
+    Returns:
+        The predictor; use it as a context manager.
+
+    Raises:
+        ArchiveError: The archive cannot be read, or a rule refuses it.
+        HandlerError: Its handler cannot be imported or initialized.
+        ModelError: Its weights cannot be loaded.
+
+    Example:
+        >>> with load("mnist.mar") as model:
+        ...     model.predict([Path("7.png")])
+        [7]
+    """
+    recipe = Recipe(
+        source=source if isinstance(source, ArchiveRequest) else Path(source),
+        device=device,
+        allow_pickle=allow_pickle,
+        envelope=envelope,
+        batch_size=batch_size,
+        limit_image_pixels=limit_image_pixels,
+    )
+    return Predictor(recipe)
+
+
+class Predictor:
+    """A loaded archive.
+
+    It may be used from several threads: batches of one predictor take turns. It pickles as its
+    recipe: what unpickles it loads the archive again.
+
+    Args:
+        recipe: What to load, and how.
+
+    Attributes:
+        recipe: The same.
+        manifest: The archive's manifest.
+        digest: The digest that names the archive.
+        findings: What validation found that did not refuse the archive.
+        batch_size: Requests in a batch.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        installed = get_plugins()
+        with recipe.open() as archive:
+            self.manifest = archive.manifest
+            self.findings: tuple[Finding, ...] = tuple(
+                check(archive, plugins=installed, allow_pickle=recipe.allow_pickle)
+            )
+            model_dir = cache.unpacked(archive)
+        self.digest = self.manifest.digest
+        self.name = self.manifest.model_name or "model"
+        config = _config(self.manifest.config_file, model_dir)
+        self.batch_size = recipe.batch_size or _batch_size(config)
+        self.context = make_context(
+            self.manifest,
+            model_dir,
+            gpu_id=choose_gpu_id(recipe.device, config),
+            batch_size=self.batch_size,
+            limit_max_image_pixels=recipe.limit_image_pixels,
+        )
+        self.context.system_properties["allow_pickle"] = recipe.allow_pickle
+        self.loaded = load_handler(self.manifest, model_dir, envelope=recipe.envelope)
+        self.life = LifeCycle(self.loaded, model=self.name, installed=installed)
+        self._lock = threading.Lock()
+        self._open = True
+        self._initialize()
+
+    def predict(
+        self,
+        inputs: Iterable[Any],
+        *,
+        explain: bool = False,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> list[Any]:
+        """Answer requests.
+
+        Args:
+            inputs: For each request one of
+
+                - a dict with the key ``data`` or ``body``: the request as the handler sees it;
+                - a ``pathlib.Path``: the file's content as ``body``, of the type that its ending
+                  says: JSON parsed, text as ``str``, anything else as ``bytearray``;
+                - ``bytes`` or ``bytearray``: ``body`` as ``bytearray``;
+                - ``str``: ``body`` as text, never a file's name;
+                - a PIL image: ``body`` as the bytes of a PNG;
+                - an array or a tensor: ``body`` as nested lists, as JSON would have brought it;
+                - any other JSON value: ``body``.
+            explain: Ask for explanations in place of predictions.
+            on_error: ``raise``, or ``return`` a ``Failure`` in the place of a result.
+
+        Returns:
+            What the handler returned for each request, in order.
+
+        Raises:
+            HandlerError: A request failed and ``on_error`` is ``raise``.
+        """
+        requests = [as_input(value, name=str(at)) for at, value in enumerate(inputs)]
+        results: list[Any] = []
+        for outcome in self.run(requests, explain=explain):
+            if outcome.failure is not None and on_error == "raise":
+                raise self._error(outcome.id, outcome.failure)
+            results.append(outcome.result if outcome.failure is None else outcome.failure)
+        return results
+
+    def run(self, inputs: Sequence[Input], *, explain: bool = False) -> list[Outcome]:
+        """Answer inputs, in batches of ``batch_size``.
+
+        Args:
+            inputs: The inputs.
+            explain: Ask for explanations in place of predictions.
+
+        Returns:
+            What became of each, in order.
+        """
+        runner = self.runner(explain=explain)
+        numbered = list(enumerate(inputs))
+        outcomes: list[Outcome] = []
+        for start in range(0, len(numbered), self.batch_size):
+            with self._lock:
+                outcomes += runner.run(numbered[start : start + self.batch_size])
+        return outcomes
+
+    def runner(
+        self,
+        *,
+        explain: bool = False,
+        independent: bool = False,
+        caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
+    ) -> BatchRunner:
+        """What runs batches through the handler, for engines.
+
+        Args:
+            explain: Ask for explanations in place of predictions.
+            independent: Give each batch a context of its own, for stages that overlap.
+            caught: What counts as the handler's failure.
+
+        Raises:
+            HandlerError: The predictor is closed.
+        """
+        if not self._open:
+            raise HandlerError(f"{self.name} is closed.", stage="handle", handler=self.loaded.name)
+        return BatchRunner(
+            life=self.life,
+            context=self.context,
+            explain=explain,
+            independent=independent,
+            caught=caught,
+        )
+
+    def close(self) -> None:
+        """Let the handler clean up. Closing twice does no harm."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                try:
+                    self._guarded("teardown")
+                finally:
+                    self.loaded.close()
+
+    def _initialize(self) -> None:
+        metrics = self.context.metrics
+        metrics.listener = self.life.record_metric
+        token = active_manager.set(self.life.manager)
+        try:
+            self._guarded("initialize")
+        except BaseException:
+            self.loaded.close()
+            raise
+        finally:
+            active_manager.reset(token)
+
+    def _guarded(self, stage: Literal["initialize", "teardown"]) -> None:
+        """Run a stage that belongs to no request."""
+        try:
+            getattr(self.life, stage)(self.context)
+        except MarError:
+            raise
+        except (Exception, SystemExit) as error:
+            failure = failure_of(error, stage)
+            raise HandlerError(
+                f"{self.loaded.name} failed in {stage}: {failure.type}: {failure.message}.",
+                stage=stage,
+                handler=self.loaded.name,
+                distribution=self.loaded.distribution,
+                code=failure.code,
+            ) from error
+
+    def _error(self, name: str, failure: Failure) -> HandlerError:
+        return HandlerError(
+            f"Input {name} failed in {failure.stage}: {failure.type}: {failure.message}",
+            stage=failure.stage,
+            handler=self.loaded.name,
+            distribution=self.loaded.distribution,
+            code=failure.code,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Predictor, (self.recipe,))
+
+    def __repr__(self) -> str:
+        return f"<Predictor {self.name} ({self.loaded.name}) from {self.recipe.source}>"
+
+
+def _config(name: str | None, model_dir: Path) -> dict[str, Any]:
+    return read_config(model_dir / name) if name else {}
+
+
+def _batch_size(config: dict[str, Any]) -> int:
+    size = config.get("batchSize")
+    return size if isinstance(size, int) and size > 0 else 1

@@ -1,0 +1,63 @@
+"""How to load an archive, as a value that can be sent to another process or machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mar_core.build import ArchiveRequest
+from mar_core.format import open_archive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mar_core.format import Archive
+    from mar_core.runtime.predictor import Predictor
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What to load, and how: frozen, and picklable.
+
+    Attributes:
+        source: An archive or an unpacked one, or the sources of one that was never packed.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best that is there.
+        allow_pickle: Load weights that can run code when loaded.
+        envelope: The request envelope to put around the handler: ``json``, ``kserve``,
+            ``kservev2`` or ``body``.
+        batch_size: Requests in a batch; None takes the archive's ``batchSize``.
+        limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
+    """
+
+    source: Path | ArchiveRequest
+    device: str | None = None
+    allow_pickle: bool = False
+    envelope: str | None = None
+    batch_size: int | None = None
+    limit_image_pixels: bool = True
+
+    def open(self) -> Archive:
+        """Open the archive, without loading anything of it.
+
+        Raises:
+            ArchiveError: It cannot be read.
+        """
+        if isinstance(self.source, ArchiveRequest):
+            from mar_core.build.plan import plan
+
+            return plan(self.source)
+        return open_archive(self.source)
+
+    def load(self) -> Predictor:
+        """Validate the archive, load its handler and initialize it.
+
+        Raises:
+            ArchiveError: It cannot be read, or a rule refuses it.
+            HandlerError: Its handler cannot be imported or initialized.
+            ModelError: Its weights cannot be loaded.
+        """
+        from mar_core.runtime.predictor import Predictor
+
+        return Predictor(self)

@@ -1,0 +1,201 @@
+"""Results as JSON values: what a handler may return, and how it is written down."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import enum
+import json
+import math
+import numbers
+import sys
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any, NoReturn
+
+from mar_core.errors import HandlerError
+from mar_core.records import Failure, Outcome
+from mar_core.runtime.content import JSON, media_type
+
+__all__ = ["Save", "dense", "is_blob", "plain", "to_json"]
+
+MAX_DEPTH = 64
+# Takes a value that JSON cannot hold and where it stands in the result; gives what to put there.
+Save = Callable[[Any, str], Any]
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+_AS_TEXT = (PurePath, uuid.UUID, Decimal, dt.timedelta)
+_TIMES = (dt.date, dt.time)
+_BYTES = (bytes, bytearray, memoryview)
+_LISTS = (list, tuple, set, frozenset, deque)
+
+
+def plain(outcome: Outcome, *, save: Callable[[str], Save] | None = None) -> Outcome:
+    """The outcome with a result that JSON can hold, or with a failure of the stage ``result``.
+
+    Args:
+        outcome: What an engine gave.
+        save: Makes, for an id, what puts bytes, tensors and pictures into files; None keeps them
+            in the row.
+    """
+    if outcome.failure is not None:
+        return outcome
+    keep = save(outcome.id) if save is not None else _inline
+    kind = outcome.response.content_type
+    try:
+        result = to_json(_as_text(outcome.result, kind), save=keep)
+        chunks = tuple(
+            to_json(_as_text(chunk, kind), save=keep, where=f"streamed.{number}")
+            for number, chunk in enumerate(outcome.streamed)
+        )
+    except HandlerError as error:
+        failure = Failure(stage="result", type="TypeError", message=str(error))
+        return dataclasses.replace(outcome, result=None, failure=failure, streamed=())
+    return dataclasses.replace(outcome, result=result, streamed=chunks)
+
+
+def to_json(value: Any, *, save: Save | None = None, where: str = "result") -> Any:
+    """A value as strict JSON knows it.
+
+    Numbers that JSON does not have become the strings ``NaN``, ``Infinity`` and ``-Infinity``.
+    Tensors and arrays become nested lists, and bytes and pictures ``{"base64": …}``, unless
+    ``save`` puts them elsewhere.
+
+    Args:
+        value: What a handler returned.
+        save: Takes over tensors and arrays of one dimension or more, bytes and pictures.
+        where: What to call the value in errors.
+
+    Raises:
+        HandlerError: It holds something that cannot be written down; the sentence says what and
+            where.
+    """
+    return _convert(value, save or _inline, where, 0)
+
+
+def is_blob(value: Any) -> bool:
+    """Whether a value is bytes, a picture, or a tensor or array of one dimension or more."""
+    if isinstance(value, _BYTES) or _is(value, "PIL.Image", "Image"):
+        return True
+    return (_is(value, "torch", "Tensor") or _is(value, "numpy", "ndarray")) and value.ndim > 0
+
+
+def _convert(value: Any, save: Save, where: str, depth: int) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    if depth > MAX_DEPTH:
+        _refuse(f"result is nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, enum.Enum):
+        return _convert(value.value, save, where, depth + 1)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field.name for field in dataclasses.fields(value)]
+        value = {name: getattr(value, name) for name in fields}
+    if isinstance(value, Mapping):
+        return _mapping(value, save, where, depth)
+    if isinstance(value, _LISTS):
+        return _items(value, save, where, depth)
+    return save(value, where) if is_blob(value) else _scalar(value, where)
+
+
+def _mapping(value: Mapping[Any, Any], save: Save, where: str, depth: int) -> dict[str, Any]:
+    return {
+        _key(key, where): _convert(item, save, f"{where}.{key}", depth + 1)
+        for key, item in value.items()
+    }
+
+
+def _items(value: Iterable[Any], save: Save, where: str, depth: int) -> list[Any]:
+    ordered = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+    return [
+        _convert(item, save, f"{where}.{number}", depth + 1) for number, item in enumerate(ordered)
+    ]
+
+
+def _key(key: Any, where: str) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if isinstance(key, str):
+        return str(key)
+    scalar = key is None or isinstance(key, (numbers.Real, *_AS_TEXT, *_TIMES))
+    if not scalar:
+        _refuse(f"{where} has a key of type {_name(key)}")
+    text = _scalar(key, where)
+    return text if isinstance(text, str) else json.dumps(text)
+
+
+def _scalar(value: Any, where: str) -> Any:
+    if _is(value, "torch", "Tensor") or _is_numpy_scalar(value):
+        value = value.item()
+    if isinstance(value, (str, *_AS_TEXT)):
+        return str(value)
+    if isinstance(value, _TIMES):
+        return value.isoformat()
+    if isinstance(value, int) or value is None:
+        return value
+    if not isinstance(value, numbers.Real):
+        _refuse(f"{where} is of type {_name(value)}")
+    return _float(float(value))
+
+
+def _float(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _inline(value: Any, where: str) -> Any:
+    if isinstance(value, _BYTES):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    if _is(value, "PIL.Image", "Image"):
+        from mar_core.run.writers.blobs import encode
+
+        return {"base64": base64.b64encode(encode(value)[0]).decode("ascii")}
+    try:
+        numbers = dense(value).tolist()
+    except (RuntimeError, NotImplementedError):
+        _refuse(f"{where} is a tensor without numbers")
+    return to_json(numbers, where=where)
+
+
+def dense(value: Any) -> Any:
+    """A tensor with all of its numbers in place; anything else as it is."""
+    return value.to_dense() if getattr(value, "is_sparse", False) else value
+
+
+def _as_text(value: Any, content_type: str | None) -> Any:
+    """Bytes that the handler itself calls text, as text."""
+    kind = media_type(content_type or "")
+    if isinstance(value, _BYTES) and (kind.startswith("text/") or kind == JSON):
+        try:
+            return bytes(value).decode("utf-8")
+        except UnicodeDecodeError:
+            return value
+    return value
+
+
+def _is(value: Any, module: str, name: str) -> bool:
+    """Whether a value is of a type of a library, which is not imported for the question."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(value, getattr(loaded, name))
+
+
+def _is_numpy_scalar(value: Any) -> bool:
+    return _is(value, "numpy", "generic") or _is(value, "numpy", "ndarray")
+
+
+def _name(value: Any) -> str:
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"
+
+
+def _refuse(fault: str) -> NoReturn:
+    raise HandlerError(
+        f"The handler's {fault}, which cannot be written down.",
+        stage="result",
+        hint="Return text, numbers, lists, dicts, bytes, tensors, arrays or pictures.",
+    )

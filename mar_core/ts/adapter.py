@@ -1,0 +1,94 @@
+"""Makes a handler a plugin while it runs: the last implementation of each life-cycle hook.
+
+Authors write an ordinary class with TorchServe's method names and decorate nothing; the adapter
+calls those methods where the hooks ask for them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mar_core.hookspecs import hookimpl
+from mar_core.ts import NO_RESULT
+
+if TYPE_CHECKING:
+    from mar_core.handlers.handlers import LoadedHandler
+    from mar_core.ts.context import Context
+
+__all__ = ["HandlerAdapter", "unwrap"]
+
+
+class HandlerAdapter:
+    """The plugin made of one loaded handler.
+
+    A handler whose ``handle`` is ``BaseHandler``'s is driven stage by stage. One that brings its
+    own ``handle``, or is a function, has a single stage, which is called ``inference``: what comes
+    before and after hands the data on.
+
+    Args:
+        loaded: The handler.
+    """
+
+    def __init__(self, loaded: LoadedHandler) -> None:
+        self._loaded = loaded
+
+    @hookimpl(trylast=True)
+    def mar_initialize(self, context: Context) -> object:
+        """Call the handler's ``initialize``, where it has one."""
+        if self._loaded.initialize is not None:
+            self._loaded.initialize(context)
+        return NO_RESULT
+
+    @hookimpl(trylast=True)
+    def mar_preprocess(self, handler: Any, data: Any, context: Context) -> object:
+        """Call the handler's ``preprocess``."""
+        return _wrap(handler.preprocess(data) if self._staged(context) else data)
+
+    @hookimpl(trylast=True)
+    def mar_inference(self, handler: Any, data: Any, context: Context) -> object:
+        """Call the handler's ``inference``, or the whole of its own ``handle``."""
+        if self._staged(context):
+            return _wrap(handler.inference(data))
+        return _wrap(self._loaded.entry(data, context))
+
+    @hookimpl(trylast=True)
+    def mar_postprocess(self, handler: Any, data: Any, context: Context) -> object:
+        """Call the handler's ``postprocess``."""
+        return _wrap(handler.postprocess(data) if self._staged(context) else data)
+
+    @hookimpl(trylast=True)
+    def mar_explain(self, handler: Any, data: Any, raw: Any, context: Context) -> object:
+        """Call the handler's ``explain_handle``, or its own ``handle``, which sees the header."""
+        if self._staged(context):
+            handler.explain = True  # as TorchServe's handle leaves it, for handlers that look
+            return _wrap(handler.explain_handle(data, raw))
+        return _wrap(self._loaded.entry(data, context))
+
+    @hookimpl(trylast=True)
+    def mar_teardown(self, handler: Any) -> object:
+        """Call the handler's ``teardown``, where it has one."""
+        teardown = getattr(handler, "teardown", None)
+        if callable(teardown):
+            teardown()
+        return NO_RESULT
+
+    def _staged(self, context: Context) -> bool:
+        """Whether this batch goes stage by stage.
+
+        ``BaseHandler.handle`` answers two kinds of request in its own way: one that asks for a
+        description, and any while TorchServe's profiler switch is on.
+        """
+        if not self._loaded.staged or os.environ.get("ENABLE_TORCH_PROFILER"):
+            return False
+        return not context.get_request_header(0, "describe")
+
+
+def _wrap(result: object) -> object:
+    """A first-result hook takes None for "not mine"; a handler may mean it."""
+    return NO_RESULT if result is None else result
+
+
+def unwrap(result: object) -> Any:
+    """What a stage returned: None where it said ``NO_RESULT``."""
+    return None if result is NO_RESULT else result

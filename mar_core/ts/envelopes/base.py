@@ -1,0 +1,71 @@
+"""What all envelopes share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from mar_core.ts.util import PredictionException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = ["BaseEnvelope", "bare", "split"]
+
+
+class BaseEnvelope(ABC):
+    """Stands between the requests and a handler.
+
+    Inherit from it and say how requests are unwrapped and results wrapped.
+
+    Args:
+        handle_fn: The handler's ``handle``.
+    """
+
+    def __init__(self, handle_fn: Callable[[Any, Any], Any]) -> None:
+        self._handle_fn = handle_fn
+        self.context: Any = None
+
+    def handle(self, data: Any, context: Any) -> Any:
+        """Answer a batch; empty data and empty results go through as they are."""
+        self.context = context
+        if data:
+            data = self.parse_input(data)
+        results = self._handle_fn(data, context)
+        return self.format_output(results) if results else results
+
+    @abstractmethod
+    def parse_input(self, data: Any) -> Any:
+        """What the handler is given for these requests."""
+
+    @abstractmethod
+    def format_output(self, data: Any) -> Any:
+        """One answer for each request, made of the handler's results."""
+
+
+def bare(row: Any) -> Any:
+    """What a request carries: its ``data``, else its ``body``; None where it has neither."""
+    value = row.get("data")
+    return row.get("body") if value is None else value
+
+
+def split(results: Any, lengths: Sequence[int]) -> Iterable[Any]:
+    """Hand the results of a joined batch back to the requests that they belong to.
+
+    Args:
+        results: What the handler returned; for a single request all of it is that request's.
+        lengths: How many items each request brought.
+
+    Raises:
+        PredictionException: The handler returned another number of results.
+    """
+    if len(lengths) == 1:
+        return [results]
+    if len(results) != sum(lengths):
+        raise PredictionException(
+            f"The handler returned {len(results)} results for {sum(lengths)} instances in "
+            f"{len(lengths)} requests, which cannot be told apart.",
+            503,
+        )
+    ends = [sum(lengths[: index + 1]) for index in range(len(lengths))]
+    return [results[end - length : end] for end, length in zip(ends, lengths, strict=True)]

@@ -1,0 +1,220 @@
+"""The metrics of one loaded archive: what ``context.metrics`` is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mar_core.ts.metrics.values import (
+    CachingMetric,
+    MetricsCacheKeyError,
+    MetricsCacheTypeError,
+    MetricsCacheValueError,
+    MetricTypes,
+    log_metric,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mar_core.ts.metrics.values import Dimension, Listener, Metric
+
+__all__ = ["MetricsCache"]
+
+TIME_UNITS = ("ms", "s")
+SIZE_UNITS = ("MB", "kB", "GB", "B")
+
+
+class MetricsCache:
+    """What ``context.metrics`` is.
+
+    Args:
+        model_name: Becomes the dimension ``ModelName`` of values that belong to a request.
+
+    Attributes:
+        cache: The known metrics, by type and name.
+        store: Empty; there for handlers that read it.
+        request_ids: The id of each request of this batch, by its index.
+        listener: Takes each recorded value, or None.
+    """
+
+    def __init__(self, model_name: str | None = None) -> None:
+        self.cache: dict[MetricTypes, dict[str, CachingMetric]] = {}
+        self.store: list[Any] = []
+        self.request_ids: dict[int, str] | str | None = None
+        self.model_name = model_name
+        self.listener: Listener | None = None
+
+    def set_request_ids(self, request_ids: dict[int, str] | str | None) -> None:
+        """Say which requests the next values belong to."""
+        self.request_ids = request_ids
+
+    def add_metric(  # noqa: PLR0917 - TorchServe's signature
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        idx: int | None = None,
+        dimensions: Sequence[Dimension] = (),
+        metric_type: MetricTypes = MetricTypes.COUNTER,
+    ) -> None:
+        """Record a value of any kind.
+
+        Args:
+            name: The metric's name.
+            value: The value.
+            unit: Its unit.
+            idx: The index of the request that it belongs to; None for the whole batch.
+            dimensions: Dimensions beside ``ModelName`` and ``Level``.
+            metric_type: How values of this metric add up.
+        """
+        self._record(name, value, unit, self._request(idx), dimensions, metric_type)
+
+    def add_counter(
+        self,
+        name: str,
+        value: float,
+        idx: int | None = None,
+        dimensions: Sequence[Dimension] = (),
+    ) -> None:
+        """Record a count."""
+        self._record(name, value, "count", self._request(idx), dimensions, MetricTypes.COUNTER)
+
+    def add_time(  # noqa: PLR0917 - TorchServe's signature
+        self,
+        name: str,
+        value: float,
+        idx: int | None = None,
+        unit: str = "ms",
+        dimensions: Sequence[Dimension] = (),
+        metric_type: MetricTypes = MetricTypes.GAUGE,
+    ) -> None:
+        """Record a duration in ``ms`` or ``s``.
+
+        Raises:
+            MetricsCacheValueError: The unit is another.
+        """
+        if unit not in TIME_UNITS:
+            raise MetricsCacheValueError(f"The unit of a time is ms or s, not {unit!r}.")
+        self._record(name, value, unit, self._request(idx), dimensions, metric_type)
+
+    def add_size(  # noqa: PLR0917 - TorchServe's signature
+        self,
+        name: str,
+        value: float,
+        idx: int | None = None,
+        unit: str = "MB",
+        dimensions: Sequence[Dimension] = (),
+        metric_type: MetricTypes = MetricTypes.GAUGE,
+    ) -> None:
+        """Record a size in ``MB``, ``kB``, ``GB`` or ``B``.
+
+        Raises:
+            MetricsCacheValueError: The unit is another.
+        """
+        if unit not in SIZE_UNITS:
+            raise MetricsCacheValueError(f"The unit of a size is MB, kB, GB or B, not {unit!r}.")
+        self._record(name, value, unit, self._request(idx), dimensions, metric_type)
+
+    def add_percent(
+        self,
+        name: str,
+        value: float,
+        idx: int | None = None,
+        dimensions: Sequence[Dimension] = (),
+        metric_type: MetricTypes = MetricTypes.GAUGE,
+    ) -> None:
+        """Record a percentage."""
+        self._record(name, value, "percent", self._request(idx), dimensions, metric_type)
+
+    def add_error(self, name: str, value: float, dimensions: Sequence[Dimension] = ()) -> None:
+        """Record an error; it belongs to no request."""
+        self._record(name, value, "", None, dimensions, MetricTypes.COUNTER)
+
+    def add_metric_to_cache(
+        self,
+        metric_name: str,
+        unit: str,
+        dimension_names: Sequence[str] = (),
+        metric_type: MetricTypes = MetricTypes.COUNTER,
+    ) -> CachingMetric:
+        """Make a metric known, in place of one of the same name and type.
+
+        Raises:
+            MetricsCacheTypeError: An argument is not what it must be.
+        """
+        _check(metric_name, str, "metric_name")
+        _check(unit, str, "unit")
+        _check(metric_type, MetricTypes, "metric_type")
+        _check(dimension_names, (list, tuple), "dimension_names")
+        metric = CachingMetric(metric_name, unit, dimension_names, metric_type, self.emit)
+        self.cache.setdefault(metric_type, {})[metric_name] = metric
+        return metric
+
+    def get_metric(
+        self, metric_name: str, metric_type: MetricTypes = MetricTypes.COUNTER
+    ) -> CachingMetric:
+        """A known metric.
+
+        Raises:
+            MetricsCacheKeyError: There is none of that name and type.
+            MetricsCacheTypeError: An argument is not what it must be.
+        """
+        _check(metric_name, str, "metric_name")
+        _check(metric_type, MetricTypes, "metric_type")
+        try:
+            return self.cache[metric_type][metric_name]
+        except KeyError:
+            raise MetricsCacheKeyError(
+                f"There is no {metric_type.value} of the name {metric_name!r}."
+            ) from None
+
+    def cache_keys(self) -> list[str]:
+        """``type:name`` of every known metric."""
+        return [f"{kind.value}:{name}" for kind, known in self.cache.items() for name in known]
+
+    def emit(self, metric: Metric) -> None:
+        """Log a recorded value and hand it to the listener."""
+        log_metric(metric)
+        if self.listener is not None:
+            self.listener(metric)
+
+    def _request(self, idx: int | None) -> str | None:
+        ids = self.request_ids
+        if not isinstance(ids, dict):
+            return ids
+        return ids[idx] if idx in ids else ",".join(ids.values())
+
+    def _record(  # noqa: PLR0917 - as many as its callers have
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        request_id: str | None,
+        dimensions: Sequence[Dimension],
+        metric_type: MetricTypes,
+    ) -> None:
+        wanted = {dimension.name: dimension.value for dimension in dimensions}
+        if request_id is not None:
+            wanted.setdefault("ModelName", self.model_name)
+        wanted.setdefault("Level", "Error" if request_id is None else "Model")
+        try:
+            metric = self.get_metric(name, metric_type)
+        except MetricsCacheKeyError:
+            metric = self.add_metric_to_cache(name, unit, list(wanted), metric_type)
+        metric.add_or_update(value, list(wanted.values()), request_id or "")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MetricsCache:
+        """A copy with the same listener: the listener belongs to the run, not to the metrics."""
+        copied = type(self)(self.model_name)
+        copied.request_ids = self.request_ids
+        copied.listener = self.listener
+        for kind, known in self.cache.items():
+            for name, metric in known.items():
+                copied.add_metric_to_cache(name, metric.unit, metric.dimension_names, kind)
+        memo[id(self)] = copied
+        return copied
+
+
+def _check(value: object, kind: type | tuple[type, ...], name: str) -> None:
+    if not isinstance(value, kind):
+        raise MetricsCacheTypeError(f"{name} must not be a {type(value).__name__}.")

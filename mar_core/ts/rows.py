@@ -1,0 +1,74 @@
+"""From requests to a tensor, for handlers whose input is numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mar_core.ts.util import PredictionException
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["as_tensor", "payload"]
+
+BAD_REQUEST = 400
+KEYS = ("data", "body")
+
+
+def payload(row: Any) -> Any:
+    """What a request carries: its ``data``, else its ``body``; a bare value is itself.
+
+    Raises:
+        PredictionException: It is a mapping with neither.
+    """
+    value = row
+    while isinstance(value, Mapping):
+        key = next((key for key in KEYS if value.get(key) is not None), None)
+        if key is None:
+            names = ", ".join(map(repr, value)) or "nothing"
+            raise PredictionException(
+                f"The request has {names}, where 'data' or 'body' is expected.", BAD_REQUEST
+            )
+        value = value[key]
+    return value
+
+
+def as_tensor(rows: Any, device: torch.device | None) -> torch.Tensor:
+    """One tensor of shape ``(batch, …)`` made of requests or of bare values.
+
+    Args:
+        rows: The requests, or anything that ``torch.as_tensor`` takes.
+        device: Where the tensor goes.
+
+    Raises:
+        PredictionException: A request has neither ``data`` nor ``body``, or the values do not make
+            a tensor.
+    """
+    import torch
+
+    if not isinstance(rows, Sequence) or isinstance(rows, (str, bytes)):
+        return torch.as_tensor(rows, device=device)
+    values = [_numbers(payload(row)) for row in rows]
+    try:
+        if values and all(hasattr(value, "__array__") for value in values):  # tensors and arrays
+            return torch.stack([torch.as_tensor(value) for value in values]).to(device)
+        return torch.as_tensor(values, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PredictionException(
+            f"The values do not make one tensor of numbers: {error}.", BAD_REQUEST
+        ) from error
+
+
+def _numbers(value: Any) -> Any:
+    """A value as numbers; text is taken for JSON."""
+    if not isinstance(value, (str, bytes, bytearray)):
+        return value
+    try:
+        return payload(json.loads(value))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise PredictionException(
+            "The request holds text or bytes that are not JSON, where numbers are expected.",
+            BAD_REQUEST,
+        ) from error
