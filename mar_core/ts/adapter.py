@@ -13,7 +13,7 @@ from mar_core.hookspecs import hookimpl
 from mar_core.ts import NO_RESULT
 
 if TYPE_CHECKING:
-    from mar_core.handlers.handlers import LoadedHandler
+    from mar_core.handlers.load import LoadedHandler
     from mar_core.ts.context import Context
 
 __all__ = ["HandlerAdapter", "unwrap"]

@@ -53,7 +53,7 @@ _HOMES = {
     "ts.metrics.metrics_store": "mar_core.ts.metrics_store",
     "ts.metrics.process_memory_metric": "mar_core.ts.process_memory",
     "ts.metrics.unit": "mar_core.ts.metric",
-    "ts.model_loader": "mar_core.ts.model_loader",
+    "ts.model_loader": "mar_core.handlers.model_loader",
     "ts.model_service.model_service": "mar_core.ts.model_service",
     "ts.protocol.otf_message_handler": "mar_core.ts.otf_message_handler",
     "ts.service": "mar_core.ts.service",
