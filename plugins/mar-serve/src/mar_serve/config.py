@@ -1,4 +1,4 @@
-"""What the server is told: plain records that the command line, or a config.properties, fills in."""
+"""What the server is told: plain records that the command line, or a properties file, fills in."""
 
 from __future__ import annotations
 
