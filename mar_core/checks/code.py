@@ -43,9 +43,10 @@ def code_findings(subject: Subject) -> Iterator[Finding]:
     yield from _hidden_code(subject)
     yield from _shadows(subject)
     named = set()
-    if subject.handler and subject.handler.member and subject.manifest.runtime != "LSP":
-        named.add(subject.handler.member)
-        yield from _handler(subject, subject.handler.member)
+    member = subject.handler.member if subject.handler else None
+    if member and member.endswith(".py") and subject.manifest.runtime != "LSP":
+        named.add(member)
+        yield from _handler(subject, member)
     model_file = subject.manifest.model_file
     if model_file and model_file in subject.archive.members:
         named.add(model_file)

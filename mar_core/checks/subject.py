@@ -60,7 +60,8 @@ class Subject:
     @functools.cached_property
     def handler_module(self) -> Module | None:
         """The handler's file, parsed; None where it is not in the archive or is no Python."""
-        return self.module(self.handler.member) if self.handler and self.handler.member else None
+        member = self.handler.member if self.handler else None
+        return self.module(member) if member and member.endswith(".py") else None
 
     @functools.cached_property
     def is_loaded_by_base_handler(self) -> bool:

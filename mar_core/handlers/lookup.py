@@ -108,7 +108,7 @@ def module_member(module: str, members: Container[str]) -> str | None:
         members: The names of the archive's members.
     """
     stem = module.replace(".", "/")
-    files = (f"{stem}.py", f"{stem}/__init__.py")
+    files = (f"{stem}.py", f"{stem}/__init__.py", f"{stem}.pyc")
     return next((file for file in files if file in members), None)
 
 
