@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding
 from mar_core.format.packed import PackedArchive
-from mar_core.format.reader_streams import inflated, plain
+from mar_core.format.streams import inflated, plain
 from mar_core.format.view import Member
 from mar_core.format.zip_reader import ZipReader
 from mar_core.format.zip_records import UTF8_NAME
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mar_core.findings import Finding
+    from mar_core.format.file import ArchiveFile
     from mar_core.format.limits import Limits
-    from mar_core.format.reader_file import ArchiveFile
     from mar_core.format.zip_reader import Placed
     from mar_core.format.zip_records import Entry
 
