@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.build.assembly import Assembly
 from mar_core.build.describe import describe
-from mar_core.build.handler_spec import HandlerSpec, resolve_handler
+from mar_core.build.handler import HandlerSpec, resolve_handler
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.manifest import MODEL_NAME_PATTERN
 

@@ -220,6 +220,7 @@ def make_context(
     batch_size: int = 1,
     limit_max_image_pixels: bool = True,
     metrics_config: Path | None = None,
+    config: dict[str, Any] | None = None,
 ) -> Context:
     """The context of an unpacked archive, with its model-config.yaml read.
 
@@ -230,12 +231,14 @@ def make_context(
         batch_size: The largest number of requests in a batch.
         limit_max_image_pixels: Whether very large images are refused.
         metrics_config: TorchServe's file of that name, which says what metrics there are.
+        config: The archive's model-config.yaml, where it has been read already.
 
     Raises:
         ArchiveError: The config file is missing, or is not a YAML mapping.
         UsageError: The file of metrics cannot be used.
     """
-    config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
+    if config is None:
+        config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
     return Context(
         manifest.model_name,
         str(model_dir),

@@ -190,8 +190,8 @@ def metrics_for(
 def _own(model_dir: Path, config: dict[str, Any]) -> MetricsConfig:
     """The metrics that an archive brings."""
     named = config.get(CONFIG_KEY)
-    if named is not None:
-        path = model_dir / str(named)
+    if isinstance(named, str):
+        path = model_dir / named
         if not path.resolve().is_relative_to(model_dir.resolve()):
             raise UsageError(
                 f"{CONFIG_KEY} in model-config.yaml names {named!r}, outside the archive."

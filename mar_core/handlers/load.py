@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.handlers.blame import Blame
+from mar_core.handlers.choose import choose
 from mar_core.handlers.code import ArchiveCode
-from mar_core.handlers.entries import choose
-from mar_core.handlers.locate import Place, locate
+from mar_core.handlers.lookup import FoundHandler, look_up, why_absent
 from mar_core.ts import compat
 from mar_core.ts.adapter import is_staged, stages_independent
 from mar_core.ts.context import read_config
@@ -20,7 +21,7 @@ from mar_core.ts.envelopes import find_envelope
 from mar_core.ts.event_loop import LoopThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -73,7 +74,11 @@ class LoadedHandler:
 
 
 def load_handler(
-    manifest: Manifest, model_dir: Path, *, envelope: str | None = None
+    manifest: Manifest,
+    model_dir: Path,
+    *,
+    envelope: str | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> LoadedHandler:
     """Import the handler of an unpacked archive.
 
@@ -83,6 +88,7 @@ def load_handler(
             ``package.module:Class`` of an installed package. A file of the archive comes first.
         model_dir: The folder that holds its members.
         envelope: Unwraps requests and wraps results; ``body``, ``json``, ``kserve``, ``kservev2``.
+        config: The archive's model-config.yaml, where it has been read already.
 
     Raises:
         HandlerError: It cannot be found, imported or made; the sentence says why.
@@ -93,36 +99,38 @@ def load_handler(
     code = ArchiveCode(model_dir, manifest.model_name or "model")
     try:
         with code.active(), code.in_folder():
-            return _load(manifest, code, envelope)
+            return _load(manifest, code, envelope, _config(manifest, code, config))
     except BaseException:
         code.close()
         raise
 
 
-def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> LoadedHandler:
-    place = locate(manifest, code)
-    shipped = place.registered
+def _load(
+    manifest: Manifest, code: ArchiveCode, envelope: str | None, config: Mapping[str, Any]
+) -> LoadedHandler:
+    found = _find(manifest, code)
+    shipped = found.registered
     blame = Blame(
-        name=place.name,
+        name=found.name,
         code=code,
         manifest=manifest,
         distribution=shipped.distribution if shipped else None,
     )
     with blame.loading():
-        chosen = choose(place, place.load())
+        chosen = choose(found, _import(found, code))
         is_class = inspect.isclass(chosen)
         instance = chosen() if is_class else chosen
-    entry = _handle_of(instance, place) if is_class else instance
+    entry = _handle_of(instance, found) if is_class else instance
     # A function is called without data once, in place of initialize.
     initialize = (
         getattr(instance, "initialize", None) if is_class else functools.partial(entry, None)
     )
-    continuous = _is_continuous(manifest, code)
+    continuous = config.get("continuousBatching") is True
     staged = envelope is None and not continuous and is_staged(instance)
     loop = LoopThread()
     answer = continuing(loop.completing(entry)) if continuous else loop.completing(entry)
     return LoadedHandler(
-        name=place.name,
+        name=found.name,
         instance=instance,
         entry=answer if envelope is None else find_envelope(envelope)(answer).handle,
         initialize=_surrounded(loop.completing(initialize), code, blame) if initialize else None,
@@ -136,20 +144,37 @@ def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> Loaded
     )
 
 
-def _is_continuous(manifest: Manifest, code: ArchiveCode) -> bool:
-    """Whether the archive's config asks for continuous batching."""
-    if not manifest.config_file:
-        return False
-    return read_config(code.model_dir / manifest.config_file).get("continuousBatching") is True
+def _find(manifest: Manifest, code: ArchiveCode) -> FoundHandler:
+    found = look_up(manifest.handler, code) if manifest.handler else None
+    if found is None:
+        raise why_absent(manifest, code).error(manifest.handler)
+    return found
 
 
-def _handle_of(instance: Any, place: Place) -> Callable[..., Any]:
+def _import(found: FoundHandler, code: ArchiveCode) -> Any:
+    """The module; for a registered handler what its entry point names, as a rule a class."""
+    if found.registered is not None:
+        return found.registered.load()
+    if found.member is not None:
+        return code.import_module(found.module)
+    return importlib.import_module(found.module)
+
+
+def _config(
+    manifest: Manifest, code: ArchiveCode, config: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    if config is not None or not manifest.config_file:
+        return config or {}
+    return read_config(code.model_dir / manifest.config_file)
+
+
+def _handle_of(instance: Any, found: FoundHandler) -> Callable[..., Any]:
     handle: Callable[..., Any] | None = getattr(instance, "handle", None)
     if not callable(handle):
         raise HandlerError(
-            f"{type(instance).__name__} of the handler {place.name} has no method handle.",
+            f"{type(instance).__name__} of the handler {found.name} has no method handle.",
             stage="load",
-            handler=place.name,
+            handler=found.name,
             hint="Give it `def handle(self, data, context)`, or let it inherit from BaseHandler.",
         )
     return handle

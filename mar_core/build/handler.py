@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mar_core import plugins
-from mar_core.build.additions import is_only_class
-from mar_core.build.installed import find_module
 from mar_core.build.request import Runtime
 from mar_core.errors import UsageError
+from mar_core.handlers.lookup import look_up
+from mar_core.handlers.source import Module, parse_module
 
 __all__ = ["TORCHSERVE_NAMES", "HandlerSpec", "installed_handler", "resolve_handler"]
 
@@ -68,7 +68,7 @@ def resolve_handler(text: str, *, runtime: Runtime = Runtime.PYTHON) -> HandlerS
     source = _python_file(file)
     if source is not None:
         name = Path(file).name
-        alone = not entry or is_only_class(source, entry)
+        alone = not entry or _is_only_class(source, entry)
         return HandlerSpec(value=name if alone else f"{name}:{entry}", source=source)
     return installed_handler(text) or _refuse(text, file)
 
@@ -79,7 +79,12 @@ def installed_handler(text: str) -> HandlerSpec | None:
     Raises:
         PluginError: Two distributions offer the name.
     """
-    return _registered(text) or _installed(text)
+    found = look_up(text)
+    # One plain word is a name that somebody registers, or nothing; a path is a file, or nothing.
+    plain = "/" in text or not set(text) & set(".:")
+    if found is None or (found.registered is None and plain):
+        return None
+    return HandlerSpec(value=text, distribution=found.distribution, version=found.version)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -96,24 +101,26 @@ def _python_file(text: str) -> Path | None:
     return None
 
 
+def _is_only_class(source: Path, name: str) -> bool:
+    """Whether TorchServe, given the file alone, would take the class of that name for the handler.
+
+    It would if that is the only class there and nothing is called ``handle``. Given the class too,
+    TorchServe would call it like a function.
+    """
+    try:
+        module = parse_module(source.read_bytes())
+    except OSError:
+        return False  # whoever checks the handler says what is wrong with it
+    if not isinstance(module, Module):
+        return False
+    return list(module.classes) == [name] and "handle" not in module.names
+
+
 def _registered(name: str) -> HandlerSpec | None:
     entry = plugins.find_handler(name)
     if entry is None:
         return None
     return HandlerSpec(value=name, distribution=entry.distribution, version=entry.version)
-
-
-def _installed(text: str) -> HandlerSpec | None:
-    """``package.module`` or ``package.module:Class``, found without importing it."""
-    module, _, _ = text.partition(":")
-    if not all(part.isidentifier() for part in module.split(".")):
-        return None
-    if ":" not in text and "." not in text:
-        return None
-    owner = find_module(module)
-    if owner is None:
-        return None
-    return HandlerSpec(value=text, distribution=owner.distribution, version=owner.version)
 
 
 def _resolve_library(text: str) -> HandlerSpec:

@@ -13,29 +13,29 @@ from mar_core.ts.util import list_classes_from_module
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.handlers.locate import Place
+    from mar_core.handlers.lookup import FoundHandler
 
 __all__ = ["choose"]
 
 DEFAULT = "handle"
 
 
-def choose(place: Place, loaded: Any) -> Callable[..., Any] | type:
+def choose(found: FoundHandler, loaded: Any) -> Callable[..., Any] | type:
     """The function or class that handles requests.
 
     The entry that was named, else the function ``handle``, else the one class. Where there are
     several classes, the only one with a ``handle``, or the one that all others lead up to.
 
     Args:
-        place: Where the handler was found.
+        found: Where the handler was found.
         loaded: What was imported from there: a module, or already a function or class.
 
     Raises:
         HandlerError: There is none, or it is not clear which.
     """
     if not isinstance(loaded, ModuleType):
-        return _callable(place, loaded)
-    entry: Callable[..., Any] | None = getattr(loaded, place.entry or DEFAULT, None)
+        return _callable(found, loaded)
+    entry: Callable[..., Any] | None = getattr(loaded, found.entry or DEFAULT, None)
     if callable(entry):
         return entry
     classes = list_classes_from_module(loaded)
@@ -43,18 +43,18 @@ def choose(place: Place, loaded: Any) -> Callable[..., Any] | type:
     if len(candidates) == 1:
         # As in TorchServe, also where another entry was named: ``service:handle`` of a class.
         return candidates[0]
-    raise _unclear(place, loaded, classes)
+    raise _unclear(found, loaded, classes)
 
 
-def _callable(place: Place, loaded: Any) -> Callable[..., Any]:
+def _callable(found: FoundHandler, loaded: Any) -> Callable[..., Any]:
     if callable(loaded):
         function: Callable[..., Any] = loaded
         return function
     raise HandlerError(
-        f"The handler {place.name!r} is a {type(loaded).__name__}, where a class or a function "
+        f"The handler {found.name!r} is a {type(loaded).__name__}, where a class or a function "
         "is expected.",
         stage="load",
-        handler=place.name,
+        handler=found.name,
     )
 
 
@@ -64,18 +64,18 @@ def _leaves(classes: list[type]) -> list[type]:
     return [cls for cls in able if not any(cls in other.__mro__[1:] for other in able)]
 
 
-def _unclear(place: Place, module: ModuleType, classes: list[type]) -> HandlerError:
+def _unclear(found: FoundHandler, module: ModuleType, classes: list[type]) -> HandlerError:
     functions = [
         name
         for name, value in inspect.getmembers(module, inspect.isfunction)
         if value.__module__ == module.__name__ and not name.startswith("_")
     ]
     names = [*(cls.__name__ for cls in classes), *functions]
-    file = f"{place.module}.py" if place.code else place.module
-    if place.entry:
-        near = difflib.get_close_matches(place.entry, names, n=1)
-        message = f"{file} has no {place.entry!r}; it defines {', '.join(names) or 'nothing'}."
-        hint = f"Did you mean {place.module}:{near[0]}?" if near else None
+    file = f"{found.module}.py" if found.member else found.module
+    if found.entry:
+        near = difflib.get_close_matches(found.entry, names, n=1)
+        message = f"{file} has no {found.entry!r}; it defines {', '.join(names) or 'nothing'}."
+        hint = f"Did you mean {found.module}:{near[0]}?" if near else None
     elif len(classes) > 1:
         listed = ", ".join(cls.__name__ for cls in classes)
         message = (
@@ -89,4 +89,4 @@ def _unclear(place: Place, module: ModuleType, classes: list[type]) -> HandlerEr
             if functions
             else "Define `def handle(data, context)`, or a class that inherits from BaseHandler."
         )
-    return HandlerError(message, stage="load", handler=place.name, hint=hint)
+    return HandlerError(message, stage="load", handler=found.name, hint=hint)

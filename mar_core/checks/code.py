@@ -6,11 +6,9 @@ import posixpath
 import sys
 from typing import TYPE_CHECKING
 
-from mar_core.checks.classes import Kind, networks
-from mar_core.checks.entries import find_entry, is_loaded_by_base_handler
-from mar_core.checks.python import Module, SourceFault
 from mar_core.checks.table import finding
 from mar_core.findings import printable
+from mar_core.handlers.source import Kind, Module, SourceFault, find_entry, networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
     from mar_core.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["code_findings"]
 
 # Parsing costs; files that nobody names are parsed while they are few and small.
 _MAX_OTHERS = 1 << 20
@@ -36,7 +34,7 @@ _HARMLESS = {"test", "this", "antigravity"}
 _RESERVED = (frozenset(sys.stdlib_module_names) - _HARMLESS) | _LIBRARIES
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def code_findings(subject: Subject) -> Iterator[Finding]:
     """What is wrong with the code.
 
     Args:
@@ -45,9 +43,10 @@ def check(subject: Subject) -> Iterator[Finding]:
     yield from _hidden_code(subject)
     yield from _shadows(subject)
     named = set()
-    if subject.handler and subject.handler.member and subject.manifest.runtime != "LSP":
-        named.add(subject.handler.member)
-        yield from _handler(subject, subject.handler.member)
+    member = subject.handler.member if subject.handler else None
+    if member and member.endswith(".py") and subject.manifest.runtime != "LSP":
+        named.add(member)
+        yield from _handler(subject, member)
     model_file = subject.manifest.model_file
     if model_file and model_file in subject.archive.members:
         named.add(model_file)
@@ -98,7 +97,7 @@ def _model_file(subject: Subject, member: str) -> Iterator[Finding]:
         yield _source_fault(member, parsed)
         return
     fault, doubt = _judge_networks(parsed)
-    if fault and is_loaded_by_base_handler(subject):
+    if fault and subject.is_loaded_by_base_handler:
         yield finding("MAR-C003", fault, member=member)
     elif fault or doubt:
         yield finding("MAR-C004", fault or doubt, member=member)
