@@ -130,8 +130,8 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
     check_model_name(request.model_name)
     target, archive_format = request.target, request.archive_format
     folder = archive_format is ArchiveFormat.NO_ARCHIVE
-    check_place(target, force=request.force, folder=folder)
     _check_apart(request)
+    check_place(target, force=request.force, folder=folder)
     plugins = get_plugins()
     sources = plan(request, plugins=plugins)
     if request.examples:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.ts.service import Service
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from mar_core.format.paths import is_inside
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import is_url
 from mar_core.runtime import Recipe
+from mar_core.text import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +46,7 @@ def watch(act: Callable[[], bool], *, files: Callable[[], Iterable[Path]]) -> No
             if not act():
                 return
         except MarError as error:
-            print(f"mar: error: {error}", file=sys.stderr)
+            print(f"mar: error: {printable_lines(str(error))}", file=sys.stderr)
         print("mar: waiting for a change; Ctrl-C ends", file=sys.stderr, flush=True)
         while (now := _stamps(stamps)) == stamps:
             time.sleep(POLL_SECONDS)

@@ -219,6 +219,7 @@ def make_context(
     gpu_id: int | None = None,
     batch_size: int = 1,
     limit_max_image_pixels: bool = True,
+    config: dict[str, Any] | None = None,
 ) -> Context:
     """The context of an unpacked archive, with its model-config.yaml read.
 
@@ -228,11 +229,13 @@ def make_context(
         gpu_id: The number of the accelerator to use, or None for the CPU.
         batch_size: The largest number of requests in a batch.
         limit_max_image_pixels: Whether very large images are refused.
+        config: The archive's model-config.yaml, where it has been read already.
 
     Raises:
         ArchiveError: The config file is missing, or is not a YAML mapping.
     """
-    config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
+    if config is None:
+        config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
     return Context(
         manifest.model_name,
         str(model_dir),
