@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mar_core.build.request import ArchiveRequest
-    from mar_core.build.sources import Sources
+    from mar_core.format.sources import Sources
     from mar_core.format.view import ExtraFile
     from mar_core.plugins import Plugins
 
