@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mar_core.build.request import ArchiveRequest
-    from mar_core.build.sources import Sources
+    from mar_core.format.sources import Sources
     from mar_core.plugins import Plugins
 
 __all__ = ["check_model_name", "named_files", "plan"]

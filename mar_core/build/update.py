@@ -18,7 +18,7 @@ from mar_core.format.manifest import MANIFEST_NAME, Manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.build.sources import Sources
+    from mar_core.format.sources import Sources
     from mar_core.format.view import Archive
 
 __all__ = ["Changes", "plan_update"]

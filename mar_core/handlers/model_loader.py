@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,9 @@ class TsModelLoader(ModelLoader):
         Raises:
             HandlerError: There is no such handler, or it cannot be imported or made.
         """
+        if metrics_cache is not None:  # what is recorded during the load belongs to a request
+            metrics_cache.set_request_ids(str(uuid.uuid4()))
+            metrics_cache.model_name = metrics_cache.model_name or model_name
         path = Path(model_dir, MANIFEST_NAME)
         manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         named = {**manifest, "model": {**manifest.get("model", {}), "modelName": model_name}}

@@ -10,6 +10,7 @@ from mar_core.checks.validation import check
 from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
 from mar_core.run.session import inputs_of
+from mar_core.text import printable
 from mar_core.ts.device import choose_gpu_id
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def description_lines(found: Mapping[str, Any]) -> list[str]:
         "batch size": found["batch_size"],
         "inputs": f"{found['inputs']:,}" + (f": {names}{more}" if names else ""),
     }
-    return [f"{name:<11} {value}" for name, value in facts.items()]
+    return [f"{name:<11} {printable(str(value))}" for name, value in facts.items()]
 
 
 def _count(job: Job) -> tuple[list[str], int]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.context import Context, RequestProcessor, read_config
-from mar_core.ts.metrics import MetricsCache
+from mar_core.ts.metrics import metrics_for
 from mar_core.ts.util import PredictionException
 from mar_core.ts.version import SERVER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from mar_core.ts.metrics import MetricsCache
 
 __all__ = ["PREDICTION_METRIC", "PredictionException", "Service", "emit_metrics"]
 
@@ -52,7 +54,8 @@ class Service:
     ) -> None:
         config_file = ((manifest or {}).get("model") or {}).get("configFile")
         config = read_config(Path(model_dir, config_file)) if config_file else {}
-        metrics = MetricsCache(model_name) if metrics_cache is None else metrics_cache
+        if metrics_cache is None:
+            metrics_cache = metrics_for(model_name, model_dir, config)
         self._context = Context(
             model_name,
             model_dir,
@@ -61,7 +64,7 @@ class Service:
             gpu,
             SERVER_VERSION,
             limit_max_image_pixels,
-            metrics,
+            metrics_cache,
             config,
         )
         self._entry_point = entry_point

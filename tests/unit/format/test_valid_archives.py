@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -19,6 +20,7 @@ import tricky
 from craft import (
     HANDLER,
     MANIFEST,
+    TarPiece,
     gz,
     manifest_bytes,
     pieces,
@@ -261,3 +263,32 @@ def test_a_zip_may_have_any_ending_but_that_of_a_tar(name, tmp_path):
     (tmp_path / name).write_bytes(zip_bytes(pieces()))
     with open_archive(tmp_path / name) as archive:
         assert archive.kind == "zip"
+
+
+def test_a_tar_is_inflated_once(tmp_path, monkeypatch):
+    from mar_core.checks.validation import validate
+    from mar_core.format import tar_reader
+
+    inflated = []
+    real = tar_reader.Inflater.read
+
+    def counted(self, length):
+        data = real(self, length)
+        inflated.append(len(data))
+        return data
+
+    monkeypatch.setattr(tar_reader.Inflater, "read", counted)
+    weights = random.Random(1).randbytes(3 << 20)
+    members = tar_pieces(
+        TarPiece(name="m/weights.bin", data=weights), TarPiece(name="m/b.bin", data=weights)
+    )
+    path = tmp_path / "m.tar.gz"
+    path.write_bytes(tgz_bytes(members))
+    with open_archive(path) as archive:
+        assert archive.verify() == []
+        validate(archive)
+        with archive.open("weights.bin") as first, archive.open("b.bin") as second:
+            assert [first.read(1 << 20), second.read(1 << 20)] == [weights[: 1 << 20]] * 2
+        folder = unpacked(archive)
+    assert (folder / "weights.bin").read_bytes() == weights
+    assert sum(inflated) == len(tar_bytes(members))

@@ -6,8 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError, UsageError
-from mar_core.format.contents import Content, member_of, open_content
-from mar_core.format.layout import in_order
+from mar_core.format.contents import Content, in_order, member_of, open_content
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.view import Archive
 

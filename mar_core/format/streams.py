@@ -1,4 +1,4 @@
-"""Streams over single members: bounded by the declared size, checked on the way."""
+"""Streams over single members: bounded by the declared size, inflated and checked on the way."""
 
 from __future__ import annotations
 
@@ -9,17 +9,63 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from zlib_ng import zlib_ng
 
-from mar_core.format.reader_inflate import RAW, Inflater
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Buffer
 
     from mar_core.findings import ValidationError
-    from mar_core.format.reader_file import ArchiveFile
+    from mar_core.format.file import ArchiveFile
 
-__all__ = ["Expected", "inflated", "plain", "sequential"]
+__all__ = ["GZIP", "RAW", "Expected", "Inflater", "inflated", "plain"]
+
+RAW = -zlib_ng.MAX_WBITS
+GZIP = 16 + zlib_ng.MAX_WBITS
+_PIECE = 64 << 10  # what is left of a piece is copied on every call
+
+
+class Inflater:
+    """Inflates what it fetches.
+
+    Args:
+        fetch: Returns the next deflated bytes, at most so many; empty at their end.
+        form: ``RAW`` or ``GZIP``.
+    """
+
+    def __init__(self, fetch: Callable[[int], bytes], *, form: int) -> None:
+        self._fetch = fetch
+        self._inflater = zlib_ng.decompressobj(form)
+        self._pending = b""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the deflated data have come to their own end."""
+        return self._inflater.eof
+
+    @property
+    def unused(self) -> bytes:
+        """What was fetched beyond that end."""
+        return self._inflater.unused_data
+
+    def read(self, length: int) -> bytes:
+        """The next inflated bytes, at most so many; empty when no more can be had.
+
+        Raises:
+            ValueError: The deflated data are damaged.
+        """
+        while length and not self.ended:
+            if not self._pending:
+                self._pending = self._fetch(_PIECE)
+            starved = not self._pending
+            try:
+                data = self._inflater.decompress(self._pending, length)
+            except zlib_ng.error as error:  # type: ignore[misc]  # the stubs call it a value
+                raise ValueError(str(error)) from error
+            self._pending = self._inflater.unconsumed_tail
+            if data or starved:
+                return data
+        return b""
+
 
 # Small, because the headers of weights lie far apart; longer reads go past the buffer.
 BUFFER = 16 << 10
@@ -61,24 +107,6 @@ def inflated(
     """A stream over a deflated member, from start to end."""
     raw = _Inflated(_Check(file, expected), file, offset, offset + compressed_size)
     return _buffered(raw, expected.size)
-
-
-def sequential(
-    file: ArchiveFile,
-    expected: Expected,
-    read: Callable[[int], bytes],
-    *,
-    done: Callable[[], None],
-) -> BinaryIO:
-    """A stream over the next bytes of something that can only be read forwards.
-
-    Args:
-        file: The archive, which errors name.
-        expected: What the bytes must be.
-        read: Returns the next bytes, at most so many; fewer only at the end.
-        done: Called once, when the stream is closed.
-    """
-    return _buffered(_Sequential(_Check(file, expected), read, done), expected.size)
 
 
 def _buffered(raw: io.RawIOBase, size: int) -> BinaryIO:
@@ -156,35 +184,6 @@ class _Plain(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
-
-
-class _Sequential(io.RawIOBase):
-    def __init__(
-        self, check: _Check, read: Callable[[int], bytes], done: Callable[[], None]
-    ) -> None:
-        self._check, self._read, self._done = check, read, done
-        if check.expected.size == 0:
-            check.update(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self._check.expected.size - self._check.seen)
-        if wanted == 0:
-            return 0
-        data = self._read(wanted)
-        if len(data) < wanted:
-            raise self._check.refuse("MAR-A005", "The file has changed while it was read.")
-        self._check.update(data)
-        view[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._done()
-        super().close()
 
 
 class _Inflated(io.RawIOBase):
