@@ -363,8 +363,8 @@ def mar_register_commands(app: typer.Typer) -> None:
     """Add commands to ``mar``.
 
     Called by ``mar --help``, and when the user types a command that mar does not have.
-    Each on its own; a command that another plugin has too is an error that names both, when it is run. One that mar
-    has itself is left out with a warning.
+    Each on its own; a command that another plugin has too is an error that names both, when it is
+    run. One that mar has itself is left out with a warning.
 
     Args:
         app: The application; decorate functions with ``app.command()``.
