@@ -17,14 +17,14 @@ from mar_core.run.readers.sources import (
     read_bounded,
     reading,
 )
-from mar_core.runtime.content import decode, guess_type, media_type, request_headers
+from mar_core.runtime.content import JSON, decode, media_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.records import ReadOptions
 
-__all__ = ["FileReader", "body_input", "file_input"]
+__all__ = ["FileReader", "body_input", "body_request", "file_input", "sent_type"]
 
 
 class FileReader:
@@ -43,13 +43,20 @@ class FileReader:
 
 def file_input(source: str, options: ReadOptions) -> Input:
     """The input that sends a whole file."""
-    kind = options.content_type or guess_type(ending_path(source))
+    kind = sent_type(ending_path(source), options)
     return Input(
         id=source,
         read=functools.partial(_read, source, options.field_name, kind, options.max_input_size),
         headers=request_headers({options.field_name: kind}, options.headers, content_type=kind),
         size=_size(source),
     )
+
+
+def sent_type(name: str, options: ReadOptions) -> str:
+    """The content type that a file is sent with: none, as ``curl -T`` does, but for JSON."""
+    if options.content_type is not None or options.raw:
+        return options.content_type or ""
+    return JSON if name.lower().endswith(".json") else ""
 
 
 def body_input(name: str, value: bytes, options: ReadOptions, *, content_type: str) -> Input:
