@@ -104,6 +104,8 @@ class ServerConfig:
         allow_pickle: Load weights that can run code when loaded.
         trust: Paths and digests whose weights may run code.
         envelope: The request envelope around every handler.
+        kserve: Whether the server speaks KServe's protocols itself (``protocol``), or hands their
+            bodies to handlers as they are, as TorchServe does without an envelope (``raw``).
         decode: Whether JSON and text are decoded for handlers.
         device: Where models run; None takes the best that is there.
         gpus: How many GPUs to deal out; None counts them.
@@ -141,6 +143,7 @@ class ServerConfig:
     allow_pickle: bool = False
     trust: tuple[str, ...] = ()
     envelope: str | None = None
+    kserve: Literal["protocol", "raw"] = "protocol"
     decode: bool = True
     device: str | None = None
     gpus: int | None = None
