@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.build.assembly import Assembly
 from mar_core.build.describe import describe
-from mar_core.build.handler_spec import HandlerSpec, resolve_handler
+from mar_core.build.handler import HandlerSpec, resolve_handler
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.manifest import MODEL_NAME_PATTERN
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mar_core.build.request import ArchiveRequest
-    from mar_core.build.sources import Sources
+    from mar_core.format.sources import Sources
     from mar_core.format.view import ExtraFile
     from mar_core.plugins import Plugins
 

@@ -11,7 +11,7 @@ from mar_core import plugins
 from mar_core.ts.adapter import HandlerAdapter, unwrap
 
 if TYPE_CHECKING:
-    from mar_core.handlers.handlers import LoadedHandler
+    from mar_core.handlers.load import LoadedHandler
     from mar_core.ts.context import Context
 
 __all__ = ["STAGES", "LifeCycle"]

@@ -10,7 +10,7 @@ from mar_core.build import ArchiveRequest
 from mar_core.cache import entries as cache
 from mar_core.checks.validation import check
 from mar_core.errors import HandlerError, MarError
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
 from mar_core.runtime.convert import as_input
@@ -112,9 +112,12 @@ class Predictor:
             gpu_id=choose_gpu_id(recipe.device, config),
             batch_size=self.batch_size,
             limit_max_image_pixels=recipe.limit_image_pixels,
+            config=config,
         )
         self.context.system_properties["allow_pickle"] = recipe.allow_pickle
-        self.loaded = load_handler(self.manifest, model_dir, envelope=recipe.envelope)
+        self.loaded = load_handler(
+            self.manifest, model_dir, envelope=recipe.envelope, config=config
+        )
         self.life = LifeCycle(self.loaded, model=self.name, installed=installed)
         self._lock = threading.Lock()
         self._open = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError
 from mar_core.ts.metrics import MetricsCache
+from mar_core.ts.version import SERVER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 
     from mar_core.format.manifest import Manifest
 
-__all__ = ["SERVER_VERSION", "Context", "RequestProcessor", "begin_batch", "make_context"]
+__all__ = ["Context", "RequestProcessor", "begin_batch", "make_context"]
 
-# The TorchServe whose behaviour handlers find here.
-SERVER_VERSION = "0.12.0"
 CONTENT_TYPE = "content-type"
 
 
@@ -220,6 +219,7 @@ def make_context(
     gpu_id: int | None = None,
     batch_size: int = 1,
     limit_max_image_pixels: bool = True,
+    config: dict[str, Any] | None = None,
 ) -> Context:
     """The context of an unpacked archive, with its model-config.yaml read.
 
@@ -229,11 +229,13 @@ def make_context(
         gpu_id: The number of the accelerator to use, or None for the CPU.
         batch_size: The largest number of requests in a batch.
         limit_max_image_pixels: Whether very large images are refused.
+        config: The archive's model-config.yaml, where it has been read already.
 
     Raises:
         ArchiveError: The config file is missing, or is not a YAML mapping.
     """
-    config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
+    if config is None:
+        config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
     return Context(
         manifest.model_name,
         str(model_dir),
