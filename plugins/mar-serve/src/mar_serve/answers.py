@@ -6,14 +6,13 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from mar_serve.errors import ServeError
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.types import Send
 
     from mar_serve.config import ServerConfig
+    from mar_serve.errors import ServeError
 
 __all__ = ["JSON", "Answer", "Headers", "common_headers", "error_answer", "json_bytes", "send_to"]
 

@@ -42,7 +42,11 @@ def create_app(server: Server, kinds: Collection[str]) -> ASGIApp:
         request_id = new_id()
         try:
             path: str = scope["path"]
-            if hot is not None and path.startswith("/predictions/") and scope["method"] != "OPTIONS":
+            if (
+                hot is not None
+                and path.startswith("/predictions/")
+                and scope["method"] != "OPTIONS"
+            ):
                 if tokens is not None:
                     tokens.check(scope, "inference")
                 if server.stopping:
@@ -83,5 +87,3 @@ def cut(scope: Scope) -> None:
     found: Any = scope.get("extensions", {}).get("mar")
     if found is not None:
         found.cut()
-
-

@@ -7,7 +7,6 @@ import zlib
 from typing import TYPE_CHECKING
 
 from mar_serve.errors import ServeError, bad_request, timed_out, too_large, unsupported_encoding
-
 from mar_serve.protocol import arrival_of
 
 if TYPE_CHECKING:

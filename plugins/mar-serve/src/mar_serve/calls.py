@@ -124,6 +124,11 @@ class Endpoint:
         self._guarded = guarded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request.
+
+        Raises:
+            ServeError: It gets no answer; nothing has been sent.
+        """
         server = self._server
         if self._guarded:
             server.guard.check(scope)

@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 from mar_core import UsageError
-from mar_serve.answers import Answer
 from mar_serve.config import Address
 from mar_serve.errors import bad_request, stopping
 from mar_serve.plain import ping
@@ -15,6 +14,7 @@ from mar_serve.plain import ping
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mar_serve.answers import Answer
     from mar_serve.calls import Call, Handler
     from mar_serve.config import ServerConfig
     from mar_serve.inference import Inference

@@ -94,6 +94,7 @@ class ServerConfig:
         default_workers: Workers of a model that asks for no number.
         queue_size: Requests that may wait, by model.
         max_request_size: Bytes that a body may have.
+        max_upload_size: Bytes that an uploaded archive may have.
         max_response_size: Bytes that an answer may have.
         tokens: Ask for tokens; None asks where an address is not loopback.
         token_minutes: How long a token is good for.
@@ -133,6 +134,7 @@ class ServerConfig:
     default_workers: int = 1
     queue_size: int = QUEUE_SIZE
     max_request_size: int = REQUEST_BYTES
+    max_upload_size: int = 8 << 30
     max_response_size: int = REQUEST_BYTES
     tokens: bool | None = None
     token_minutes: float = TOKEN_MINUTES

@@ -2,7 +2,8 @@
 
 A page of another site can send requests to this machine (it cannot read the answers), and a name
 that its owner points at this machine makes the browser think that the answers are the page's own.
-So the names by which the server is called are checked, and so is where a browser says it comes from.
+So the names by which the server is called are checked, and so is where a browser says that it comes
+from.
 """
 
 from __future__ import annotations

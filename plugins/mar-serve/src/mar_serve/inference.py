@@ -15,7 +15,6 @@ from mar_core import Request
 from mar_serve.bodies import content_type_of, read_body
 from mar_serve.errors import ServeError, timed_out
 from mar_serve.protocol import arrival_of
-from mar_serve.queues import Job
 from mar_serve.streams import Stream
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from mar_core import Reply
     from mar_serve.answers import Headers
+    from mar_serve.queues import Job
     from mar_serve.server import Server
     from mar_serve.version import ModelVersion
 
@@ -110,19 +110,21 @@ class Inference:
             decode=self._decode,
         )
         job = found.job(request, explain=explain)
-        outcome = await self.ask(scope, found, job, asked=version)
+        arrival = arrival_of(scope)
+        if arrival is not None:
+            arrival.on_gone = job.forget
+        outcome = await self.ask(found, job, asked=version)
         if isinstance(outcome, Stream):
             await self._stream(scope, send, outcome, found, job)
         elif outcome is not None:
             await self._answer(send, outcome, job, found)
 
     async def ask(
-        self, scope: Scope, found: ModelVersion, job: Job, *, asked: str | None
+        self, found: ModelVersion, job: Job, *, asked: str | None
     ) -> Reply | Stream | None:
         """Have a job run.
 
         Args:
-            scope: The request that it belongs to.
             found: The model version.
             job: The job.
             asked: The version that the client named.
@@ -133,9 +135,6 @@ class Inference:
         Raises:
             ServeError: It gets no answer.
         """
-        arrival = arrival_of(scope)
-        if arrival is not None:
-            arrival.on_gone = job.forget
         try:
             found.submit(job, asked=asked)
             outcome = await job.future

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import Request
 from mar_serve.answers import Answer
+from mar_serve.bodies import Gone
 from mar_serve.calls import parsed
 from mar_serve.errors import bad_request, stopping
 from mar_serve.inference import failure_error, text_headers
+from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mar_core import Reply
     from mar_serve.calls import Call
     from mar_serve.inference import Inference
+    from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
 __all__ = ["V1", "ask_rows", "listed", "plain_value", "ready"]
@@ -93,20 +96,35 @@ async def ask_rows(
         name = call.request_id if len(rows) == 1 else f"{call.request_id}.{number}"
         request = Request(id=name, headers=headers, row=row)
         jobs.append(found.job(request, explain=explain))
-    asks = [inference.ask(call.scope, found, job, asked=asked) for job in jobs]
-    try:
-        outcomes = await asyncio.gather(*asks)
-    finally:
-        for job in jobs:  # one has failed, or the client has gone: the others need not be run
+    # More at a time would fill the queue, and refuse this very request.
+    few = asyncio.Semaphore(max(1, found.settings.queue_size // 2))
+
+    async def ask(job: Job) -> Reply | Stream | None:
+        async with few:
+            return await inference.ask(found, job, asked=asked)
+
+    def forget() -> None:
+        for job in jobs:
             job.forget()
-    replies = []
-    for outcome in outcomes:
-        if outcome is None or isinstance(outcome, Stream):
-            raise bad_request("This model streams its answers; ask /predictions for them.")
-        if outcome.failure is not None:
-            raise failure_error(outcome)
-        replies.append(outcome)
-    return replies
+
+    arrival = arrival_of(call.scope)
+    if arrival is not None:
+        arrival.on_gone = forget
+    try:
+        outcomes = await asyncio.gather(*map(ask, jobs))
+    finally:
+        forget()  # one has failed, or the client has gone: the others need not be run
+    if any(outcome is None for outcome in outcomes):
+        raise Gone
+    return [_whole(outcome) for outcome in outcomes]
+
+
+def _whole(outcome: Reply | Stream | None) -> Reply:
+    if outcome is None or isinstance(outcome, Stream):
+        raise bad_request("This model streams its answers; ask /predictions for them.")
+    if outcome.failure is not None:
+        raise failure_error(outcome)
+    return outcome
 
 
 def plain_value(reply: Reply) -> Any:

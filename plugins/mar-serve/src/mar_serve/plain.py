@@ -70,7 +70,8 @@ def _predictions(inference: Inference, *, explains: bool) -> Handler:
         if call.method == "OPTIONS":
             found = call.server.repository.find(params["model"], params.get("version"))
             return Answer(openapi.model_document(found.name, found.version))
-        return await _predict(call, inference, explain=explains)
+        await _predict(call, inference, explain=explains)
+        return None
 
     return answer
 
@@ -79,7 +80,8 @@ def old_predictions(inference: Inference) -> Handler:
     """``/{model}/predict``: its query's parameters are fields of the row, too."""
 
     async def answer(call: Call) -> Answer | None:
-        return await _predict(call, inference, explain=False, with_query=True)
+        await _predict(call, inference, explain=False, with_query=True)
+        return None
 
     return answer
 

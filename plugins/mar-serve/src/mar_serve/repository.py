@@ -148,8 +148,13 @@ class Repository:
             model.versions[version] = made
         return made
 
-    async def replace(self, old: ModelVersion, prepared: Prepared, *wins: Overrides) -> None:
+    async def replace(
+        self, old: ModelVersion, prepared: Prepared, *wins: Overrides
+    ) -> ModelVersion:
         """Put another archive in a version's place, without a request that fails.
+
+        Returns:
+            The version that is there now.
 
         Raises:
             MarError: It cannot be loaded; the old one goes on.
@@ -173,13 +178,14 @@ class Repository:
         model = self.models.get(old.name)
         if model is None or model.versions.get(old.version) is not old:
             await fresh.stop(0.1)  # it was removed meanwhile
-            return
+            return old
         del model.versions[old.version]
         model.versions[version] = fresh
         if model.default == old.version:
             model.default = version
         logger.info("%s: replaced by %s", old, fresh)
-        await old.stop(self._server.config.grace)
+        self._server.hold(old.stop(self._server.config.grace))
+        return fresh
 
     async def remove(self, name: str, version: str | None) -> None:
         """Remove a version; the only one, and one that is not named, takes the model with it.

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Routes"]
 
 MISSING, WRONG_METHOD = 404, 405
+# The keys that paths ask for.
+INFERENCE: Token = "inference"
+MANAGEMENT: Token = "management"
+API: Token = "API"
 _GET = ("GET",)
 _POST = ("POST",)
 
@@ -67,9 +71,7 @@ class Routes:
             routes += self._old(inference)
         self._router = Router(routes, redirect_slashes=False)
 
-    async def __call__(
-        self, scope: Scope, receive: Receive, send: Send, request_id: str
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Answer a request.
 
         Raises:
@@ -110,31 +112,31 @@ class Routes:
 
     def _inference(self, inference: Inference) -> Iterator[Route]:
         predict, explain = plain.predictions(inference), plain.explanations(inference)
-        yield self._route("/ping", plain.ping, token="inference")
+        yield self._route("/ping", plain.ping, token=INFERENCE)
         for path in ("/{model}", "/{model}/{version}", "/{model}/{version}/{rest:path}"):
-            yield self._route(f"/predictions{path}", predict, token="inference")
-            yield self._route(f"/explanations{path}", explain, token="inference")
+            yield self._route(f"/predictions{path}", predict, token=INFERENCE)
+            yield self._route(f"/explanations{path}", explain, token=INFERENCE)
         invoke = clouds.invocations(inference)
-        yield self._route("/invocations", invoke, token="inference")
-        yield self._route("/models/{model}/invoke", invoke, token="inference")
+        yield self._route("/invocations", invoke, token=INFERENCE)
+        yield self._route("/models/{model}/invoke", invoke, token=INFERENCE)
         v1 = kserve.V1(inference)
-        yield self._route("/v1/models", kserve.listed, _GET, token="inference")
-        yield self._route("/v1/models/{model}:predict", v1.predict, _POST, token="inference")
-        yield self._route("/v1/models/{model}:explain", v1.explain, _POST, token="inference")
-        yield self._route("/v1/models/{model}", kserve.ready, _GET, token="inference")
+        yield self._route("/v1/models", kserve.listed, _GET, token=INFERENCE)
+        yield self._route("/v1/models/{model}:predict", v1.predict, _POST, token=INFERENCE)
+        yield self._route("/v1/models/{model}:explain", v1.explain, _POST, token=INFERENCE)
+        yield self._route("/v1/models/{model}", kserve.ready, _GET, token=INFERENCE)
         for path, handler, methods in v2.table(inference):
-            token: Token | None = None if path.startswith("/v2/health") else "inference"
+            token: Token | None = None if path.startswith("/v2/health") else INFERENCE
             yield self._route(path, handler, methods, token=token)
         for path, handler, methods in clouds.vertex(v1):
             yield self._route(path, handler, methods)
 
     def _management(self) -> Iterator[Route]:
         for path, handler, methods in management.TABLE:
-            yield self._route(path, handler, methods, token="management", guarded=True)
-        yield self._route("/token", tokens_api.renew, ("GET", "POST"), token="API", guarded=True)
+            yield self._route(path, handler, methods, token=MANAGEMENT, guarded=True)
+        yield self._route("/token", tokens_api.renew, ("GET", "POST"), token=API, guarded=True)
 
     def _old(self, inference: Inference) -> Iterator[Route]:
         """The oldest routes, which would hide others if they did not come last."""
         old = plain.old_predictions(inference)
-        yield self._route("/{model}/predict", old, token="inference")
-        yield self._route("/{model}/{version}/predict", old, token="inference")
+        yield self._route("/{model}/predict", old, token=INFERENCE)
+        yield self._route("/{model}/{version}/predict", old, token=INFERENCE)

@@ -13,7 +13,7 @@ from mar_core import AsyncWorker, MarError, WorkerDied
 from mar_serve.errors import internal
 
 if TYPE_CHECKING:
-    from mar_core import Metric, Reply, Request
+    from mar_core import Metric, Reply
     from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
@@ -30,7 +30,7 @@ logger = logging.getLogger("mar_serve.workers")
 
 
 def back_off(failures: int) -> int:
-    """Seconds to wait before the next start, after so many that failed: 0, 1, 1, 2, 3, 5, 8 …"""
+    """Seconds to wait before the next start, after so many that failed: Fibonacci's numbers."""
     before, now = 1, 0
     for _ in range(failures):
         before, now = now, before + now
@@ -49,7 +49,7 @@ class Slot:
     Args:
         version: Whose worker it is.
         number: What it is called.
-        gpu: The GPU that it may use, or None.
+        device: Where its model goes; None leaves that to the archive.
 
     Attributes:
         worker: The worker; None while there is none.
@@ -64,10 +64,10 @@ class Slot:
         first: Done when the first start has come to its end.
     """
 
-    def __init__(self, version: ModelVersion, number: int, gpu: int | None) -> None:
+    def __init__(self, version: ModelVersion, number: int, device: str | None) -> None:
         self.version = version
         self.number = number
-        self.gpu = gpu
+        self.device = device
         self.worker: AsyncWorker | None = None
         self.state: State = "starting"
         self.busy = 0
@@ -177,7 +177,7 @@ class Slot:
         version = self.version
         return await AsyncWorker.start(
             version.prepared,
-            gpu=self.gpu,
+            device=self.device,
             threads=version.threads,
             on_log=self._hear,
             on_metric=self._measure,
@@ -299,5 +299,3 @@ class Slot:
 
     def _measure(self, metric: Metric) -> None:
         self.version.stats.recorded(metric)
-
-

@@ -47,9 +47,7 @@ class Stream:
         self.over = True
         self._wake.set()
 
-    async def send_to(
-        self, send: Send, headers: Headers, arrival: Arrival | None
-    ) -> Reply | None:
+    async def send_to(self, send: Send, headers: Headers, arrival: Arrival | None) -> Reply | None:
         """Send what comes, until the answer is whole.
 
         An answer that breaks off in the middle cuts the connection: its status is long out.

@@ -81,7 +81,9 @@ def from_bytes(raw: bytes, datatype: str, name: str) -> list[Any]:
             return array("f", wide.tobytes()).tolist()
         values = array(_CODES[datatype], raw)
     except KeyError:
-        raise bad_request(f"The datatype {datatype!r} of the input {name!r} is not known.") from None
+        raise bad_request(
+            f"The datatype {datatype!r} of the input {name!r} is not known."
+        ) from None
     except (ValueError, struct.error):
         raise bad_request(f"The data of the input {name!r} is not whole {datatype}s.") from None
     if sys.byteorder == "big":
@@ -133,9 +135,7 @@ def nested(values: Sequence[Any], shape: Sequence[int]) -> Any:
     step = math.prod(shape[1:])
     if len(shape) == 1:
         return list(values)
-    return [
-        nested(values[at * step : (at + 1) * step], shape[1:]) for at in range(shape[0])
-    ]
+    return [nested(values[at * step : (at + 1) * step], shape[1:]) for at in range(shape[0])]
 
 
 def shape_of(value: Any) -> list[int] | None:

@@ -8,13 +8,14 @@ import hmac
 import json
 import os
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mar_serve.bodies import header_of
 from mar_serve.errors import ServeError, invalid_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import Scope
 
 __all__ = ["KEY_FILE", "Tokens"]
