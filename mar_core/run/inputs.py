@@ -17,20 +17,9 @@ from mar_core.run.readers.stdin import STDIN, binary_stdin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mar_core.plugins import Plugins
     from mar_core.records import Input, Reader, ReadOptions
 
-__all__ = ["collect_readers", "expand", "listed"]
-
-
-def collect_readers(plugins: Plugins) -> list[Reader]:
-    """The readers of all plugins, in the order in which they are asked: mar's own are the last."""
-    readers: list[Reader] = []
-    pending: list[Reader] = []
-    for _ in plugins.ask_each("mar_register_readers", register=pending.append):
-        readers += reversed(pending)
-        pending.clear()
-    return readers
+__all__ = ["expand", "listed"]
 
 
 def expand(

@@ -13,7 +13,7 @@ from mar_core.plugins import get_plugins
 from mar_core.records import ReadOptions, RunOptions, RunSummary
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
-from mar_core.run.inputs import collect_readers, expand, listed
+from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
@@ -133,11 +133,11 @@ def execute(
     run = _Run(job, writer, summary)
     finished = False
     try:
-        get_plugins().notify("mar_run_started", summary=summary)
+        get_plugins().run_started(summary)
         finished = run.to_its_end(results_on_terminal=console is not None)
     finally:
         writer.close(finished=finished)
-        get_plugins().notify("mar_run_finished", summary=summary)
+        get_plugins().run_finished(summary)
     return summary
 
 
@@ -146,7 +146,7 @@ def inputs_of(job: Job) -> Iterator[Input]:
     if job.form:
         inputs: Iterable[Input] = [form_input(job.form, headers=job.reading.headers)]
     else:
-        inputs = expand(job.sources, job.reading, collect_readers(get_plugins()), job.outputs)
+        inputs = expand(job.sources, job.reading, get_plugins().readers(), job.outputs)
     return itertools.islice(inputs, job.limit)
 
 
@@ -210,7 +210,7 @@ class _Run:
     def _last_words(self) -> None:
         self._summary.interrupted = True
         self._writer.flush()
-        get_plugins().notify("mar_run_finished", summary=self._summary)
+        get_plugins().run_finished(self._summary)
         print(interrupted_line(self._summary, self._job.output), file=sys.stderr, flush=True)
 
 

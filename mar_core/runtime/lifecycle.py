@@ -59,7 +59,10 @@ class LifeCycle:
 
     def teardown(self, context: Context) -> None:
         """Let the handler clean up."""
-        self._call("teardown", 0, context=context)
+        try:
+            self._call("teardown", 0, context=context)
+        finally:
+            self._installed.tell_failures()
 
     def stage(self, stage: str, data: Any, context: Context, *, size: int) -> Any:
         """Run ``preprocess``, ``inference`` or ``postprocess`` on a batch.
@@ -86,7 +89,7 @@ class LifeCycle:
 
     def record_metric(self, metric: Any) -> None:
         """Tell observers of a metric that the handler recorded."""
-        self._installed.notify("mar_metric_recorded", model=self.model, metric=metric)
+        self._installed.metric_recorded(self.model, metric)
 
     def _call(self, stage: str, size: int, **arguments: Any) -> Any:
         hook = getattr(self.manager.hook, f"mar_{stage}")
@@ -101,8 +104,7 @@ class LifeCycle:
         finally:
             seconds = time.perf_counter() - start
             self.add_seconds(stage, seconds)
-            self._installed.notify(
-                "mar_stage_finished",
+            self._installed.stage_finished(
                 model=self.model,
                 stage=stage,
                 seconds=seconds,
