@@ -16,7 +16,7 @@ __all__ = ["described"]
 def described(version: ModelVersion) -> dict[str, Any]:
     """One version, as a client sees it."""
     settings = version.settings
-    waiting = version.queue.waiting
+    waiting = version.dispatch.waiting
     return {
         "modelName": version.name,
         "modelVersion": version.version,

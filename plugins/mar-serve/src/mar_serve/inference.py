@@ -139,12 +139,18 @@ class Inference:
             found.submit(job, asked=asked)
             outcome = await job.future
         except ServeError as error:
-            found.stats.answered(error.status, time.monotonic() - job.arrived, None)
+            seconds = time.monotonic() - job.arrived
+            found.stats.answered(error.status, seconds, None, named=asked is not None)
             raise
         if isinstance(outcome, Stream) or outcome is None:
             return outcome
         now = time.monotonic()
-        found.stats.answered(outcome.status, now - job.arrived, job.begun - job.arrived)
+        found.stats.answered(
+            outcome.status,
+            now - job.arrived,
+            job.begun - job.arrived,
+            named=asked is not None,
+        )
         if outcome.failure is not None:
             self._log(found, job, outcome)
         if job.deadline is not None and job.deadline < now:

@@ -165,11 +165,9 @@ class Queue:
         """How many jobs wait."""
         return len(self._jobs) - self.gone + sum(len(jobs) for jobs, _ in self.again)
 
-    def late(self, now: float) -> Iterator[Job]:
-        """The jobs whose deadline has passed while they waited."""
-        for job in self._jobs:
-            if job.deadline is not None and job.deadline < now and not job.over:
-                yield job
+    def jobs(self) -> Iterator[Job]:
+        """The jobs that have not been run yet."""
+        return iter(self._jobs)
 
     def empty(self) -> list[Job]:
         """Take everything out."""

@@ -71,7 +71,7 @@ class Scaler:
 
     def _shrink(self, now: float) -> None:
         version = self._version
-        if len(version.slots) <= version.settings.min_workers or version.queue.waiting:
+        if len(version.slots) <= version.settings.min_workers or version.dispatch.waiting:
             return
         idle = [slot for slot in version.slots if self._is_idle(slot, now)]
         if idle:

@@ -179,7 +179,7 @@ class Server:
 
     def _loads(self) -> Iterable[tuple[str, str, int, int]]:
         for version in self.repository.all():
-            yield version.name, version.version, version.queue.waiting, version.live
+            yield version.name, version.version, version.dispatch.waiting, version.live
 
 
 def _shown(server: Server, version: ModelVersion) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _shown(server: Server, version: ModelVersion) -> dict[str, Any]:
             "min": settings.min_workers,
             "max": settings.max_workers,
         },
-        "queue": {"waiting": version.queue.waiting, "size": settings.queue_size},
+        "queue": {"waiting": version.dispatch.waiting, "size": settings.queue_size},
         "batch_size": settings.batch_size,
         "requests": stats.requests,
         "failed": stats.failed,

@@ -13,7 +13,7 @@ from mar_core import AsyncWorker, MarError, WorkerDied
 from mar_serve.errors import internal
 
 if TYPE_CHECKING:
-    from mar_core import Metric, Reply
+    from mar_core import Metric
     from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
@@ -137,6 +137,7 @@ class Slot:
         if self.worker is not None:
             await self.worker.close(grace)
         self.worker = None
+        self.version.stats.worker_gone(str(self.number))
         if not self.first.done():
             self.first.cancel()
 
@@ -190,7 +191,7 @@ class Slot:
         self.seconds = 1.0
         self.used = time.monotonic()
         self.state = "ready"
-        self.version.stats.worker_loaded(self.number, seconds)
+        self.version.stats.worker_loaded(str(self.number), seconds)
         if not self.first.done():
             self.first.set_result(None)
         self.version.schedule()
@@ -254,6 +255,7 @@ class Slot:
         else:
             for job, reply in zip(jobs, answers, strict=True):
                 job.answer(reply)
+            self.version.dispatch.done(jobs)
             self._count(len(jobs), time.monotonic() - begun, answers.seconds)
         finally:
             self.busy -= 1
@@ -265,10 +267,7 @@ class Slot:
         self.served += size
         self.seconds += 0.2 * (seconds - self.seconds) if self.seconds < 1.0 else seconds - 1.0
         version = self.version
-        version.last_size = size
-        version.stats.batch(size, seconds)
-        for stage, spent in stages.items():
-            version.stats.stage(stage, spent)
+        version.stats.batch(size, seconds, stages)
         most = version.server.config.max_requests
         if most and self.served >= most:
             self.replace(f"it has answered {self.served} requests")
@@ -279,20 +278,15 @@ class Slot:
         for job in jobs:
             if job.stream is not None:  # half of its answer is out: it cannot begin again
                 job.answer(died.reply())
-        pieces = died.again([job.request for job in whole])
+        pieces = died.again(whole) if whole else []
         if not pieces:
-            self._answer(whole, died.reply())
-            return
-        by_id = {job.request.id: job for job in whole}
-        batches = [[by_id[request.id] for request in piece] for piece in pieces]
-        self.version.queue.again.extend((batch, died.alone) for batch in batches)
-
-    def _answer(self, jobs: list[Job], reply: Reply) -> None:
-        for job in jobs:
-            job.answer(reply)
+            for job in whole:
+                job.answer(died.reply())
+        self.version.dispatch.lose(self)
+        self.version.dispatch.again(pieces, alone=died.alone)
 
     def _return(self, jobs: list[Job]) -> None:
-        self.version.queue.again.append((jobs, self.alone))
+        self.version.dispatch.again([jobs], alone=self.alone)
 
     def _hear(self, line: str) -> None:
         logger.info("%s: %s", self, line)

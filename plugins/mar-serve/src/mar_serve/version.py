@@ -7,15 +7,18 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from mar_serve.dispatch import Dispatch
 from mar_serve.errors import no_worker, timed_out
-from mar_serve.queues import Job, Queue
+from mar_serve.queues import Job
 from mar_serve.scaling import Scaler
+from mar_serve.sequences import with_sequence
 from mar_serve.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core import Prepared, Request
+    from mar_serve.queues import Queue
     from mar_serve.server import Server
     from mar_serve.settings import ModelSettings
 
@@ -37,12 +40,11 @@ class ModelVersion:
         from_start: Whether it was there when the server started.
 
     Attributes:
-        queue: The requests that wait.
+        dispatch: The requests that wait, and who gets them.
         slots: The workers' places.
         stats: What is counted for it.
-        last_size: How many requests the latest batch had.
-        threads: Threads of each worker's libraries, or None.
-        wanted: How many workers there should be now.
+        scaler: Adds and drops workers.
+        label: What it is called in the log.
     """
 
     def __init__(
@@ -63,16 +65,12 @@ class ModelVersion:
         self.prepared = prepared
         self.settings = settings
         self.from_start = from_start
-        self.queue = Queue(settings.queue_size)
+        self.dispatch = Dispatch(self)
         self.slots: list[Slot] = []
         self.stats = server.telemetry.model(name, version)
-        self.last_size = 1
-        self.wanted = 0
         self.scaler = Scaler(self)
         self.label = name if version == "" else f"{name} {version}"
         self._numbers = 0
-        self._scheduled = False
-        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -97,15 +95,29 @@ class ModelVersion:
         return self.live >= self.settings.min_workers
 
     @property
+    def has_hope(self) -> bool:
+        """Whether a worker is there or will be."""
+        return any(slot.state != "failed" for slot in self.slots)
+
+    @property
+    def queue(self) -> Queue:
+        """The requests that wait."""
+        return self.dispatch.queue
+
+    @property
     def explains(self) -> bool:
         """Whether its handler explains, as far as a worker has said."""
         workers = [slot.worker for slot in self.slots if slot.worker is not None]
-        return bool(workers) and workers[0].ready.explains
+        return bool(workers) and bool(getattr(workers[0].ready, "explains", False))
 
     def job(self, request: Request, *, explain: bool = False) -> Job:
         """A request of this version, with the deadline that its configuration gives it."""
         timeout = self.settings.client_timeout
         deadline = time.monotonic() + timeout / 1000 if timeout else None
+        if self.settings.sequence_batching:
+            headers = dict(request.headers)
+            with_sequence(headers)
+            request = request._replace(headers=headers)
         return Job(request, explain=explain, deadline=deadline)
 
     def submit(self, job: Job, *, asked: str | None = None) -> None:
@@ -121,17 +133,14 @@ class ModelVersion:
         settings = self.settings
         if self._closed or not (self.slots or self.scaler.wake()):
             raise no_worker(self.name, asked)
-        if settings.use_job_ticket and self.queue.waiting >= self._idle():
+        if settings.use_job_ticket and self.dispatch.waiting >= self._idle():
             raise no_worker(self.name, asked)
-        if not self._any_hope() or not self.queue.put(job):
+        if not self.has_hope or not self.dispatch.put(job):
             raise no_worker(self.name, asked)
-        self.schedule()
 
     def schedule(self) -> None:
-        """Give out what waits, as soon as everything that has arrived is in the queue."""
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._give_out)
+        """Give out what waits."""
+        self.dispatch.schedule()
 
     def add(self) -> Slot:
         """Start one more worker."""
@@ -174,13 +183,12 @@ class ModelVersion:
     async def stop(self, grace: float) -> None:
         """Answer what was taken, within so many seconds, and end the workers."""
         until = time.monotonic() + grace
-        while (self.queue.waiting or self._busy()) and time.monotonic() < until:
-            if not self._any_hope():
+        while (self.dispatch.waiting or self._busy()) and time.monotonic() < until:
+            if not self.has_hope:
                 break
             await asyncio.sleep(0.02)
         self._closed = True
-        for job in self.queue.empty():
-            job.fail(no_worker(self.name, None))
+        self.dispatch.refuse_all()
         left = max(0.1, until - time.monotonic())
         slots, self.slots = self.slots, []
         await asyncio.gather(*(slot.close(left) for slot in slots), return_exceptions=True)
@@ -189,8 +197,10 @@ class ModelVersion:
 
     def tick(self, now: float) -> None:
         """Look after deadlines, workers that hang, and the number of workers."""
-        for job in list(self.queue.late(now)):
-            job.fail(timed_out("The request was not run before its deadline."))
+        for job in list(self.dispatch.jobs()):
+            if job.deadline is not None and job.deadline < now and not job.over:
+                job.fail(timed_out("The request was not run before its deadline."))
+        self.dispatch.tick(now)
         for slot in self.slots:
             slot.check(now)
         self.scaler.tick(now)
@@ -208,88 +218,8 @@ class ModelVersion:
     def _idle(self) -> int:
         return sum(slot.state == "ready" and not slot.busy for slot in self.slots)
 
-    def _any_hope(self) -> bool:
-        """Whether a worker is there or will be."""
-        return any(slot.state != "failed" for slot in self.slots)
-
     def _least_used(self) -> Slot:
         return min(self.slots, key=lambda slot: (slot.state == "ready", slot.used))
-
-    def _give_out(self) -> None:
-        self._scheduled = False
-        if not self._any_hope():
-            for job in self.queue.empty():
-                job.fail(no_worker(self.name, None))
-            return
-        while self._give_again() or self._give_new():
-            pass
-
-    def _free(self, *, idle: bool = False) -> Slot | None:
-        """The worker that has least to do and can take more."""
-        best = None
-        for slot in self.slots:
-            if slot.state != "ready" or slot.busy >= (1 if idle else slot.depth) or slot.alone:
-                continue
-            if not slot.busy:
-                return slot
-            if best is None or slot.busy < best.busy:
-                best = slot
-        return best
-
-    def _give_again(self) -> bool:
-        """Give out a batch that a worker's death has left."""
-        again = self.queue.again
-        if not again:
-            return False
-        jobs = [job for job in again[0][0] if not job.over]
-        alone = again[0][1]
-        if jobs:
-            slot = self._free(idle=alone)
-            if slot is None:
-                return False
-            slot.give(jobs, alone=alone)
-        again.popleft()
-        return True
-
-    def _give_new(self) -> bool:
-        """Give out the next batch, if it is worth giving now."""
-        if self.queue.again:  # those come first
-            return False
-        oldest = self.queue.oldest()
-        slot = self._free() if oldest is not None else None
-        if oldest is None or slot is None:
-            return False
-        wait = self._wait(oldest, slot)
-        if wait > 0:
-            self._wake_in(wait)
-            return False
-        jobs = self.queue.take(self.settings.batch_size)
-        if not jobs:
-            return False
-        slot.give(jobs)
-        return True
-
-    def _wait(self, oldest: Job, slot: Slot) -> float:
-        """Seconds that waiting for a fuller batch is worth.
-
-        A worker that idles takes what is there, unless the latest batch was larger: then those
-        that it answered are about to ask again. One that is busy loses nothing by waiting.
-        """
-        size = self.settings.batch_size
-        waiting = self.queue.waiting
-        if waiting >= size:
-            return 0.0
-        delay = self.settings.max_batch_delay / 1000
-        if not slot.busy:
-            if waiting >= min(size, self.last_size):
-                return 0.0
-            delay = min(delay, slot.seconds)
-        return oldest.arrived + delay - time.monotonic()
-
-    def _wake_in(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.schedule)
 
     def workers(self) -> Iterator[tuple[Slot, int]]:
         """The workers that run, with their process ids."""
