@@ -59,6 +59,7 @@ class Failure:
         message: One sentence.
         code: The HTTP status that TorchServe would have answered with.
         traceback: The handler's own lines, for ``--verbose``; empty where there are none.
+        public: What a server may tell its client, in TorchServe's words.
     """
 
     stage: str
@@ -66,6 +67,7 @@ class Failure:
     message: str
     code: int = 503
     traceback: str = ""
+    public: str = field(default="Prediction failed", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
