@@ -53,32 +53,36 @@ if TYPE_CHECKING:
     from mar_core.runtime import Recipe as Recipe
     from mar_core.runtime import load as load
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
-    from mar_core.ts import NO_RESULT as NO_RESULT
-    from mar_core.ts import BaseHandler as BaseHandler
-    from mar_core.ts import PredictionException as PredictionException
-    from mar_core.ts import reject_item as reject_item
-    from mar_core.ts import timed as timed
+    from mar_core.ts.adapter import NO_RESULT as NO_RESULT
+    from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricTypes as MetricTypes
+    from mar_core.ts.rejection import reject_item as reject_item
+    from mar_core.ts.timer import timed as timed
+    from mar_core.ts.util import PredictionException as PredictionException
     from mar_core.weights import WeightsKind as WeightsKind
     from mar_core.weights import identify as identify
 
 _HOME = {
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
-    "mar_core.ts.context": ("Context",),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
         "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "MarWarning",
         "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
-    "mar_core.ts": ("NO_RESULT", "BaseHandler", "PredictionException", "reject_item", "timed"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
+    "mar_core.ts.adapter": ("NO_RESULT",),
+    "mar_core.ts.base_handler": ("BaseHandler",),
+    "mar_core.ts.context": ("Context",),
     "mar_core.ts.metrics": ("Dimension", "Metric", "MetricTypes"),
+    "mar_core.ts.rejection": ("reject_item",),
+    "mar_core.ts.timer": ("timed",),
+    "mar_core.ts.util": ("PredictionException",),
     "mar_core.plugins": ("PluginWarning",),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),

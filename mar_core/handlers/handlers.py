@@ -13,11 +13,11 @@ from mar_core.handlers.code import ArchiveCode
 from mar_core.handlers.entries import choose
 from mar_core.handlers.locate import Place, locate
 from mar_core.ts import compat
-from mar_core.ts.asynchronous import LoopThread
+from mar_core.ts.adapter import is_staged, stages_independent
 from mar_core.ts.context import read_config
-from mar_core.ts.continuous import continuing
+from mar_core.ts.continuous_batching import continuing
 from mar_core.ts.envelopes import find_envelope
-from mar_core.ts.stages import is_staged, stages_independent
+from mar_core.ts.event_loop import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

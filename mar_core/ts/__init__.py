@@ -1,11 +1,4 @@
-"""What handlers are made of: ``BaseHandler``, and how a handler refuses a batch."""
+"""TorchServe's surface: what handlers made for it import, inherit and are given.
 
-from __future__ import annotations
-
-from mar_core.ts.base import BaseHandler
-from mar_core.ts.items import reject_item
-from mar_core.ts.result import NO_RESULT
-from mar_core.ts.timer import timed
-from mar_core.ts.util import PredictionException
-
-__all__ = ["NO_RESULT", "BaseHandler", "PredictionException", "reject_item", "timed"]
+A module that stands for one of TorchServe's says so in its first line; ``compat`` has the table.
+"""

@@ -6,17 +6,65 @@ calls those methods where the hooks ask for them.
 
 from __future__ import annotations
 
+import inspect
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from mar_core.hookspecs import hookimpl
-from mar_core.ts import NO_RESULT
+from mar_core.ts.base_handler import BaseHandler
 
 if TYPE_CHECKING:
-    from mar_core.handlers.handlers import LoadedHandler
+    from collections.abc import Callable
+
     from mar_core.ts.context import Context
 
-__all__ = ["HandlerAdapter", "unwrap"]
+__all__ = [
+    "NO_RESULT",
+    "STAGES",
+    "HandlerAdapter",
+    "NoResult",
+    "is_staged",
+    "stages_independent",
+    "unwrap",
+]
+
+STAGES = ("preprocess", "inference", "postprocess")
+
+
+@final
+class NoResult:
+    """The type of ``NO_RESULT``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NO_RESULT"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "NO_RESULT"
+
+
+NO_RESULT: Final = NoResult()
+"""What stands for None where a hook takes None for "not mine"."""
+
+
+class Adaptable(Protocol):
+    """What the adapter needs of a loaded handler."""
+
+    @property
+    def entry(self) -> Callable[[Any, Context], Any]:
+        """Takes a batch and the context, and answers it."""
+
+    @property
+    def initialize(self) -> Callable[[Context], Any] | None:
+        """Gets the handler ready."""
+
+    @property
+    def staged(self) -> bool:
+        """Whether its ``handle`` is ``BaseHandler``'s own."""
 
 
 class HandlerAdapter:
@@ -30,7 +78,7 @@ class HandlerAdapter:
         loaded: The handler.
     """
 
-    def __init__(self, loaded: LoadedHandler) -> None:
+    def __init__(self, loaded: Adaptable) -> None:
         self._loaded = loaded
 
     @hookimpl(trylast=True)
@@ -92,3 +140,30 @@ def _wrap(result: object) -> object:
 def unwrap(result: object) -> Any:
     """What a stage returned: None where it said ``NO_RESULT``."""
     return None if result is NO_RESULT else result
+
+
+def is_staged(handler: Any) -> bool:
+    """Whether a handler's ``handle`` is ``BaseHandler``'s own, stage after stage."""
+    if not isinstance(handler, BaseHandler):
+        return False
+    own = "handle" in vars(handler) or type(handler).handle is not BaseHandler.handle
+    return not own and not any(
+        inspect.iscoroutinefunction(getattr(handler, stage)) for stage in STAGES
+    )
+
+
+def stages_independent(cls: type) -> bool:
+    """Whether a class says that its stages share nothing but what ``initialize`` has set.
+
+    ``stages_independent = True`` speaks for the stages that the class has when it says so: one that
+    a subclass overrides is not spoken for until the subclass says it again.
+
+    Args:
+        cls: The handler's class.
+    """
+    for base in cls.__mro__:
+        if "stages_independent" in vars(base):
+            return bool(vars(base)["stages_independent"])
+        if any(stage in vars(base) for stage in STAGES):
+            return False
+    return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError
 from mar_core.ts.metrics import MetricsCache
+from mar_core.ts.version import SERVER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 
     from mar_core.format.manifest import Manifest
 
-__all__ = ["SERVER_VERSION", "Context", "RequestProcessor", "begin_batch", "make_context"]
+__all__ = ["Context", "RequestProcessor", "begin_batch", "make_context"]
 
-# The TorchServe whose behaviour handlers find here.
-SERVER_VERSION = "0.12.0"
 CONTENT_TYPE = "content-type"
 
 

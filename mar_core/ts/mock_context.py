@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from mar_core.ts.metrics_store import MetricsStore
+from mar_core.ts.metrics.legacy import MetricsStore
 from mar_core.ts.util import get_yaml_config
 
 __all__ = ["MockContext"]

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core.ts.context import SERVER_VERSION, Context, RequestProcessor, read_config
+from mar_core.ts.context import Context, RequestProcessor, read_config
 from mar_core.ts.metrics import MetricsCache
 from mar_core.ts.util import PredictionException
+from mar_core.ts.version import SERVER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

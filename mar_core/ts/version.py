@@ -1,9 +1,7 @@
-"""The TorchServe whose behaviour handlers find here: ``ts.version``."""
+"""``ts.version``: the TorchServe whose behaviour handlers find here."""
 
 from __future__ import annotations
 
-from mar_core.ts.context import SERVER_VERSION
+__all__ = ["SERVER_VERSION", "__version__"]
 
-__all__ = ["__version__"]
-
-__version__ = SERVER_VERSION
+SERVER_VERSION = __version__ = "0.12.0"

@@ -7,7 +7,7 @@ import ast
 import pytest
 import tree
 
-FILE_LINES = 300
+FILE_LINES = 500
 FUNCTION_LINES = 40
 OURS = [*tree.sources("mar_core", "builtin_handlers"), *tree.plugin_sources()]
 

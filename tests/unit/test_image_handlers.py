@@ -232,7 +232,7 @@ def test_vision_handler_answers_with_what_the_model_says(tmp_path, model):
 
 
 def test_stages_of_ours_may_overlap():
-    from mar_core.ts.stages import stages_independent
+    from mar_core.ts.adapter import stages_independent
 
     class Transformed(ImageClassifier):
         image_processing = None

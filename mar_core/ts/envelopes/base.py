@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from mar_core.ts.util import PredictionException
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["BaseEnvelope", "bare", "split"]
+__all__ = ["BaseEnvelope", "bare", "document_of", "instances_of", "split"]
+
+BAD_REQUEST = 400
 
 
 class BaseEnvelope(ABC):
@@ -47,6 +50,38 @@ def bare(row: Any) -> Any:
     """What a request carries: its ``data``, else its ``body``; None where it has neither."""
     value = row.get("data")
     return row.get("body") if value is None else value
+
+
+def document_of(row: Any) -> dict[str, Any]:
+    """The JSON object that a request carries, whether it came parsed or as text.
+
+    Raises:
+        PredictionException: It carries none.
+    """
+    value = bare(row)
+    document = row if value is None else value
+    if isinstance(document, (bytes, bytearray, str)):
+        try:
+            document = json.loads(document)
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            message = f"The request is not JSON: {error}."
+            raise PredictionException(message, BAD_REQUEST) from error
+    if not isinstance(document, dict):
+        kind = type(document).__name__
+        raise PredictionException(f"The request is a {kind}, not a JSON object.", BAD_REQUEST)
+    return document
+
+
+def instances_of(row: Any, key: str = "instances") -> list[Any]:
+    """The list under a key.
+
+    Raises:
+        PredictionException: There is none.
+    """
+    instances = document_of(row).get(key)
+    if not isinstance(instances, list):
+        raise PredictionException(f"The request has no list under {key!r}.", BAD_REQUEST)
+    return instances
 
 
 def split(results: Any, lengths: Sequence[int]) -> Iterable[Any]:

@@ -6,8 +6,7 @@ import base64
 import json
 from typing import Any
 
-from mar_core.ts.envelopes.base import BaseEnvelope, split
-from mar_core.ts.envelopes.instances import instances_of
+from mar_core.ts.envelopes.base import BaseEnvelope, instances_of, split
 
 __all__ = ["JSONEnvelope"]
 

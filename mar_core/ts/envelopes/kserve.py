@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mar_core.ts.envelopes.base import BaseEnvelope, split
-from mar_core.ts.envelopes.instances import instances_of
+from mar_core.ts.envelopes.base import BaseEnvelope, instances_of, split
 
 __all__ = ["KServeEnvelope"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mar_core.ts.envelopes.base import BaseEnvelope, split
-from mar_core.ts.envelopes.instances import document_of, instances_of
+from mar_core.ts.envelopes.base import BaseEnvelope, document_of, instances_of, split
 from mar_core.ts.util import PredictionException
 
 __all__ = ["KServev2Envelope"]

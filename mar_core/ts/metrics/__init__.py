@@ -7,7 +7,7 @@ the cache's ``listener``; the predictor sets that to call the hook ``mar_metric_
 from __future__ import annotations
 
 from mar_core.ts.metrics.cache import MetricsCache
-from mar_core.ts.metrics.values import (
+from mar_core.ts.metrics.metric import (
     CachingMetric,
     Dimension,
     Metric,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mar_core.ts.metrics.values import (
+from mar_core.ts.metrics.metric import (
     CachingMetric,
     MetricsCacheKeyError,
     MetricsCacheTypeError,
@@ -16,7 +16,7 @@ from mar_core.ts.metrics.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mar_core.ts.metrics.values import Dimension, Listener, Metric
+    from mar_core.ts.metrics.metric import Dimension, Listener, Metric
 
 __all__ = ["MetricsCache"]
 

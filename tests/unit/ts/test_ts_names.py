@@ -180,7 +180,7 @@ def archive(tmp_path):
     return tmp_path
 
 
-OURS = ["mar_core.ts.base", "mar_core.ts.context", "0.12.0"]
+OURS = ["mar_core.ts.base_handler", "mar_core.ts.context", "0.12.0"]
 
 
 def test_without_torchserve(archive):
@@ -223,7 +223,7 @@ def test_with_another_package_of_that_name(archive):
     )
     code = LOAD + "import ts, ts.windows; print(ts.NAME, ts.windows.SIZE, ts.__file__)"
     output = run(code, other, cwd=archive)
-    assert output[:5] == ["mar_core.ts.base", "7", "timeseries", "timeseries", "7"]
+    assert output[:5] == ["mar_core.ts.base_handler", "7", "timeseries", "timeseries", "7"]
     assert output[5] == str(other / "ts" / "__init__.py")
 
 

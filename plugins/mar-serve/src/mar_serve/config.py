@@ -1,0 +1,158 @@
+"""What the server is told: plain records that the command line, or a properties file, fills in."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from mar_core import ArchiveRequest
+
+__all__ = ["Address", "ModelSource", "Overrides", "ServerConfig"]
+
+# TorchServe's own numbers.
+QUEUE_SIZE = 100
+REQUEST_BYTES = 6_553_500
+RESPONSE_SECONDS = 120
+STARTUP_SECONDS = 120
+TOKEN_MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a listener listens.
+
+    Attributes:
+        host: A name or an IP address.
+        port: 0 takes a free one.
+        path: A Unix socket's path, in place of host and port.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    path: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.path is not None or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """Numbers that win over a model's own model-config.yaml; None leaves its own."""
+
+    min_workers: int | None = None
+    max_workers: int | None = None
+    batch_size: int | None = None
+    max_batch_delay: int | None = None
+    response_timeout: int | None = None
+    startup_timeout: int | None = None
+    queue_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """A model to serve from the start.
+
+    Attributes:
+        name: What requests call it; None takes the archive's own name.
+        source: A path, a name in the model store, a URL, or sources that were never packed.
+        overrides: What wins over its own configuration.
+    """
+
+    name: str | None
+    source: str | ArchiveRequest
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+@dataclass(slots=True, kw_only=True)
+class ServerConfig:
+    """How to serve.
+
+    Attributes:
+        models: What to serve from the start.
+        load_all: Serve everything that is in the model store.
+        model_store: The folder that models may come from; None allows none at run time.
+        inference: Where predictions are asked for.
+        management: Where models are managed; None leaves it out.
+        metrics: Where metrics are read; None leaves it out.
+        overrides: What wins over every model's own configuration.
+        default_workers: Workers of a model that asks for no number.
+        queue_size: Requests that may wait, by model.
+        max_request_size: Bytes that a body may have.
+        max_response_size: Bytes that an answer may have.
+        tokens: Ask for tokens; None asks where an address is not loopback.
+        token_minutes: How long a token is good for.
+        key_folder: Where ``key_file.json`` is put.
+        model_api: Whether models may be registered and removed over HTTP.
+        allowed_urls: Patterns of URLs that models may come from; empty allows none.
+        hosts: Names that a Host header may have besides the addresses' own.
+        allow_pickle: Load weights that can run code when loaded.
+        trust: Paths and digests whose weights may run code.
+        envelope: The request envelope around every handler.
+        decode: Whether JSON and text are decoded for handlers.
+        device: Where models run; None takes the best that is there.
+        gpus: How many GPUs to deal out; None counts them.
+        grace: Seconds for what was taken, when the server ends.
+        max_requests: Requests after which a worker is replaced; 0 never.
+        max_memory: Bytes of memory above which a worker is replaced; 0 never.
+        idle_seconds: After so long without requests a model shrinks to its minimum.
+        watch: Load sources again when a file is saved.
+        cors_origin: ``Access-Control-Allow-Origin`` and its like, for every answer.
+        cors_methods: Likewise.
+        cors_headers: Likewise.
+        body_seconds: How long a client may take for its body, and for its headers.
+        metrics_mode: ``prometheus``, ``log`` or ``legacy``.
+        log: ``text`` or ``json``.
+        access_log: Whether each request is logged.
+    """
+
+    models: tuple[ModelSource, ...] = ()
+    load_all: bool = False
+    model_store: Path | None = None
+    inference: Address = field(default_factory=lambda: Address(port=8080))
+    management: Address | None = field(default_factory=lambda: Address(port=8081))
+    metrics: Address | None = field(default_factory=lambda: Address(port=8082))
+    overrides: Overrides = field(default_factory=Overrides)
+    default_workers: int = 1
+    queue_size: int = QUEUE_SIZE
+    max_request_size: int = REQUEST_BYTES
+    max_response_size: int = REQUEST_BYTES
+    tokens: bool | None = None
+    token_minutes: float = TOKEN_MINUTES
+    key_folder: Path = field(default_factory=Path.cwd)
+    model_api: bool = False
+    allowed_urls: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    allow_pickle: bool = False
+    trust: tuple[str, ...] = ()
+    envelope: str | None = None
+    decode: bool = True
+    device: str | None = None
+    gpus: int | None = None
+    grace: float = 30.0
+    max_requests: int = 0
+    max_memory: int = 0
+    idle_seconds: float = 60.0
+    watch: bool = False
+    cors_origin: str | None = None
+    cors_methods: str | None = None
+    cors_headers: str | None = None
+    body_seconds: float = 60.0
+    metrics_mode: Literal["prometheus", "log", "legacy"] = "prometheus"
+    log: Literal["text", "json"] = "text"
+    access_log: bool = False
