@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mar_core.format.manifest import Manifest
+    from mar_core.handlers.own_process import OwnProcess
     from mar_core.ts.context import Context
 
 __all__ = ["LoadedHandler", "load_handler"]
@@ -59,7 +60,7 @@ class LoadedHandler:
     by_length: bool
     distribution: str | None
     version: str | None
-    code: ArchiveCode
+    code: ArchiveCode | OwnProcess
     loop: LoopThread
 
     def activate(self) -> AbstractContextManager[None]:
@@ -73,7 +74,11 @@ class LoadedHandler:
 
 
 def load_handler(
-    manifest: Manifest, model_dir: Path, *, envelope: str | None = None
+    manifest: Manifest,
+    model_dir: Path,
+    *,
+    envelope: str | None = None,
+    code: ArchiveCode | OwnProcess | None = None,
 ) -> LoadedHandler:
     """Import the handler of an unpacked archive.
 
@@ -83,6 +88,8 @@ def load_handler(
             ``package.module:Class`` of an installed package. A file of the archive comes first.
         model_dir: The folder that holds its members.
         envelope: Unwraps requests and wraps results; ``body``, ``json``, ``kserve``, ``kservev2``.
+        code: The archive's code, where this process is its own; by default it is kept apart from
+            other archives'.
 
     Raises:
         HandlerError: It cannot be found, imported or made; the sentence says why.
@@ -90,7 +97,8 @@ def load_handler(
         UsageError: There is no such envelope.
     """
     compat.install()
-    code = ArchiveCode(model_dir, manifest.model_name or "model")
+    if code is None:
+        code = ArchiveCode(model_dir, manifest.model_name or "model")
     try:
         with code.active(), code.in_folder():
             return _load(manifest, code, envelope)
@@ -99,7 +107,9 @@ def load_handler(
         raise
 
 
-def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> LoadedHandler:
+def _load(
+    manifest: Manifest, code: ArchiveCode | OwnProcess, envelope: str | None
+) -> LoadedHandler:
     place = locate(manifest, code)
     shipped = place.registered
     blame = Blame(
@@ -136,7 +146,7 @@ def _load(manifest: Manifest, code: ArchiveCode, envelope: str | None) -> Loaded
     )
 
 
-def _is_continuous(manifest: Manifest, code: ArchiveCode) -> bool:
+def _is_continuous(manifest: Manifest, code: ArchiveCode | OwnProcess) -> bool:
     """Whether the archive's config asks for continuous batching."""
     if not manifest.config_file:
         return False
@@ -156,7 +166,7 @@ def _handle_of(instance: Any, place: Place) -> Callable[..., Any]:
 
 
 def _surrounded(
-    initialize: Callable[..., Any], code: ArchiveCode, blame: Blame
+    initialize: Callable[..., Any], code: ArchiveCode | OwnProcess, blame: Blame
 ) -> Callable[[Context], Any]:
     def call(context: Context) -> Any:
         with code.active(), code.in_folder(), blame.initializing():

@@ -14,6 +14,7 @@ from mar_core.ts import compat
 if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest
     from mar_core.handlers.code import ArchiveCode
+    from mar_core.handlers.own_process import OwnProcess
     from mar_core.plugins import EntryInfo
 
 __all__ = ["Place", "locate", "not_found"]
@@ -34,7 +35,7 @@ class Place:
     name: str
     module: str
     entry: str | None
-    code: ArchiveCode | None = None
+    code: ArchiveCode | OwnProcess | None = None
     registered: EntryInfo | None = None
 
     def load(self) -> Any:
@@ -50,7 +51,7 @@ class Place:
         return importlib.import_module(self.module)
 
 
-def locate(manifest: Manifest, code: ArchiveCode) -> Place:
+def locate(manifest: Manifest, code: ArchiveCode | OwnProcess) -> Place:
     """Find the handler that a manifest names.
 
     As in TorchServe, a file of the archive comes before a registered handler of the same name.

@@ -37,7 +37,7 @@ _PLAIN_RESPONSE = Response()
 class Row(NamedTuple):
     """One request that has been read: its place among those asked, and what the handler sees."""
 
-    index: int
+    number: int
     id: str
     row: Any
     headers: Mapping[str, Any]
@@ -130,7 +130,7 @@ class Batch:
 
     Attributes:
         requests: Those that have not failed by themselves.
-        model_seconds: How long the model took.
+        seconds: Wall-clock seconds by stage.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Batch:
         sink: Callable[[int, Any], None] | None = None,
     ) -> None:
         self.requests = requests
-        self.model_seconds = 0.0
+        self.seconds: dict[str, float] = {}
         self._runner = runner
         self._done = list(done)
         self._data: Any = None
@@ -174,7 +174,7 @@ class Batch:
         with rejecting as rejected:
             try:
                 self._begin()
-                self._data = life.stage("preprocess", rows, self._context, size=len(rows))
+                self._data = self._stage_of(life, rows)
             except self._runner.caught as error:
                 self._error = error
         if rejected and (self._error is None or len(rejected) == len(rows)):
@@ -186,14 +186,10 @@ class Batch:
             return
         self._stage = "inference"
         with self._runner.model_lock:
-            start = time.perf_counter()
             try:
-                self._data = self._runner.life.stage(
-                    "inference", self._data, self._context, size=len(self.requests)
-                )
+                self._data = self._stage_of(self._runner.life, self._data)
             except self._runner.caught as error:
                 self._error = error
-            self.model_seconds = time.perf_counter() - start
 
     def outcomes(self) -> list[Outcome]:
         """Run the last stage and say what became of each request, retrying where it failed."""
@@ -214,30 +210,41 @@ class Batch:
             with self._runner.model_lock:
                 start = time.perf_counter()
                 results = life.explain(self._data, raw, self._context, size=size)
-                self.model_seconds = time.perf_counter() - start
+                self.seconds["explain"] = time.perf_counter() - start
         else:
             self._stage = "postprocess"
-            results = life.stage("postprocess", self._data, self._context, size=size)
+            results = self._stage_of(life, self._data)
         self._stage = "result"
         results = check_results(results, expected=size, handler=life.loaded.name)
         processors = self._context.request_processor
         return [
             Outcome(
-                index=request.index,
+                index=request.number,
                 id=request.id,
                 result=result,
                 response=_response(processor),
-                streamed=tuple(self._chunks.get(request.index, ())),
+                streamed=tuple(self._chunks.get(request.number, ())),
             )
             for request, processor, result in zip(self.requests, processors, results, strict=True)
         ]
+
+    def _stage_of(self, life: LifeCycle, data: Any) -> Any:
+        """Run the stage that has come."""
+        stage = self._stage
+        if stage != "inference" and life.passes_on(stage):
+            return data
+        start = time.perf_counter()
+        try:
+            return life.stage(stage, data, self._context, size=len(self.requests))
+        finally:
+            self.seconds[stage] = time.perf_counter() - start
 
     def _leave_out(self, rejected: Mapping[int, Exception]) -> None:
         """Go on without the requests that the handler has rejected one by one."""
         for at, error in rejected.items():
             request = self.requests[at]
             failure = failure_of(error, "preprocess")
-            self._done.append(_failed(request.index, request.id, failure))
+            self._done.append(_failed(request.number, request.id, failure))
         self.requests = [request for at, request in enumerate(self.requests) if at not in rejected]
         self._error = None
         if self.requests:
@@ -250,18 +257,21 @@ class Batch:
             free_device_memory()
         # A part that has been sent cannot be taken back and sent once more.
         final = self._begun if len(self.requests) > 1 else {self.requests[0].index}
-        requests = [request for request in self.requests if request.index not in final]
+        requests = [request for request in self.requests if request.number not in final]
         outcomes = [
-            _failed(request.index, request.id, failure_of(error, self._stage))
+            _failed(request.number, request.id, failure_of(error, self._stage))
             for request in self.requests
-            if request.index in final
+            if request.number in final
         ]
         if not requests:
             return outcomes
         self._data = None
         half = max(1, len(requests) // 2)
         for part in filter(None, (requests[:half], requests[half:])):
-            outcomes += Batch(self._runner, part, sink=self._sink).run()
+            batch = Batch(self._runner, part, sink=self._sink)
+            outcomes += batch.run()
+            for stage, seconds in batch.seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         # An input that does not fit even alone says nothing about the size of batches.
         if too_large and not any(map(_lacked_memory, outcomes)):
             self._runner.note_out_of_memory(len(requests))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mar_core import plugins
@@ -86,9 +85,7 @@ class LifeCycle:
 
     def passes_on(self, stage: str) -> bool:
         """Whether a stage only hands the data on, and nobody looks: a handler of one stage."""
-        return (
-            not self.loaded.staged and self._calls[stage] is not None and not self._is_observed()
-        )
+        return not self.loaded.staged and self._calls[stage] is not None and not self._is_observed()
 
     def add_seconds(self, stage: str, seconds: float) -> None:
         """Add to the time that a stage has taken."""

@@ -61,7 +61,7 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
         return row, headers
     kind = content_type or ""
     media = media_type(kind).lower() if kind else ""
-    if media == MULTIPART or media == URLENCODED:
+    if media in {MULTIPART, URLENCODED}:
         parts = _multipart(body or b"", kind) if media == MULTIPART else _urlencoded(body or b"")
         row = {name: _value(value, own, decoded=decoded) for name, (value, own) in parts.items()}
         types = {name: {"content-type": media_type(own)} for name, (_, own) in parts.items()}
