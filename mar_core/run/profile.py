@@ -39,7 +39,7 @@ def profiled(ran: Iterable[Ran], predictor: Predictor, folder: Path) -> Iterator
     """
     from torch.profiler import profile
 
-    predictor.life.manager.register(_Stages(), "mar-profile")
+    predictor.life.take_part(_Stages(), "mar-profile")
     batches = iter(ran)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -195,6 +195,7 @@ class Answering:
             device="cpu" if gpu is None else f"accelerator {gpu}",
             runtime=str(predictor.manifest.data.get("runtime") or "python"),
             config=to_json(predictor.prepared.config),
+            seconds=predictor.life.take_seconds(),
         )
 
 

@@ -256,7 +256,7 @@ class Batch:
         if too_large:
             free_device_memory()
         # A part that has been sent cannot be taken back and sent once more.
-        final = self._begun if len(self.requests) > 1 else {self.requests[0].index}
+        final = self._begun if len(self.requests) > 1 else {self.requests[0].number}
         requests = [request for request in self.requests if request.number not in final]
         outcomes = [
             _failed(request.number, request.id, failure_of(error, self._stage))
@@ -291,7 +291,7 @@ class Batch:
 
     def _stream(self, at: int, chunk: Any) -> None:
         """Hand on, or keep, a part of an answer that the handler sends ahead of it."""
-        index = self.requests[at].index
+        index = self.requests[at].number
         if self._sink is not None:
             self._begun.add(index)
             self._sink(index, chunk)

@@ -11,7 +11,6 @@ import pluggy
 
 from mar_core.errors import HandlerError, InputError, MarError
 from mar_core.records import Failure
-from mar_core.runtime.results import ResultError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,6 +20,7 @@ __all__ = [
     "failure_of",
     "free_device_memory",
     "is_out_of_memory",
+    "own_lines",
     "text_of",
 ]
 
@@ -49,7 +49,7 @@ def failure_of(error: BaseException, stage: str) -> Failure:
         type=type(error).__name__,
         message=_sentence(error),
         code=code,
-        traceback=_own_lines(error),
+        traceback=own_lines(error),
         public=_public(error, code),
     )
 
@@ -90,7 +90,7 @@ def _has_own_code(error: BaseException) -> bool:
 def _public(error: BaseException, code: int) -> str:
     if _has_own_code(error):
         return _sentence(error)
-    if isinstance(error, ResultError):
+    if isinstance(error, HandlerError) and error.public:
         return error.public
     if isinstance(error, InputError):
         return str(error)
@@ -123,7 +123,8 @@ def _where(error: BaseException) -> str:
     return f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
 
 
-def _own_lines(error: BaseException) -> str:
+def own_lines(error: BaseException) -> str:
+    """The traceback from the handler's first line on; empty where it says nothing."""
     if isinstance(error, InputError):
         return ""
     try:

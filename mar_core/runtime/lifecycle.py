@@ -55,7 +55,12 @@ class LifeCycle:
         # Registered last and marked trylast: nothing can come after the handler.
         self._adapter = HandlerAdapter(loaded)
         self.manager.register(self._adapter, f"handler:{loaded.name}")
-        self._calls = {hook.removeprefix("mar_"): self._shortest(hook) for hook in _HOOKS[1:]}
+        self._calls = self._shortest_calls()
+
+    def take_part(self, plugin: object, name: str) -> None:
+        """Add a plugin to the stages of this handler alone."""
+        self.manager.register(plugin, name)
+        self._calls = self._shortest_calls()
 
     def initialize(self, context: Context) -> None:
         """Get the handler ready."""
@@ -102,6 +107,9 @@ class LifeCycle:
     def record_metric(self, metric: Any) -> None:
         """Tell observers of a metric that the handler recorded."""
         self._installed.notify("mar_metric_recorded", model=self.model, metric=metric)
+
+    def _shortest_calls(self) -> dict[str, Callable[..., Any] | None]:
+        return {hook.removeprefix("mar_"): self._shortest(hook) for hook in _HOOKS[1:]}
 
     def _shortest(self, hook: str) -> Callable[..., Any] | None:
         """The adapter's own method where no plugin has a part in the stage: pluggy costs more."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest
     from mar_core.runtime.recipe import Recipe
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Prepared:
         config: The archive's model-config.yaml as parsed; empty where there is none.
         findings: What validation found that did not refuse the archive.
         stamps: Size and time of each member's file, by which a change is known.
+        needs_torch: Whether loading it will import PyTorch, as far as that shows.
     """
 
     recipe: Recipe
@@ -42,6 +43,7 @@ class Prepared:
     config: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     stamps: tuple[tuple[str, int, int], ...] = ()
+    needs_torch: bool = True
 
     @property
     def name(self) -> str:
@@ -58,15 +60,6 @@ class Prepared:
         """Requests in a batch: the recipe's, else the archive's, else 1."""
         size = self.recipe.batch_size or self.config.get("batchSize")
         return size if isinstance(size, int) and size > 0 else 1
-
-    @property
-    def needs_torch(self) -> bool:
-        """Whether loading it will import PyTorch, as far as that can be known without doing so."""
-        if self.manifest.serialized_file or self.manifest.model_file:
-            return True
-        sources = self.model_dir.glob("*.py")
-        found = [b"torch" in path.read_bytes() for path in sources if path.is_file()]
-        return any(found) or not found  # a registered handler, in all likelihood
 
     def check_unchanged(self) -> None:
         """Make sure that a worker which starts now loads what the others have loaded.
@@ -106,7 +99,22 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
         config=read_config(model_dir / manifest.config_file) if manifest.config_file else {},
         findings=tuple(findings),
         stamps=tuple((name, *_stamp(model_dir / name)) for name in names),
+        needs_torch=needs_torch(archive),
     )
+
+
+def needs_torch(archive: Archive) -> bool:
+    """Whether loading an archive will import PyTorch, as far as that shows without doing so.
+
+    Raises:
+        ArchiveError: The archive cannot be read.
+    """
+    manifest = archive.manifest
+    if manifest.serialized_file or manifest.model_file:
+        return True
+    sources = [name for name in archive.members if name.endswith(".py") and "/" not in name]
+    # Without sources of its own it has a registered handler, in all likelihood.
+    return not sources or any(b"torch" in archive.read(name) for name in sources)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import msgpack
 from mar_core import errors
 from mar_core.errors import HandlerError, MarError
 from mar_core.records import Failure
-from mar_core.runtime.failures import text_of
+from mar_core.runtime.failures import own_lines, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -104,6 +104,7 @@ class Ready(NamedTuple):
         device: ``cpu``, or the accelerator.
         runtime: The manifest's ``runtime``.
         config: The archive's model-config.yaml, as plain values.
+        seconds: How long it took to initialize the handler.
     """
 
     model_name: str
@@ -117,6 +118,7 @@ class Ready(NamedTuple):
     device: str
     runtime: str
     config: dict[str, Any]
+    seconds: dict[str, float]
 
 
 class Reply(NamedTuple):
@@ -214,7 +216,9 @@ def refused(error: BaseException) -> list[Any]:
     if not isinstance(error, MarError):
         text = f"The archive cannot be loaded: {type(error).__name__}: {text_of(error)}"
         error = HandlerError(text, stage="load", hint=getattr(error, "hint", None))
+    cause = error if error.__cause__ is None else error.__cause__
     state = {key: value for key, value in vars(error).items() if _is_plain(value)}
+    state["traceback"] = own_lines(cause)
     classes = [cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS]
     return [REFUSED, classes[0], error.message, state]
 

@@ -6,21 +6,7 @@ from typing import Any
 
 from mar_core.errors import HandlerError
 
-__all__ = ["ResultError", "check_results"]
-
-
-class ResultError(HandlerError):
-    """What a handler returned is no list with one result for each request.
-
-    Args:
-        message: The sentence.
-        handler: The handler's name.
-        public: What a client may be told.
-    """
-
-    def __init__(self, message: str, *, handler: str, public: str) -> None:
-        super().__init__(message, stage="result", handler=handler)
-        self.public = public
+__all__ = ["check_results"]
 
 
 def check_results(results: Any, *, expected: int, handler: str) -> list[Any]:
@@ -35,20 +21,22 @@ def check_results(results: Any, *, expected: int, handler: str) -> list[Any]:
         The same list.
 
     Raises:
-        ResultError: It is not a list, or not of that length.
+        HandlerError: It is not a list, or not of that length.
     """
     wanted = f"it must return a list with one result for each request, here {expected}."
     if not isinstance(results, list):
         got = "None" if results is None else f"a {type(results).__name__}"
-        raise ResultError(
+        raise HandlerError(
             f"{handler} returned {got}; {wanted}",
+            stage="result",
             handler=handler,
             public="Invalid model predict output",
         )
     if len(results) != expected:
-        raise ResultError(
+        raise HandlerError(
             f"{handler} returned {_count(len(results), 'result')} for "
             f"{_count(expected, 'request')}; {wanted}",
+            stage="result",
             handler=handler,
             public="number of batch response mismatched",
         )

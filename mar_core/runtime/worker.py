@@ -19,6 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from mar_core.errors import HandlerError
 from mar_core.runtime.protocol import (
     CALL,
     DESCRIBE,
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.runtime.answering import Answering
-    from mar_core.runtime.protocol import Setup
+    from mar_core.errors import HandlerError
+from mar_core.runtime.protocol import Setup
 
 __all__ = ["Outbox", "main"]
 
@@ -91,6 +93,8 @@ def main() -> None:
     del sys.argv[1:]
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = _no_terminal
     connection = _private(socket.socket(fileno=descriptor), lifeline)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
     outbox = Outbox(connection)
@@ -117,9 +121,19 @@ def flush_printed() -> None:
             stream.flush()
 
 
+def _no_terminal(*arguments: Any, **keywords: Any) -> None:
+    """For ``breakpoint()``: the terminal is the parent's."""
+    del arguments, keywords
+    raise HandlerError(
+        "breakpoint() needs a terminal, which a worker process does not have.",
+        stage="handle",
+        hint="Run it with `mar run --in-process`.",
+    )
+
+
 def _private(connection: socket.socket, lifeline: int) -> socket.socket:
     """Keep what belongs to the parent from processes that the handler starts."""
-    connection.set_inheritable(False)  # noqa: FBT003
+    connection.set_inheritable(False)
     os.set_inheritable(lifeline, False)  # noqa: FBT003
 
     def let_go() -> None:

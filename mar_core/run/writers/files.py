@@ -8,9 +8,9 @@ from mar_core.errors import OutputError
 from mar_core.findings import printable
 from mar_core.run.writers.base import Writer
 from mar_core.run.writers.journal import Journal
-from mar_core.runtime.place import replaced, writing
 from mar_core.run.writers.rows import lines
 from mar_core.run.writers.state import RunState
+from mar_core.runtime.place import replaced, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

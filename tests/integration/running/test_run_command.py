@@ -179,7 +179,7 @@ def test_dry_run_loads_nothing(desk):
         "inputs      4: pair.jsonl:1, pair.jsonl:2, a.txt, nosuch.txt",
     ]
     found = json.loads(run(desk, *words, "--json").stdout)
-    assert (found["workers"], found["batch_size"], found["inputs"]) == (0, 1, 4)
+    assert (found["workers"], found["batch_size"], found["inputs"]) == (1, 1, 4)
     assert run(desk, *words, "--device", "cuda:7", code=2).stderr.startswith("mar: error: The dev")
 
 
