@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from mar_core.ts.context import Context as Context
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
+    from mar_core.ts.metrics import MetricDefinition as MetricDefinition
+    from mar_core.ts.metrics import MetricsConfig as MetricsConfig
     from mar_core.ts.metrics import MetricTypes as MetricTypes
     from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
@@ -87,7 +89,9 @@ _HOME = {
     "mar_core.ts.adapter": ("NO_RESULT",),
     "mar_core.ts.base_handler": ("BaseHandler",),
     "mar_core.ts.context": ("Context",),
-    "mar_core.ts.metrics": ("Dimension", "Metric", "MetricTypes"),
+    "mar_core.ts.metrics": (
+        "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
+    ),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),

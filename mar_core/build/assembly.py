@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.build.extra_files import place, split_items
-from mar_core.build.sources import Sources
 from mar_core.errors import UsageError
 from mar_core.findings import Finding, Severity
 from mar_core.format.codes import refusal
-from mar_core.format.contents import Content, same_content
-from mar_core.format.layout import in_order
+from mar_core.format.contents import Content, in_order, same_content
 from mar_core.format.limits import DEFAULT_LIMITS
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.names import check_names
+from mar_core.format.sources import Sources
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
     from mar_core.findings import Finding
 
-__all__ = ["check", "read_requirements"]
+__all__ = ["read_requirements", "requirement_findings"]
 
 _MAX_BYTES = 1 << 20
 _MAX_LINES = 10_000
@@ -33,7 +33,7 @@ _PACKAGE = re.compile(r"[\w.+-]+\.(?:whl|zip|tar\.gz|tgz)", re.IGNORECASE)
 _PLACE = re.compile(r"[/\\]|^\.|^[A-Za-z][\w+.-]*:|\s@\s|^[\w.-]+(?:\[[^\]]*\])?@")
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def requirement_findings(subject: Subject) -> Iterator[Finding]:
     """What is wrong with the requirements.
 
     Args:

@@ -87,6 +87,11 @@ _CONTENT = {
         "There is something to load",
         "Give --serialized-file, --model-file, or a handler that loads its model itself.",
     ),
+    "MAR-R008": (
+        _ERROR,
+        "The handler's file can be imported by its name",
+        "Rename the file, and archive it again.",
+    ),
     # weights
     "MAR-W001": (
         _ERROR,

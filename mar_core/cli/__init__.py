@@ -17,6 +17,7 @@ import typer
 from mar_core.cli.command import MarCommand, MarGroup
 from mar_core.cli.messages import show_messages
 from mar_core.errors import MarError
+from mar_core.text import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,7 +123,7 @@ def main() -> None:
     try:
         _make_app(_wanted(sys.argv[1:]))()
     except MarError as error:
-        print(f"mar: error: {error}", file=sys.stderr)
+        print(f"mar: error: {printable_lines(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -24,6 +24,7 @@ def run(
     output: Annotated[Path | None, mine.OUTPUT_FILE] = None,
     output_dir: Annotated[Path | None, mine.OUTPUT_DIR] = None,
     resume: Annotated[bool, mine.RESUME] = False,
+    force: Annotated[bool, mine.FORCE] = False,
     unordered: Annotated[bool, mine.UNORDERED] = False,
     as_json: Annotated[bool, mine.JSON] = False,
     quiet: Annotated[bool, mine.QUIET] = False,
@@ -66,7 +67,19 @@ def run(
 
     `mar run --handler handler.py --model-file model.py --serialized-file model.pt 7.png --watch`
     """
-    asked = dict(locals())
+    from mar_core.run.asked import Asked
     from mar_core.run.command import start
 
+    asked = Asked(
+        words=tuple(words or ()), include=tuple(include or ()), column=column,
+        form=tuple(form or ()), header=tuple(header or ()), content_type=content_type,
+        envelope=envelope, limit=limit, output=output, output_dir=output_dir, resume=resume,
+        force=force, unordered=unordered, as_json=as_json, quiet=quiet, device=device,
+        batch_size=batch_size, workers=workers, timeout=timeout, fail_fast=fail_fast,
+        allow_pickle=allow_pickle, no_pixel_limit=no_pixel_limit, engine=engine, address=address,
+        explain=explain, dry_run=dry_run, profile=profile, watch=watch, verbose=verbose,
+        handler=handler, serialized_file=serialized_file, model_file=model_file,
+        extra_files=tuple(extra_files or ()), config_file=config_file,
+        requirements_file=requirements_file, model_name=model_name, version=version,
+    )  # fmt: skip
     raise typer.Exit(start(asked))

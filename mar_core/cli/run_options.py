@@ -75,6 +75,11 @@ OUTPUT_DIR = _option(
 RESUME = _option(
     OUTPUT, "--resume", help="Go on with an interrupted `--output`: nothing twice, nothing missing."
 )
+FORCE = _option(
+    OUTPUT,
+    "--force",
+    help="Replace an `--output` that mar did not write, or that holds an interrupted run.",
+)
 UNORDERED = _option(OUTPUT, "--unordered", help="Give results as they come.")
 JSON = _option(
     OUTPUT,

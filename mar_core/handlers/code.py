@@ -74,6 +74,10 @@ class ArchiveCode:
         # A folder without __init__.py gives way to an installed package of its name.
         return spec is not None and (spec.loader is not None or not _installed(top))
 
+    def __contains__(self, member: object) -> bool:
+        """Whether the archive has a file of that name."""
+        return (self.model_dir / str(member)).is_file()
+
     def find_file(self, name: str) -> Path | None:
         """The file that defines a module of the archive, whatever else has its name.
 

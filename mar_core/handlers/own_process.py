@@ -78,6 +78,10 @@ class OwnProcess:
         top = self.model_dir / name.partition(".")[0]
         return top.is_dir() or self.find_file(top.name) is not None
 
+    def __contains__(self, member: object) -> bool:
+        """Whether the archive has a file of that name."""
+        return (self.model_dir / str(member)).is_file()
+
     def find_file(self, name: str) -> Path | None:
         """The file that defines a module of the archive, whatever else has its name."""
         path = self.model_dir.joinpath(*name.split("."))

@@ -13,12 +13,14 @@ from mar_core.plugins import get_plugins
 from mar_core.records import ReadOptions, RunOptions, RunSummary
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
-from mar_core.run.inputs import collect_readers, expand
+from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption
+from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
 from mar_core.run.request import form_input
 from mar_core.run.summary import count
 from mar_core.run.writers import open_writer
+from mar_core.runtime.place import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,6 +53,7 @@ class Job:
         engine: The engine's name.
         output: Where results go; None is standard output.
         resume: Go on with what ``output`` holds.
+        force: Replace an output that mar did not write, or that holds an interrupted run.
         details: Write down what the handler said about its answers, too.
         limit: Run this many inputs at most.
         quiet: Say nothing but results and errors.
@@ -65,10 +68,32 @@ class Job:
     engine: str = "local"
     output: Path | None = None
     resume: bool = False
+    force: bool = False
     details: bool = False
     limit: int | None = None
     quiet: bool = False
     verbose: bool = False
+
+    @property
+    def outputs(self) -> Outputs:
+        """Where it writes."""
+        folders = (self.running.output_dir, self.running.profile)
+        return Outputs(self.output, tuple(folder for folder in folders if folder is not None))
+
+
+def check_outputs(job: Job) -> None:
+    """Refuse a job that would write over what it reads.
+
+    Raises:
+        UsageError: It would.
+    """
+    fields = (field.path for field in job.form)
+    inputs = (*job.sources, *(path for path in fields if path is not None))
+    outputs = job.outputs
+    # Lists are read for it only where there is something to lose.
+    lists = listed(job.sources) if outputs.identities() else ()
+    named = [source for source in inputs if source not in STREAMS]
+    check_apart(outputs, archive=job.recipe.source, inputs=named, lists=lists)
 
 
 def execute(
@@ -87,14 +112,18 @@ def execute(
     Raises:
         MarError: The archive cannot be loaded, or the output cannot be written.
     """
+    check_outputs(job)
     with job.recipe.open() as archive:
         summary = RunSummary(model=archive.manifest.model_name or "model")
         digest = ""
         if job.output is not None:
             digest = identify(archive, job.recipe, job.reading, explain=job.running.explain)
+    for folder in job.outputs.folders:
+        sweep(folder)
     writer = open_writer(
         job.output,
         resume=job.resume,
+        force=job.force,
         digest=digest,
         output_dir=job.running.output_dir,
         details=job.details,
@@ -104,11 +133,11 @@ def execute(
     run = _Run(job, writer, summary)
     finished = False
     try:
-        get_plugins().notify("mar_run_started", summary=summary)
+        get_plugins().run_started(summary)
         finished = run.to_its_end(results_on_terminal=console is not None)
     finally:
         writer.close(finished=finished)
-        get_plugins().notify("mar_run_finished", summary=summary)
+        get_plugins().run_finished(summary)
     return summary
 
 
@@ -117,7 +146,7 @@ def inputs_of(job: Job) -> Iterator[Input]:
     if job.form:
         inputs: Iterable[Input] = [form_input(job.form, headers=job.reading.headers)]
     else:
-        inputs = expand(job.sources, job.reading, collect_readers(get_plugins()))
+        inputs = expand(job.sources, job.reading, get_plugins().readers(), job.outputs)
     return itertools.islice(inputs, job.limit)
 
 
@@ -181,7 +210,7 @@ class _Run:
     def _last_words(self) -> None:
         self._summary.interrupted = True
         self._writer.flush()
-        get_plugins().notify("mar_run_finished", summary=self._summary)
+        get_plugins().run_finished(self._summary)
         print(interrupted_line(self._summary, self._job.output), file=sys.stderr, flush=True)
 
 

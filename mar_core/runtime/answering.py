@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers.own_process import OwnProcess
+from mar_core.plugins import get_plugins
 from mar_core.records import Failure, Outcome
 from mar_core.runtime.batch import Batch, Row
 from mar_core.runtime.blobs import BlobFolder
@@ -102,6 +103,7 @@ class Answering:
         self._drain()
         self._outbox.flush()
         self._predictor.close()
+        get_plugins().tell_failures()
 
     def _drain(self) -> None:
         if self._threads is not None:

@@ -13,7 +13,7 @@ from mar_core.ts.adapter import HandlerAdapter, unwrap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.handlers.handlers import LoadedHandler
+    from mar_core.handlers.load import LoadedHandler
     from mar_core.ts.context import Context
 
 __all__ = ["LifeCycle"]
@@ -68,7 +68,10 @@ class LifeCycle:
 
     def teardown(self, context: Context) -> None:
         """Let the handler clean up."""
-        self._call("teardown", 0, context=context)
+        try:
+            self._call("teardown", 0, context=context)
+        finally:
+            self._installed.tell_failures()
 
     def stage(self, stage: str, data: Any, context: Context, *, size: int) -> Any:
         """Run ``preprocess``, ``inference`` or ``postprocess`` on a batch.
@@ -106,7 +109,7 @@ class LifeCycle:
 
     def record_metric(self, metric: Any) -> None:
         """Tell observers of a metric that the handler recorded."""
-        self._installed.notify("mar_metric_recorded", model=self.model, metric=metric)
+        self._installed.metric_recorded(self.model, metric)
 
     def _shortest_calls(self) -> dict[str, Callable[..., Any] | None]:
         return {hook.removeprefix("mar_"): self._shortest(hook) for hook in _HOOKS[1:]}
@@ -138,13 +141,8 @@ class LifeCycle:
             seconds = time.perf_counter() - start
             self.add_seconds(stage, seconds)
             if self._is_observed():
-                self._installed.notify(
-                    _OBSERVED,
-                    model=self.model,
-                    stage=stage,
-                    seconds=seconds,
-                    size=size,
-                    error=error,
+                self._installed.stage_finished(
+                    model=self.model, stage=stage, seconds=seconds, size=size, error=error
                 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mar_core.build import ArchiveRequest
 from mar_core.errors import HandlerError, MarError
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
 from mar_core.runtime.convert import as_input
@@ -114,10 +114,15 @@ class Predictor:
             gpu_id=choose_gpu_id(recipe.device, ready.config),
             batch_size=self.batch_size,
             limit_max_image_pixels=recipe.limit_image_pixels,
+            config=ready.config,
         )
         self.context.system_properties["allow_pickle"] = recipe.allow_pickle
         self.loaded = load_handler(
-            self.manifest, ready.model_dir, envelope=recipe.envelope, code=code
+            self.manifest,
+            ready.model_dir,
+            envelope=recipe.envelope,
+            code=code,
+            config=ready.config,
         )
         self.life = LifeCycle(self.loaded, model=self.name, installed=get_plugins())
         self._lock = threading.Lock()

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.runtime.answering import Answering
-    from mar_core.errors import HandlerError
 from mar_core.runtime.protocol import Setup
 
 __all__ = ["Outbox", "main"]

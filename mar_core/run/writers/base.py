@@ -28,10 +28,14 @@ class Writer(abc.ABC):
 
     Attributes:
         done: The ids that an earlier run has written.
+        failed_before: How many of those rows hold an error.
+        done_since: When the run that wrote them began, in nanoseconds; 0 where that is not known.
     """
 
     def __init__(self, *, save_for: Callable[[str], Save] | None = None) -> None:
         self.done = DoneIds()
+        self.failed_before = 0
+        self.done_since = 0
         self._save_for = save_for
 
     def write(self, outcomes: Iterable[Outcome]) -> list[Outcome]:

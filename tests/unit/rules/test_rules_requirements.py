@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memory_archive import archive, codes
 
 from mar_core import Severity
-from mar_core.checks.book import check
+from mar_core.checks.rules import mar_validate_archive as check
 
 DIGEST = "0" * 64
 SOUND = {

@@ -8,7 +8,7 @@ import pytest
 
 from mar_core import Failure, Outcome, Recipe, RunSummary, UsageError
 from mar_core.records import RunOptions
-from mar_core.run.asked import job_of
+from mar_core.run.asked import Asked, job_of
 from mar_core.run.dry import describe, description_lines
 from mar_core.run.session import Job, interrupted_line
 from mar_core.run.summary import count, summary_lines
@@ -86,45 +86,29 @@ def test_a_dry_run(tmp_path):
     assert lines[5].endswith("4.txt, …")
 
 
-FLAGS = dict.fromkeys(
-    (
-        *("words", "include", "column", "form", "header", "content_type", "envelope", "limit"),
-        *("output", "output_dir", "device", "batch_size", "workers", "timeout", "address"),
-        *("profile", "handler", "serialized_file", "model_file", "extra_files", "config_file"),
-        *("requirements_file", "model_name", "version"),
-    )
-) | dict.fromkeys(
-    (
-        *("resume", "unordered", "as_json", "quiet", "fail_fast", "allow_pickle", "explain"),
-        *("no_pixel_limit", "verbose"),
-    ),
-    False,
-) | {"engine": "local"}  # fmt: skip
-
-
 def test_the_first_word_is_the_archive_unless_a_handler_is_named():
-    job = job_of({**FLAGS, "words": ["m.mar", "a", "b"]})
+    job = job_of(Asked(words=("m.mar", "a", "b")))
     assert (str(job.recipe.source), job.sources) == ("m.mar", ("a", "b"))
-    job = job_of({**FLAGS, "words": ["m.mar", "a", "b"], "handler": "my handler.py:Cls"})
+    job = job_of(Asked(words=("m.mar", "a", "b"), handler="my handler.py:Cls"))
     assert job.sources == ("m.mar", "a", "b")
     assert job.recipe.source.model_name == "my_handler"
-    job = job_of({**FLAGS, "words": ["a"], "handler": "h", "model_file": Path("net.py")})
+    job = job_of(Asked(words=("a",), handler="h", model_file=Path("net.py")))
     assert job.recipe.source.model_name == "net"
 
 
 def test_a_form_takes_the_place_of_inputs():
-    job = job_of({**FLAGS, "words": ["m.mar"], "form": ["a=1", "b=@x,y"], "header": ["X-Id: 1"]})
+    job = job_of(Asked(words=("m.mar",), form=("a=1", "b=@x,y"), header=("X-Id: 1",)))
     assert [field.name for field in job.form] == ["a", "b", "b"]
     assert job.reading.headers == {"X-Id": "1"}
 
 
 @pytest.mark.parametrize(("text", "size"), [(None, None), ("auto", "auto"), ("12", 12)])
 def test_batch_sizes(text, size):
-    words = ["m.mar", "a"]
-    assert job_of({**FLAGS, "words": words, "batch_size": text}).running.batch_size == size
+    words = ("m.mar", "a")
+    assert job_of(Asked(words=words, batch_size=text)).running.batch_size == size
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "AUTO", "", "ten"])
 def test_what_is_no_batch_size(text):
     with pytest.raises(UsageError, match="is no size"):
-        job_of({**FLAGS, "words": ["m.mar", "a"], "batch_size": text})
+        job_of(Asked(words=("m.mar", "a"), batch_size=text))

@@ -165,7 +165,7 @@ class H(BaseHandler):
 LOAD = """
 from pathlib import Path
 from mar_core.ts.context import make_context
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.format.manifest import Manifest
 manifest = Manifest({"model": {"modelName": "m", "handler": "handler.py"}})
 handler = load_handler(manifest, Path("m"))

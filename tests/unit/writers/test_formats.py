@@ -72,7 +72,7 @@ def test_an_empty_run(tmp_path, ending):
 def test_the_file_appears_whole_and_an_interrupted_run_resumes(tmp_path, ending):
     path = tmp_path / f"out{ending}"
     path.write_text("old")
-    writer = open_writer(path, digest="d")
+    writer = open_writer(path, digest="d", force=True)
     writer.write([Outcome(index=0, id="a", result=1)])
     assert path.read_text() == "old"
     writer.close(finished=False)
