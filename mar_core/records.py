@@ -126,7 +126,7 @@ class RunOptions:
 
     Attributes:
         batch_size: Requests in a batch; ``auto`` finds the best; None takes the archive's.
-        workers: Processes; None decides, 0 stays in this one.
+        workers: Worker processes; None decides, 0 runs in this one, for debuggers.
         timeout: Seconds that a batch may take, or None.
         unordered: Give results as they come.
         fail_fast: Stop at the first failure.

@@ -30,7 +30,7 @@ class LocalEngine:
         self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
     ) -> Iterator[Outcome]:
         """One outcome for each input, in order unless ``options.unordered``."""
-        if options.workers == 0 or options.profile is not None:
+        if options.workers == 0:
             groups = self._here(recipe, inputs, options, summary)
         else:
             groups = self._in_workers(recipe, inputs, options, summary, options.workers or 1)

@@ -1,12 +1,13 @@
 """The one protocol between a parent and its worker processes: frames, messages, plain values.
 
-A frame is a length and a list of messages, so that many small calls travel together. To a worker
-goes what the user gave: it is trusted, and pickled. From a worker, where the archive's code has
-run, come MessagePack's values, of which nothing but plain data can be made.
+A frame is a list of messages, so that many small calls travel together. To a worker goes what the
+user gave: it is trusted, and pickled. From a worker, where the archive's code has run, come
+MessagePack's values, of which nothing but plain data can be made, each frame behind its length.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pickle
 import struct
@@ -156,22 +157,20 @@ class Reply(NamedTuple):
 
 def to_worker(messages: Sequence[tuple[Any, ...]]) -> bytes:
     """A frame for a worker."""
-    return _framed(pickle.dumps(messages, protocol=5))
+    return pickle.dumps(messages, protocol=5)  # which knows its own length
 
 
 def from_worker(messages: Sequence[Sequence[Any]]) -> bytes:
     """A frame for the parent."""
-    return _framed(msgpack.packb(messages, default=_unusual, unicode_errors="surrogatepass"))
+    payload = msgpack.packb(messages, default=_unusual, unicode_errors="surrogatepass")
+    return _LENGTH.pack(len(payload)) + bytes(payload)
 
 
 def frames(stream: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
     """The messages of each frame that a parent sends, until it is gone."""
-    while len(header := stream.read(_LENGTH.size)) == _LENGTH.size:
-        size = _LENGTH.unpack(header)[0]
-        payload = stream.read(size)
-        if len(payload) < size:
-            return
-        yield pickle.loads(payload)  # noqa: S301 - from the parent: see above
+    with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):  # cut off: it is gone
+        while True:
+            yield pickle.Unpickler(stream).load()  # noqa: S301 - from the parent: see above
 
 
 class Inbox:
@@ -236,10 +235,6 @@ def refusal(message: Sequence[Any]) -> MarError:
     Exception.__init__(error, str(text))
     error.__dict__.update({"hint": None, **state, "message": str(text)})
     return error
-
-
-def _framed(payload: bytes) -> bytes:
-    return _LENGTH.pack(len(payload)) + payload
 
 
 def _messages(payload: bytes) -> Iterable[list[Any]]:

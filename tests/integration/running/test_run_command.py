@@ -279,7 +279,7 @@ MISTAKES = [
     (("desk.mar", "-F", "nonsense"), "-F 'nonsense' is no field."),
     (
         ("desk.mar", "a.txt", "--profile", "p", "--workers", "1"),
-        "--profile looks into this process",
+        "--profile runs in this process",
     ),
 ]
 
