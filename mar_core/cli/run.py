@@ -20,6 +20,7 @@ def run(
     header: Annotated[list[str] | None, mine.HEADER] = None,
     content_type: Annotated[str | None, mine.CONTENT_TYPE] = None,
     envelope: Annotated[str | None, mine.ENVELOPE] = None,
+    max_input_size: Annotated[str | None, mine.MAX_INPUT_SIZE] = None,
     limit: Annotated[int | None, mine.LIMIT] = None,
     output: Annotated[Path | None, mine.OUTPUT_FILE] = None,
     output_dir: Annotated[Path | None, mine.OUTPUT_DIR] = None,
@@ -74,13 +75,13 @@ def run(
     asked = Asked(
         words=tuple(words or ()), include=tuple(include or ()), column=column,
         form=tuple(form or ()), header=tuple(header or ()), content_type=content_type,
-        envelope=envelope, limit=limit, output=output, output_dir=output_dir, resume=resume,
-        force=force, unordered=unordered, as_json=as_json, quiet=quiet, device=device,
-        batch_size=batch_size, workers=workers, timeout=timeout, fail_fast=fail_fast,
-        allow_pickle=allow_pickle, no_pixel_limit=no_pixel_limit, engine=engine, address=address,
-        explain=explain, dry_run=dry_run, in_process=in_process, profile=profile, watch=watch,
-        verbose=verbose, handler=handler, serialized_file=serialized_file, model_file=model_file,
-        extra_files=tuple(extra_files or ()), config_file=config_file,
+        envelope=envelope, max_input_size=max_input_size, limit=limit, output=output,
+        output_dir=output_dir, resume=resume, force=force, unordered=unordered, as_json=as_json,
+        quiet=quiet, device=device, batch_size=batch_size, workers=workers, timeout=timeout,
+        fail_fast=fail_fast, allow_pickle=allow_pickle, no_pixel_limit=no_pixel_limit,
+        engine=engine, address=address, explain=explain, dry_run=dry_run,
+        in_process=in_process, profile=profile, watch=watch, verbose=verbose, handler=handler, serialized_file=serialized_file,
+        model_file=model_file, extra_files=tuple(extra_files or ()), config_file=config_file,
         requirements_file=requirements_file, model_name=model_name, version=version,
     )  # fmt: skip
     raise typer.Exit(start(asked))

@@ -57,6 +57,12 @@ ENVELOPE = _option(
     metavar="NAME",
     help="The request envelope to unwrap: `json`, `kserve`, `kservev2` or `body`.",
 )
+MAX_INPUT_SIZE = _option(
+    INPUTS,
+    metavar="SIZE",
+    help="The most that one input may take in memory, such as `2G`; 256M by default. A larger one "
+    "fails alone.",
+)
 LIMIT = _option(INPUTS, metavar="N", min=0, help="Run the first N inputs only.")
 
 OUTPUT_FILE = _option(

@@ -9,7 +9,8 @@ from typing import Literal
 
 from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
-from mar_core.records import ReadOptions, RunOptions
+from mar_core.format.limits import parse_size
+from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions
 from mar_core.run.request import parse_field, parse_headers
 from mar_core.run.session import Job
 from mar_core.runtime import Recipe
@@ -30,6 +31,7 @@ class Asked:
     header: tuple[str, ...] = ()
     content_type: str | None = None
     envelope: str | None = None
+    max_input_size: str | None = None
     limit: int | None = None
     output: Path | None = None
     output_dir: Path | None = None
@@ -153,7 +155,12 @@ def _reading(asked: Asked) -> ReadOptions:
         column=asked.column,
         content_type=asked.content_type,
         headers=parse_headers(asked.header),
+        max_input_size=_bytes(asked.max_input_size),
     )
+
+
+def _bytes(text: str | None) -> int:
+    return MAX_INPUT_SIZE if text is None else parse_size(text, name="--max-input-size")
 
 
 def _running(asked: Asked) -> RunOptions:

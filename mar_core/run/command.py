@@ -60,7 +60,7 @@ def _run(job: Job, *, as_json: bool) -> int:
     _conclude(job, summary)
     if summary.interrupted:
         return INTERRUPTED
-    return SOME_FAILED if summary.failed else 0
+    return SOME_FAILED if summary.failed or summary.failed_before else 0
 
 
 def _watch(job: Job, *, as_json: bool) -> int:
