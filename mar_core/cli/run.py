@@ -80,8 +80,9 @@ def run(
         quiet=quiet, device=device, batch_size=batch_size, workers=workers, timeout=timeout,
         fail_fast=fail_fast, allow_pickle=allow_pickle, no_pixel_limit=no_pixel_limit,
         engine=engine, address=address, explain=explain, dry_run=dry_run,
-        in_process=in_process, profile=profile, watch=watch, verbose=verbose, handler=handler, serialized_file=serialized_file,
-        model_file=model_file, extra_files=tuple(extra_files or ()), config_file=config_file,
+        in_process=in_process, profile=profile, watch=watch, verbose=verbose,
+        handler=handler, serialized_file=serialized_file, model_file=model_file,
+        extra_files=tuple(extra_files or ()), config_file=config_file,
         requirements_file=requirements_file, model_name=model_name, version=version,
     )  # fmt: skip
     raise typer.Exit(start(asked))
