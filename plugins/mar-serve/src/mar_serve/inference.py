@@ -33,6 +33,7 @@ __all__ = ["Inference", "new_id", "text_headers"]
 NO_ANSWER = 500
 BAD = 400
 LARGEST_STATUS, LEAST_STATUS = 599, 200
+TOO_LARGE, OUT_OF_RESOURCES = 413, 507
 # What the server says itself; a handler that sets it would break the answer.
 _OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"x-request-id"})
 
@@ -225,4 +226,5 @@ def own_headers(reply: Reply) -> Headers:
 def failure_error(reply: Reply) -> ServeError:
     """What a client is told of a handler's failure."""
     status = valid_status(reply.status)
+    status = OUT_OF_RESOURCES if status == TOO_LARGE else status  # 413 is a body too large
     return ServeError(status, "InternalServerException", reply.public)
