@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "PATH",
     "ROOT",
     "MissingNameError",
+    "find_spec",
     "install",
     "is_absent",
     "load",
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 ROOT = "ts"
+# For `sys.path` and PYTHONPATH of processes that a handler starts: holds a module `ts`.
+PATH = Path(__file__).with_name("path")
 
 # TorchServe's modules and ours that stand for them.
 _HOMES = {
@@ -177,7 +181,9 @@ def install() -> None:
 
 def _other() -> importlib.machinery.ModuleSpec | None:
     """The package called ``ts`` that is installed here, if one is."""
-    return importlib.machinery.PathFinder.find_spec(ROOT)
+    spec = importlib.machinery.PathFinder.find_spec(ROOT)
+    ours = spec is not None and spec.origin is not None and Path(spec.origin).parent == PATH
+    return None if ours else spec
 
 
 def _is_torchserve(spec: importlib.machinery.ModuleSpec) -> bool:
@@ -238,14 +244,21 @@ class _Finder:
         path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol's signature
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.partition(".")[0] != ROOT:
-            return None
-        if not offers(fullname):
-            if sys.modules.get(ROOT) is not _modules.get(ROOT):
-                return None  # an installed package of that name, asked for what it has not
-            raise missing(fullname)
-        is_package = fullname in _PACKAGES
-        return importlib.util.spec_from_loader(fullname, _Loader(), is_package=is_package)
+        return find_spec(fullname) if fullname.partition(".")[0] == ROOT else None
+
+
+def find_spec(fullname: str) -> importlib.machinery.ModuleSpec | None:
+    """How to import one of TorchServe's modules; None where another package has that name.
+
+    Raises:
+        MissingNameError: mar does not have it.
+    """
+    if not offers(fullname):
+        if sys.modules.get(ROOT) is not _modules.get(ROOT):
+            return None  # an installed package of that name, asked for what it has not
+        raise missing(fullname)
+    is_package = fullname in _PACKAGES
+    return importlib.util.spec_from_loader(fullname, _Loader(), is_package=is_package)
 
 
 class _Loader(importlib.abc.Loader):
