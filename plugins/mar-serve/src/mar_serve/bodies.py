@@ -72,9 +72,10 @@ async def _first(receive: Receive, seconds: float) -> MutableMapping[str, Any]:
     """The first piece of a body that is not there yet."""
     try:
         async with asyncio.timeout(seconds):
-            return await receive()
+            message: MutableMapping[str, Any] = await receive()
     except TimeoutError:
         raise timed_out("The body did not arrive in time.") from None
+    return message
 
 
 async def _rest(receive: Receive, first: bytes, limit: int, seconds: float) -> bytes:
