@@ -48,6 +48,7 @@ def config_of(asked: Mapping[str, Any]) -> ServerConfig:
         grace=asked["grace"],
         max_requests=asked["max_requests"],
         max_memory=_bytes(asked["max_memory"]),
+        idle_seconds=asked["idle_seconds"],
         watch=asked["watch"],
         cors_origin=asked["cors"],
         cors_methods="GET, POST, PUT, OPTIONS" if asked["cors"] else None,

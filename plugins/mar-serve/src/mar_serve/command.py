@@ -93,6 +93,16 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
             HOW, "--max-memory", metavar="SIZE", help="Replace a worker that uses more: `4GB`."
         ),
     ] = None,
+    idle_seconds: Annotated[
+        float,
+        _option(
+            HOW,
+            "--idle-seconds",
+            min=0.0,
+            metavar="S",
+            help="Stop a worker above the minimum that had nothing to do for so long.",
+        ),
+    ] = 60.0,
     watch: Annotated[
         bool, _option(HOW, "--watch", help="Load again when a file is saved.")
     ] = False,
