@@ -113,11 +113,11 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
         ),
     ] = 30.0,
     host: Annotated[
-        str,
+        str | None,
         _option(
             WHERE, "--host", metavar="HOST", help="Listen on this address; `127.0.0.1` by default."
         ),
-    ] = "127.0.0.1",
+    ] = None,
     port: Annotated[
         int,
         _option(
@@ -209,6 +209,16 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
             help="Bytes of a body; 6553500 by default.",
         ),
     ] = 6_553_500,
+    slow_client: Annotated[
+        float,
+        _option(
+            SAFE,
+            "--slow-client",
+            min=0.1,
+            metavar="S",
+            help="Seconds that a client may take for its headers, and for its body; 60 by default.",
+        ),
+    ] = 60.0,
     allow_pickle: Annotated[
         bool,
         _option(SAFE, "--allow-pickle", help="Load weights that can run code when loaded."),
