@@ -1,4 +1,4 @@
-"""KServe v1 and v2, SageMaker and Vertex, with plain HTTP; the real clients have their own tests."""
+"""KServe v1 and v2, SageMaker and Vertex, with plain HTTP; real clients have tests of their own."""
 
 from __future__ import annotations
 
