@@ -141,7 +141,7 @@ def apply_changes(
                 sources, target, archive_format=tgz, force=True, instead_of=before,
                 progress=progress,
             )  # fmt: skip
-    plugins.notify("mar_archive_written", path=path, manifest=manifest)
+    plugins.archive_written(path, manifest)
     return Written(path=path, manifest=manifest, findings=tuple(findings))
 
 

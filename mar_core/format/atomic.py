@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError
 from mar_core.format import locks
-from mar_core.format.folders import PARTIAL_SUFFIX
+from mar_core.format.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Partial", "check_place", "exchange", "new_file", "new_folder"]
+__all__ = ["PARTIAL_SUFFIX", "Partial", "check_place", "exchange", "new_file", "new_folder"]
+
+PARTIAL_SUFFIX = ".mar-partial"
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -172,6 +174,11 @@ def check_place(target: Path, *, force: bool, folder: bool) -> None:
         if target.is_dir() is not folder:
             kind = "a folder" if target.is_dir() else "not a folder"
             raise ArchiveError(f"{target} is {kind}; it is not replaced.", hint="Move it away.")
+        if folder and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
+            raise ArchiveError(
+                f"{target} is a folder that holds no archive; it is not replaced.",
+                hint="Move it away, or write elsewhere with --export-path.",
+            )
     if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
         raise ArchiveError(
             f"Nothing can be written in {parent}: permission denied.",

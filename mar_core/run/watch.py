@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.build import ArchiveRequest
 from mar_core.errors import MarError
+from mar_core.format.paths import is_inside
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import is_url
 from mar_core.runtime import Recipe
@@ -17,6 +18,7 @@ from mar_core.text import printable_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mar_core.run.outputs import Outputs
     from mar_core.run.session import Job
 
 __all__ = ["files_of", "watch"]
@@ -68,8 +70,11 @@ def files_of(job: Job) -> Iterator[Path]:
         yield source
     for name in job.sources:
         if not is_url(name):
-            yield Path(name.removeprefix("@"))
-            yield from _below(name, job.reading.include)
+            path = Path(name.removeprefix("@"))
+            # A folder changes whenever a file comes to be in it: our own must not wake us.
+            if not (path.is_dir() and any(is_inside(file, path) for file in job.outputs.files())):
+                yield path
+            yield from _below(name, job.reading.include, job.outputs)
     yield from (Path(field.path) for field in job.form if field.path is not None)
 
 
@@ -86,10 +91,10 @@ def _sources(request: ArchiveRequest) -> Iterator[Path]:
     yield from (source for source in sources if source is not None)
 
 
-def _below(name: str, include: tuple[str, ...]) -> Iterator[Path]:
+def _below(name: str, include: tuple[str, ...], outputs: Outputs) -> Iterator[Path]:
     try:
         if is_folder(name) or is_pattern(name):
-            yield from map(Path, find_files(name, include))
+            yield from map(Path, find_files(name, include, outputs))
     except MarError:  # likewise
         return
 

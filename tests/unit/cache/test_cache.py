@@ -210,22 +210,22 @@ def edited_at_the_same_length(folder):
     assert handler.stat().st_size == before.st_size
 
 
+def bytecode(folder):
+    cached = folder / "__pycache__"
+    cached.mkdir()
+    (cached / "handler.cpython-311.pyc").write_bytes(b"evil")
+
+
 STRANGERS = {
     "a module": lambda folder: (folder / "helper.py").write_text("1"),
     "a package that shadows": lambda folder: (folder / "handler").mkdir(),
-    "bytecode": lambda folder: bytecode(folder),
+    "bytecode": bytecode,
     "a file in a folder": lambda folder: (folder / "MAR-INF" / "x.py").write_text("1"),
     "a link": lambda folder: (folder / "json.py").symlink_to("/etc/hostname"),
     "a linked folder": lambda folder: (folder / "torch").symlink_to("/tmp"),
     "a pipe": lambda folder: os.mkfifo(folder / "pipe"),
     "a hidden file": lambda folder: (folder / ".pth").write_text("1"),
 }
-
-
-def bytecode(folder):
-    cached = folder / "__pycache__"
-    cached.mkdir()
-    (cached / "handler.cpython-311.pyc").write_bytes(b"evil")
 
 
 def test_an_edit_of_the_same_length_and_time_is_noticed(place, made):
