@@ -21,7 +21,7 @@ from mar_core.run.progress import show_progress
 from mar_core.run.request import form_input
 from mar_core.run.summary import count
 from mar_core.run.writers import open_writer
-from mar_core.run.writers.place import sweep
+from mar_core.runtime.place import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -115,6 +115,7 @@ class Service:
         headers, data, ids = self.retrieve_data_for_inference(batch)
         context.request_ids, context.request_processor = ids, headers
         context.metrics.request_ids = ids
+        context.cl_socket = self.cl_socket
         start = time.perf_counter()
         results = self._entry_point(data, context)
         if inspect.iscoroutine(results):
