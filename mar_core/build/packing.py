@@ -135,10 +135,6 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
     check_place(target, force=request.force, folder=folder)
     plugins = get_plugins()
     sources = plan(request, plugins=plugins)
-    if request.examples:
-        from mar_core.reports.examples import record
-
-        sources = sources.plus(record(request))
     findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
     with _export_path(request.export_path), alone(target):
         manifest = write(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,12 @@ from mar_core.format.digests import quiet
 from mar_core.format.locks import alone
 from mar_core.format.writer import write
 from mar_core.format.zip_archive import ZipArchive
-from mar_core.reports.examples import FOLDER, INDEX, recorded_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mar_core.reports.examples import ExampleResult
 
-__all__ = ["apply_changes", "update", "update_examples"]
+__all__ = ["apply_changes", "update"]
 
 
 def update(
@@ -83,24 +80,6 @@ def update(
         remove=tuple(remove),
     )
     return apply_changes(Path(path), changes, allow_pickle=allow_pickle).path
-
-
-def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickle: bool) -> None:
-    """Record what an archive's examples gave now, as ``mar test --update`` does.
-
-    Args:
-        path: The archive.
-        results: What ``run_examples`` returned.
-        allow_pickle: Take weights that can run code when loaded.
-
-    Raises:
-        ArchiveError: An example has failed, or the archive cannot be written. It stays as it is.
-    """
-    recorded = recorded_again(results)
-    with tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
-        index = Path(scratch, Path(INDEX).name)
-        index.write_bytes(recorded)
-        update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
 
 
 def apply_changes(
