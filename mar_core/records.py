@@ -63,6 +63,7 @@ class Failure:
         message: One sentence.
         code: The HTTP status that TorchServe would have answered with.
         traceback: The handler's own lines, for ``--verbose``; empty where there are none.
+        public: What a server may tell its client, in TorchServe's words.
     """
 
     stage: str
@@ -70,6 +71,7 @@ class Failure:
     message: str
     code: int = 503
     traceback: str = ""
+    public: str = field(default="Prediction failed", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ class RunOptions:
 
     Attributes:
         batch_size: Requests in a batch; ``auto`` finds the best; None takes the archive's.
-        workers: Processes; None decides, 0 stays in this one.
+        workers: Worker processes; None decides, 0 runs in this one, for debuggers.
         timeout: Seconds that a batch may take, or None.
         unordered: Give results as they come.
         fail_fast: Stop at the first failure.

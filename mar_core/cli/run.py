@@ -44,6 +44,7 @@ def run(
     address: Annotated[str | None, mine.ADDRESS] = None,
     explain: Annotated[bool, mine.EXPLAIN] = False,
     dry_run: Annotated[bool, mine.DRY_RUN] = False,
+    in_process: Annotated[bool, mine.IN_PROCESS] = False,
     profile: Annotated[Path | None, mine.PROFILE] = None,
     watch: Annotated[bool, mine.WATCH] = False,
     verbose: Annotated[bool, mine.VERBOSE] = False,
@@ -84,8 +85,8 @@ def run(
         unordered=unordered, as_json=as_json, quiet=quiet, device=device, batch_size=batch_size,
         workers=workers, timeout=timeout, fail_fast=fail_fast, allow_pickle=allow_pickle,
         no_pixel_limit=no_pixel_limit, engine=engine, address=address, explain=explain,
-        dry_run=dry_run, profile=profile, watch=watch, verbose=verbose, handler=handler,
-        serialized_file=serialized_file, model_file=model_file,
+        dry_run=dry_run, in_process=in_process, profile=profile, watch=watch, verbose=verbose,
+        handler=handler, serialized_file=serialized_file, model_file=model_file,
         extra_files=tuple(extra_files or ()), config_file=config_file,
         requirements_file=requirements_file, model_name=model_name, version=version,
     )  # fmt: skip

@@ -131,7 +131,7 @@ WORKERS = _option(
     HOW,
     metavar="N",
     min=0,
-    help="Run in N processes, each with its own handler. By default in this process.",
+    help="Run in N worker processes, each with its own handler; by default in one.",
 )
 TIMEOUT = _option(
     HOW,
@@ -149,6 +149,11 @@ NO_PIXEL_LIMIT = _option(
 EXPLAIN = _option(LOOK, "--explain", help="Explanations in place of predictions.")
 DRY_RUN = _option(
     LOOK, "--dry-run", help="Say what would run: handler, device, batch size, inputs found."
+)
+IN_PROCESS = _option(
+    LOOK,
+    "--in-process",
+    help="Run without a worker process, for debuggers: `breakpoint()` has the terminal.",
 )
 PROFILE = _option(
     LOOK, metavar="FOLDER", help="Write PyTorch's profile: a trace for a viewer, and a table."

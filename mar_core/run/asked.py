@@ -55,6 +55,7 @@ class Asked:
     address: str | None = None
     explain: bool = False
     dry_run: bool = False
+    in_process: bool = False
     profile: Path | None = None
     watch: bool = False
     verbose: bool = False
@@ -197,14 +198,15 @@ def _bytes(text: str | None) -> int:
 
 
 def _running(asked: Asked) -> RunOptions:
-    if asked.profile is not None and (asked.workers or asked.timeout):
+    here = "--profile" if asked.profile else "--in-process" if asked.in_process else None
+    if here is not None and (asked.workers or asked.timeout):
         raise UsageError(
-            "--profile looks into this process, where --workers and --timeout run nothing.",
-            hint="Leave them out while you profile.",
+            f"{here} runs in this process, where --workers and --timeout do nothing.",
+            hint="Leave them out, or leave it out.",
         )
     return RunOptions(
         batch_size=_batch_size(asked.batch_size),
-        workers=asked.workers,
+        workers=0 if here is not None else asked.workers,
         timeout=asked.timeout,
         unordered=asked.unordered,
         fail_fast=asked.fail_fast,

@@ -54,6 +54,8 @@ def _run(job: Job, *, as_json: bool) -> int:
         except MarError as error:
             if job.verbose and error.__cause__ is not None:
                 traceback.print_exception(error.__cause__)
+            elif job.verbose:  # it comes from a worker
+                sys.stderr.write(getattr(error, "traceback", ""))
             raise
     _conclude(job, summary)
     if summary.interrupted:

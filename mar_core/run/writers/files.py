@@ -11,9 +11,9 @@ from mar_core.format.paths import real_path
 from mar_core.run.writers.base import Writer
 from mar_core.run.writers.formats import LINES
 from mar_core.run.writers.journal import Journal
-from mar_core.run.writers.place import replaced, sweep, writing
 from mar_core.run.writers.rows import lines
 from mar_core.run.writers.state import RunState, stamp_of
+from mar_core.runtime.place import replaced, sweep, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -39,9 +39,7 @@ def write_tar(path, files, mode="w"):
 
 
 def expected(path, files):
-    text = {name: content.decode() if name.endswith(".txt") else bytearray(content)
-            for name, content in files.items()}  # fmt: skip
-    return [(f"{path}!{name}", {"body": value}) for name, value in text.items()]
+    return [(f"{path}!{name}", {"body": bytearray(value)}) for name, value in files.items()]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
