@@ -62,7 +62,8 @@ class TextHandler(BaseHandler, ABC):
         super().initialize(context)
         self.initialized = False
         path = Path(self.get_source_vocab_path(context))
-        vocabulary = read_vocabulary(path)
+        trusted = context.system_properties.get("allow_pickle") is True
+        vocabulary = read_vocabulary(path, allow_pickle=trusted)
         if isinstance(vocabulary, TokenizerFile):
             self.tokenizer, vocabulary = vocabulary, vocabulary.vocabulary
         self.source_vocab = vocabulary

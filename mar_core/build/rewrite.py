@@ -12,17 +12,16 @@ from mar_core.format.contents import Kept, size_of
 from mar_core.format.dates import zip_date
 from mar_core.format.digests import copy_range, quiet, write_at
 from mar_core.format.manifest import MANIFEST_NAME
-from mar_core.format.write_zip import ZipWriter
 from mar_core.format.writer import fill, reread
-from mar_core.format.zip_layout import NewEntry, local_header
 from mar_core.format.zip_records import DEFLATED
+from mar_core.format.zip_writer import NewEntry, ZipWriter, local_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mar_core.build.sources import Sources
     from mar_core.format.manifest import Manifest
+    from mar_core.format.sources import Sources
     from mar_core.format.zip_archive import ZipArchive
 
 __all__ = ["rewrite"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.build.assembly import Assembly
 from mar_core.build.describe import describe
-from mar_core.build.handler_spec import HandlerSpec, installed_handler, resolve_handler
+from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
 from mar_core.build.plan import FLAGS
 from mar_core.build.request import Runtime
 from mar_core.errors import UsageError
@@ -18,7 +18,7 @@ from mar_core.format.manifest import MANIFEST_NAME, Manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.build.sources import Sources
+    from mar_core.format.sources import Sources
     from mar_core.format.view import Archive
 
 __all__ = ["Changes", "plan_update"]

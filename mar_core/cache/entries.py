@@ -23,9 +23,9 @@ from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
 from mar_core.cache.place import bound, place, prepared_place
 from mar_core.cache.unpack import check_room, no_room, unpack
 from mar_core.errors import ManifestError
+from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.packed import PackedArchive, listed_digests
-from mar_core.format.reader_file import CHUNK
 
 if TYPE_CHECKING:
     from mar_core.format.view import Archive, Member

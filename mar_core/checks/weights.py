@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from mar_core.checks.entries import is_loaded_by_base_handler
 from mar_core.checks.table import finding
 from mar_core.checks.validation import PICKLE_CODES
 from mar_core.findings import printable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.weights import WeightsReport
 
-__all__ = ["check"]
+__all__ = ["weights_findings"]
 
 _HEAD = 64
 _BARE = {WeightsKind.TORCH, WeightsKind.TORCH_LEGACY, WeightsKind.SAFETENSORS}
@@ -41,7 +40,7 @@ _NEVER_TEXT = (*_PICKLED, *_ENDINGS)
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def weights_findings(subject: Subject) -> Iterator[Finding]:
     """What is wrong with the weights, and with other files that a handler may unpickle.
 
     Args:
@@ -95,13 +94,13 @@ def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding
 
 
 def _bare(subject: Subject, name: str) -> Iterator[Finding]:
-    if is_loaded_by_base_handler(subject):
+    if subject.is_loaded_by_base_handler:
         message = "The file is a state dict, and there is no model file that defines its network."
         yield finding("MAR-W001", message, member=name)
 
 
 def _nothing(subject: Subject) -> Iterator[Finding]:
-    if not subject.manifest.model_file and is_loaded_by_base_handler(subject):
+    if not subject.manifest.model_file and subject.is_loaded_by_base_handler:
         message = "The manifest names neither weights nor a model file."
         yield finding("MAR-R007", message, member=MANIFEST_NAME)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mar_core.text import printable
+
 if TYPE_CHECKING:
     from mar_core.reports.examples import ExampleResult
 
@@ -63,11 +65,11 @@ def _show(results: list[ExampleResult], *, as_json: bool) -> None:
         typer.echo(json.dumps([result.to_dict() for result in results], indent=2))
         return
     for result in results:
-        typer.echo(f"{'ok    ' if result.passed else 'FAILED'}  {result.example.name}")
+        typer.echo(f"{'ok    ' if result.passed else 'FAILED'}  {printable(result.example.name)}")
         if result.error:
-            typer.echo(f"        {result.error}")
+            typer.echo(f"        {printable(result.error)}")
         for difference in result.differences[:SHOWN]:
-            typer.echo(f"        {difference}")
+            typer.echo(f"        {printable(str(difference))}")
         if len(result.differences) > SHOWN:
             typer.echo(f"        and {len(result.differences) - SHOWN} more")
     passed = sum(result.passed for result in results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import secrets
@@ -12,13 +13,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError
-from mar_core.format.exchange import exchange
-from mar_core.format.folders import PARTIAL_SUFFIX
+from mar_core.format.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Partial", "check_place", "new_file", "new_folder"]
+__all__ = ["PARTIAL_SUFFIX", "Partial", "check_place", "exchange", "new_file", "new_folder"]
+
+PARTIAL_SUFFIX = ".mar-partial"
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def exchange(new: Path, old: Path) -> None:
+    """Swap two folders; in one step where the system can, so that there is always one at ``old``.
+
+    Args:
+        new: What becomes ``old``.
+        old: What becomes ``new``, for the caller to remove.
+
+    Raises:
+        OSError: They cannot be swapped; both are as they were.
+    """
+    if not _exchange_at_once(new, old):
+        aside = new.with_name(f"{new.name}.old")
+        old.rename(aside)
+        try:
+            new.rename(old)
+        except OSError:
+            aside.rename(old)
+            raise
+        aside.rename(new)
+
+
+def _exchange_at_once(new: Path, old: Path) -> bool:
+    """Linux's renameat2, which Python does not wrap."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    paths = os.fsencode(new), os.fsencode(old)
+    if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}:
+        return False
+    raise OSError(code, os.strerror(code), str(old))
+
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
@@ -116,6 +156,11 @@ def check_place(target: Path, *, force: bool, folder: bool) -> None:
         if target.is_dir() is not folder:
             kind = "a folder" if target.is_dir() else "not a folder"
             raise ArchiveError(f"{target} is {kind}; it is not replaced.", hint="Move it away.")
+        if folder and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
+            raise ArchiveError(
+                f"{target} is a folder that holds no archive; it is not replaced.",
+                hint="Move it away, or write elsewhere with --export-path.",
+            )
     if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
         raise ArchiveError(
             f"Nothing can be written in {parent}: permission denied.",

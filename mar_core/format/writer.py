@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mar_core.build.request import ArchiveFormat
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
 from mar_core.format.contents import size_of
 from mar_core.format.digests import quiet
+from mar_core.format.folder_writer import FolderWriter
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.reader import open_archive
-from mar_core.format.write_folder import FolderWriter
-from mar_core.format.write_tgz import TgzWriter
-from mar_core.format.write_zip import ZipWriter
+from mar_core.format.tar_writer import TgzWriter
+from mar_core.format.view import ArchiveFormat
+from mar_core.format.zip_writer import ZipWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mar_core.build.sources import Sources
     from mar_core.format.contents import Content
     from mar_core.format.digests import Digests
+    from mar_core.format.sources import Sources
 
 __all__ = ["Appender", "fill", "reread", "write"]
 

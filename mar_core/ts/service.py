@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.context import Context, RequestProcessor, read_config
-from mar_core.ts.metrics import MetricsCache
+from mar_core.ts.event_loop import LoopThread
+from mar_core.ts.metrics import metrics_for
 from mar_core.ts.util import PredictionException
 from mar_core.ts.version import SERVER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from mar_core.ts.metrics import MetricsCache
 
 __all__ = ["PREDICTION_METRIC", "PredictionException", "Service", "emit_metrics"]
 
@@ -52,7 +56,8 @@ class Service:
     ) -> None:
         config_file = ((manifest or {}).get("model") or {}).get("configFile")
         config = read_config(Path(model_dir, config_file)) if config_file else {}
-        metrics = MetricsCache(model_name) if metrics_cache is None else metrics_cache
+        if metrics_cache is None:
+            metrics_cache = metrics_for(model_name, model_dir, config)
         self._context = Context(
             model_name,
             model_dir,
@@ -61,15 +66,21 @@ class Service:
             gpu,
             SERVER_VERSION,
             limit_max_image_pixels,
-            metrics,
+            metrics_cache,
             config,
         )
         self._entry_point = entry_point
+        self._loop = LoopThread()
+        self.cl_socket: Any = None
 
     @property
     def context(self) -> Context:
         """The context that the handler is given."""
         return self._context
+
+    def set_cl_socket(self, cl_socket: Any) -> None:
+        """Say where answers are sent."""
+        self.cl_socket = cl_socket
 
     @staticmethod
     def retrieve_data_for_inference(
@@ -104,8 +115,11 @@ class Service:
         headers, data, ids = self.retrieve_data_for_inference(batch)
         context.request_ids, context.request_processor = ids, headers
         context.metrics.request_ids = ids
+        context.cl_socket = self.cl_socket
         start = time.perf_counter()
         results = self._entry_point(data, context)
+        if inspect.iscoroutine(results):
+            results = self._loop.complete(results)
         elapsed = round((time.perf_counter() - start) * 1000, 2)
         context.metrics.add_time(PREDICTION_METRIC, elapsed)
         return results

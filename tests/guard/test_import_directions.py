@@ -33,11 +33,6 @@ ROOMS = (
 NOT_YET: dict[str, set[str]] = {
     "mar_core.build.packing": {"mar_core.reports"},
     "mar_core.build.updating": {"mar_core.reports"},
-    "mar_core.checks.handlers": {"mar_core.build"},
-    "mar_core.format.writer": {"mar_core.build"},
-    "mar_core.runtime.values": {"mar_core.run"},
-    "mar_core.runtime.worker": {"mar_core.run"},
-    "mar_core.handlers.model_loader": {"mar_core.handlers"},
     "mar_core.weights.loading": {"mar_core.handlers"},
     "mar_core.weights.loading.pickled": {"mar_core.handlers"},
     "mar_core.weights.modelfile": {"mar_core.handlers"},

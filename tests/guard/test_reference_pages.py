@@ -5,7 +5,7 @@ from __future__ import annotations
 import names_page
 import tree
 
-from mar_core.checks.schema import _KEYS
+from mar_core.checks.config import _KEYS
 from mar_core.format.manifest import FILE_KEYS
 
 

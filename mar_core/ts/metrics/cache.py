@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import enum
 from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.metrics.metric import (
@@ -22,6 +24,15 @@ __all__ = ["MetricsCache"]
 
 TIME_UNITS = ("ms", "s")
 SIZE_UNITS = ("MB", "kB", "GB", "B")
+
+
+class Unsaid(enum.Enum):
+    """The type of an argument that the caller left out."""
+
+    UNSAID = enum.auto()
+
+
+UNSAID = Unsaid.UNSAID
 
 
 class MetricsCache:
@@ -134,10 +145,16 @@ class MetricsCache:
         self,
         metric_name: str,
         unit: str,
-        dimension_names: Sequence[str] = (),
+        dimension_names: Sequence[str] | None = (),
         metric_type: MetricTypes = MetricTypes.COUNTER,
     ) -> CachingMetric:
         """Make a metric known, in place of one of the same name and type.
+
+        Args:
+            metric_name: Its name.
+            unit: Its unit.
+            dimension_names: The names of its dimensions; None for none.
+            metric_type: How its values add up.
 
         Raises:
             MetricsCacheTypeError: An argument is not what it must be.
@@ -145,28 +162,34 @@ class MetricsCache:
         _check(metric_name, str, "metric_name")
         _check(unit, str, "unit")
         _check(metric_type, MetricTypes, "metric_type")
-        _check(dimension_names, (list, tuple), "dimension_names")
+        if dimension_names is not None:
+            _check(dimension_names, (list, tuple), "dimension_names")
         metric = CachingMetric(metric_name, unit, dimension_names, metric_type, self.emit)
         self.cache.setdefault(metric_type, {})[metric_name] = metric
         return metric
 
     def get_metric(
-        self, metric_name: str, metric_type: MetricTypes = MetricTypes.COUNTER
+        self, metric_name: str, metric_type: MetricTypes | Unsaid = UNSAID
     ) -> CachingMetric:
         """A known metric.
+
+        Args:
+            metric_name: Its name.
+            metric_type: Its type. Where it is not said, the counter of that name, as in TorchServe,
+                or else the gauge or the histogram.
 
         Raises:
             MetricsCacheKeyError: There is none of that name and type.
             MetricsCacheTypeError: An argument is not what it must be.
         """
         _check(metric_name, str, "metric_name")
-        _check(metric_type, MetricTypes, "metric_type")
-        try:
-            return self.cache[metric_type][metric_name]
-        except KeyError:
-            raise MetricsCacheKeyError(
-                f"There is no {metric_type.value} of the name {metric_name!r}."
-            ) from None
+        wanted = tuple(MetricTypes) if isinstance(metric_type, Unsaid) else (metric_type,)
+        for kind in wanted:
+            _check(kind, MetricTypes, "metric_type")
+            if metric_name in self.cache.get(kind, {}):
+                return self.cache[kind][metric_name]
+        what = "metric" if isinstance(metric_type, Unsaid) else metric_type.value
+        raise MetricsCacheKeyError(f"There is no {what} of the name {metric_name!r}.")
 
     def cache_keys(self) -> list[str]:
         """``type:name`` of every known metric."""
@@ -205,13 +228,14 @@ class MetricsCache:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MetricsCache:
         """A copy with the same listener: the listener belongs to the run, not to the metrics."""
-        copied = type(self)(self.model_name)
-        copied.request_ids = self.request_ids
-        copied.listener = self.listener
+        copied = copy.copy(self)
+        memo[id(self)] = copied
+        copied.cache = {}
+        copied.store = copy.deepcopy(self.store, memo)
+        copied.request_ids = copy.copy(self.request_ids)
         for kind, known in self.cache.items():
             for name, metric in known.items():
                 copied.add_metric_to_cache(name, metric.unit, metric.dimension_names, kind)
-        memo[id(self)] = copied
         return copied
 
 

@@ -253,3 +253,25 @@ def test_memory_does_not_grow_with_the_weights(folder):
     )  # fmt: skip
     assert int(done.stdout) < 150 * MIB
     shutil.rmtree(folder)
+
+
+def test_what_goes_in_is_never_replaced(tmp_path):
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "handler.py").write_text(packs.HANDLER)
+    (source / "precious.txt").write_text("mine")
+    packs.weights(tmp_path / "weights.mar")
+    folder = ("--handler", "src/handler.py", "--archive-format", "no-archive", "--force")
+    for words in (
+        ("--model-name", "src", *folder),
+        ("--model-name", "src", *folder, "--extra-files", "src"),
+        ("--model-name", "weights", "--serialized-file", "weights.mar", *folder[:2], "--force"),
+    ):
+        done = mar("archive", "--version", "1", *words, cwd=tmp_path, code=2)
+        assert "goes into the archive, and would be replaced by it" in done.stderr
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    words = ("--version", "1", "--model-name", "other", *folder)
+    assert "holds no archive" in mar("archive", *words, cwd=tmp_path, code=2).stderr
+    assert sorted(path.name for path in tmp_path.rglob("*.txt")) == ["notes.txt", "precious.txt"]
+    assert (tmp_path / "weights.mar").stat().st_size > 1 << 16

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from javareader import JAR
 from memory_archive import archive, codes
 
-from mar_core.checks.book import check
+from mar_core.checks.rules import mar_validate_archive as check
 
 EVERY_KEY = b"""\
 minWorkers: 1

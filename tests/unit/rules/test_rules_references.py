@@ -8,9 +8,8 @@ import memory_archive
 import pytest
 from memory_archive import MANIFEST, archive, codes
 
-from mar_core import Manifest
-from mar_core.checks.book import check
-from mar_core.checks.handlers import place_handler
+from mar_core.checks.rules import mar_validate_archive as check
+from mar_core.handlers.lookup import look_up
 
 CLASS = b"from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n    pass\n"
 
@@ -83,6 +82,15 @@ def test_handlers_that_are_not(handler, code, word):
     assert word in str(finding)
 
 
+@pytest.mark.parametrize("handler", ["handler.v2.py", "handler.v2", "handler.v2.py:handle"])
+def test_a_file_whose_name_python_cannot_import(handler):
+    content = {MANIFEST: memory_archive.manifest(handler=handler), "handler.v2.py": b""}
+    (finding,) = check(memory_archive.MemoryArchive(content))
+    assert finding.code == "MAR-R008"
+    assert "dot" in finding.message
+    assert "handler_v2.py" in (finding.hint or "")
+
+
 def test_a_handler_that_leads_out_but_names_a_file_is_what_torchserve_runs():
     assert codes(found(handler="../handler.py")) == []
 
@@ -97,9 +105,7 @@ def test_a_handler_of_a_package_that_is_not_here():
 
 
 def test_a_file_of_the_archive_comes_before_a_registered_handler():
-    place = place_handler(
-        Manifest({"model": {"handler": "image_classifier"}}), {"image_classifier.py"}
-    )
+    place = look_up("image_classifier", {"image_classifier.py"})
     assert place is not None
     assert place.member == "image_classifier.py"
 
@@ -114,7 +120,7 @@ def test_a_file_of_the_archive_comes_before_a_registered_handler():
     ],
 )
 def test_where_a_handler_is(handler, member, entry):
-    place = place_handler(Manifest({"model": {"handler": handler}}), {member})
+    place = look_up(handler, {member})
     assert place is not None
     assert (place.member, place.entry) == (member, entry)
 
