@@ -1,4 +1,4 @@
-"""``torch-workflow-archiver``: the same command lines, the same members, and nothing half-written."""
+"""``torch-workflow-archiver``: the same command lines, the same members, nothing half-written."""
 
 from __future__ import annotations
 

@@ -40,11 +40,19 @@ def parser() -> argparse.ArgumentParser:
     add("--ts-config", metavar="FILE", help="a config.properties")
     add("--model-store", metavar="DIR", help="the folder that archives come from")
     add("--workflow-store", metavar="DIR", help="the folder that workflows come from")
-    add("--models", nargs="+", metavar="[NAME=]ARCHIVE", help="what to serve from the start, or all")
-    add("--log-config", metavar="FILE", help="a Log4j configuration; only its being there is checked")
+    add(
+        "--models", nargs="+", metavar="[NAME=]ARCHIVE", help="what to serve from the start, or all"
+    )
+    add(
+        "--log-config",
+        metavar="FILE",
+        help="a Log4j configuration; only its being there is checked",
+    )
     add("--cpp-log-config", metavar="FILE", help="likewise, for the C++ backend")
     add("--foreground", action="store_true", help="stay, and log to this terminal")
-    add("--no-config-snapshots", "--ncs", action="store_true", help="write and take up no snapshots")
+    add(
+        "--no-config-snapshots", "--ncs", action="store_true", help="write and take up no snapshots"
+    )
     add("--plugins-path", "--ppath", metavar="DIR", help="Java plugins, which are left out")
     add("--disable-token-auth", "--dt", action="store_true", help="ask for no tokens")
     add("--enable-model-api", action="store_true", help="let models be registered and removed")

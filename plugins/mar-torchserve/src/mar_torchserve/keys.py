@@ -92,7 +92,8 @@ KEYS: tuple[Key, ...] = (
     Key("limit_max_image_pixels", "boolean", "Whether pictures of too many pixels are refused."),
     Key("decode_input_request", "boolean", "Whether JSON and text are decoded for handlers."),
     Key("service_envelope", "string", "The request envelope around every handler."),
-    Key("default_service_handler", "string", "The handler of archives that name none."),
+    Key("default_service_handler", "string", "is for archives that name no handler, which no "
+        "archiver writes", honoured=False),
     Key("blacklist_env_vars", "pattern", "Environment variables that workers do not get."),
     Key("allowed_urls", "pattern", "Where archives may be fetched from."),
     Key("use_env_allowed_urls", "boolean", "Whether TS_ALLOWED_URLS counts.", variable=False),

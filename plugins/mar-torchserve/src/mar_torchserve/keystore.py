@@ -54,8 +54,6 @@ def unpacked(keystore: Path, password: str, kind: str) -> tuple[Path, Path]:
     chain.write_bytes(b"".join(one.public_bytes(pem) for one in (certificate, *others)))
     private.touch(mode=0o600)
     private.write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return chain, private

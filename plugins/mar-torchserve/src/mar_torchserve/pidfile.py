@@ -34,14 +34,16 @@ class PidFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, IndexError):
-            return self._orphan()
+            self._remove_orphan()
+            return None
         try:
             process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE and self._module in process.cmdline():
                 return pid
         except psutil.Error:
             pass
-        return self._orphan()
+        self._remove_orphan()
+        return None
 
     def write(self, pid: int) -> None:
         """Say which process the server is."""
@@ -51,6 +53,6 @@ class PidFile:
         """Say that there is none."""
         self._path.unlink(missing_ok=True)
 
-    def _orphan(self) -> None:
+    def _remove_orphan(self) -> None:
         print("Removing orphan pid file.")
         self.remove()

@@ -1,4 +1,4 @@
-"""The server that ``torchserve`` starts: ``mar serve``'s, with gRPC, workflows, snapshots and logs."""
+"""What ``torchserve`` starts: ``mar serve``'s server, with gRPC, workflows, snapshots and logs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import MarError
 from mar_serve import Extension, run
+
+from mar_core import MarError
 from mar_torchserve import command, logs, snapshots
 from mar_torchserve.grpc_api.listeners import Listeners
 from mar_torchserve.settings import read_settings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from mar_serve import ExtraRoute, Server
+
     from mar_torchserve.settings import Settings
 
 __all__ = ["main"]
@@ -93,6 +95,11 @@ def _models(server: Server) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
             yield name, states
 
 
+def _is_hidden(name: str, settings: Settings) -> bool:
+    """Whether workers must not find a variable; they have the server's environment."""
+    return settings.hidden is not None and settings.hidden.fullmatch(name) is not None
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Serve until a signal ends it.
 
@@ -108,6 +115,9 @@ def main(words: Sequence[str] | None = None) -> int:
         logs.configure(settings.log_folder, settings.metrics_folder)
         for warning in settings.warnings:
             logger.warning("%s", warning)
+        os.environ.update(settings.environment)
+        for name in [name for name in os.environ if _is_hidden(name, settings)]:
+            del os.environ[name]
         run(settings.server, extend=lambda server: TorchServe(server, settings))
     except MarError as error:
         logger.error("%s", error if error.hint is None else f"{error} {error.hint}")  # noqa: TRY400

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import UsageError
 from mar_serve import Address, ModelSource, Overrides, ServerConfig
+
+from mar_core import UsageError
 from mar_torchserve import snapshots
 from mar_torchserve.keys import VARIABLES, fates
 from mar_torchserve.properties import DEFAULT_FILE, Properties, read_properties
@@ -24,6 +25,11 @@ __all__ = ["Settings", "read_settings"]
 _ADDRESS = re.compile(r"(?:(https?)://([^:/]+)(?::(\d+))?/?)|(?:unix:(/.*))", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 _EVERYTHING = "all"
+SEQUENCE_HEADERS = (
+    "ts_request_sequence_id",
+    "ts_request_sequence_start",
+    "ts_request_sequence_end",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +50,9 @@ class Settings:
         log_folder: Where the logs are.
         metrics_folder: Where the logs of metrics are.
         unregister_seconds: How long a model that is removed may take to end.
+        sequence_headers: The headers that name a sequence, begin it and end it.
+        environment: What workers find in their environment besides the server's own.
+        hidden: What they do not find there.
     """
 
     server: ServerConfig
@@ -58,6 +67,9 @@ class Settings:
     log_folder: Path = Path("logs")
     metrics_folder: Path = Path("logs")
     unregister_seconds: int = 120
+    sequence_headers: tuple[str, str, str] = SEQUENCE_HEADERS
+    environment: dict[str, str] = field(default_factory=dict)
+    hidden: re.Pattern[str] | None = None
 
 
 def read_settings(
@@ -104,24 +116,26 @@ def _properties(
     return read_properties(found, environment, variables=VARIABLES)
 
 
+_FLAGS = ("model_store", "workflow_store", "cpp_log_config", "plugins_path")
+_SWITCHES = {
+    "disable_token_auth": "disable_token_authorization",
+    "enable_model_api": "enable_model_api",
+}
+
+
 def _put_flags(properties: Properties, asked: argparse.Namespace) -> None:
-    for flag, key in {
-        "model_store": "model_store",
-        "workflow_store": "workflow_store",
-        "cpp_log_config": "cpp_log_config",
-        "plugins_path": "plugins_path",
-    }.items():
-        value = getattr(asked, flag)
+    _check_paths(asked)
+    given = {key: getattr(asked, key) for key in _FLAGS}
+    given["load_models"] = ",".join(asked.models) if asked.models else None
+    given |= {key: "true" if getattr(asked, flag) else None for flag, key in _SWITCHES.items()}
+    for key, value in given.items():
         if value is not None:
-            properties.put(key, value, f"--{flag.replace('_', '-')}")
-    if asked.models:
-        properties.put("load_models", ",".join(asked.models), "--models")
-    for flag, key in {
-        "disable_token_auth": "disable_token_authorization",
-        "enable_model_api": "enable_model_api",
-    }.items():
-        if getattr(asked, flag):
-            properties.put(key, "true", f"--{flag.replace('_', '-')}")
+            properties.put(key, value, "the command line")
+    if not properties.values.get("model_store"):
+        raise UsageError("Missing mandatory parameter --model-store")
+
+
+def _check_paths(asked: argparse.Namespace) -> None:
     for flag in ("model_store", "workflow_store"):
         value = getattr(asked, flag)
         if value is not None and not Path(value).is_dir():
@@ -130,13 +144,11 @@ def _put_flags(properties: Properties, asked: argparse.Namespace) -> None:
         value = getattr(asked, flag)
         if value is not None and not Path(value).is_file():
             raise UsageError(f"--{flag.replace('_', '-')} file not found: {value}")
-    if not properties.values.get("model_store"):
-        raise UsageError("Missing mandatory parameter --model-store")
 
 
 def _warnings(asked: argparse.Namespace, properties: Properties) -> Iterator[str]:
     for fate in fates(properties):
-        if not fate.honoured and fate.source != "--plugins-path":
+        if not fate.honoured and fate.key != "plugins_path":
             yield f"{fate.key} ({fate.source}) has no effect: it {fate.effect}."
     if asked.plugins_path is not None:
         yield "--plugins-path has no effect: Java plugins cannot run here."
@@ -181,13 +193,15 @@ class _Reader:
             grpc_encrypted=self._properties.flag("enable_grpc_ssl"),
             workflow_store=self._folder / workflow_store,
             unregister_seconds=self._integer("unregister_model_timeout", 120) or 0,
+            sequence_headers=self._sequence_headers(),
+            environment=dict(self._environment()),
+            hidden=self._pattern("blacklist_env_vars"),
         )
 
     def _server(self) -> ServerConfig:
         properties, values = self._properties, self._values
         certificate, key = self._certificate()
-        per_model = self._per_model()
-        models, everything = self._models(per_model)
+        models, everything = self._models()
         return ServerConfig(
             models=models,
             load_all=everything,
@@ -199,7 +213,7 @@ class _Reader:
             else None,
             certificate=certificate,
             private_key=key,
-            per_model=per_model,
+            per_model=self._per_model(),
             defaults=Overrides(
                 batch_size=self._integer("batch_size"),
                 max_batch_delay=self._integer("max_batch_delay"),
@@ -220,29 +234,19 @@ class _Reader:
             hosts=("*",),
             envelope=values.get("service_envelope") or None,
             decode=properties.flag("decode_input_request", default=True),
-            default_handler=values.get("default_service_handler") or None,
             limit_image_pixels=properties.flag("limit_max_image_pixels", default=True),
-            worker_environment=self._worker_environment(),
-            hidden_environment=self._pattern("blacklist_env_vars"),
             open_inference=properties.flag("ts_open_inference_protocol"),
-            sequence_headers=tuple(
-                values.get(f"ts_header_key_sequence_{part}", f"ts_request_sequence_{part}")
-                for part in ("id", "start", "end")
-            ),
             cors_origin=values.get("cors_allowed_origin"),
             cors_methods=values.get("cors_allowed_methods"),
             cors_headers=values.get("cors_allowed_headers"),
             metrics_mode=self._metrics_mode(),
-            metrics_config=self._path("metrics_config"),
             metrics_auto_detect=properties.flag("model_metrics_auto_detect"),
             system_metrics=not properties.flag("disable_system_metrics"),
             metric_interval=self._integer("metric_time_interval", 60) or 60,
             access_log=True,
         )
 
-    def _models(
-        self, per_model: Mapping[str, Mapping[str, Overrides]]
-    ) -> tuple[tuple[ModelSource, ...], bool]:
+    def _models(self) -> tuple[tuple[ModelSource, ...], bool]:
         """What is served from the start, and whether that is all of the model store."""
         snapshot = self._values.get("model_snapshot")
         if snapshot:
@@ -264,11 +268,10 @@ class _Reader:
         if not isinstance(models, dict):
             raise self._bad("model_snapshot", "has no object `models`")
         for name, versions in models.items():
-            for version, state in self._objects("model_snapshot", versions):
+            for _, state in self._objects("model_snapshot", versions):
                 yield ModelSource(
                     name=name,
                     source=str(state.get("marName") or f"{name}.mar"),
-                    version=version,
                     default=state.get("defaultVersion") is True,
                     overrides=self._overrides("model_snapshot", state),
                 )
@@ -322,12 +325,23 @@ class _Reader:
         said = self._integer("default_workers_per_model") or self._integer("number_of_gpu") or 0
         return said if said > 0 else len(os.sched_getaffinity(0))
 
-    def _worker_environment(self) -> dict[str, str]:
-        return {
-            f"TS_{key.upper()}": str(self._properties.flag(key)).lower()
-            for key in ("ipex_enable", "ipex_gpu_enable")
-            if key in self._values
-        }
+    def _sequence_headers(self) -> tuple[str, str, str]:
+        first, begin, end = (
+            self._values.get(f"ts_header_key_sequence_{part}", default)
+            for part, default in zip(("id", "start", "end"), SEQUENCE_HEADERS, strict=True)
+        )
+        return first, begin, end
+
+    def _environment(self) -> Iterator[tuple[str, str]]:
+        """What TorchServe tells its workers by their environment."""
+        for key in ("ipex_enable", "ipex_gpu_enable"):
+            if key in self._values:
+                yield f"TS_{key.upper()}", str(self._properties.flag(key)).lower()
+        for part, name in zip(("ID", "START", "END"), self._sequence_headers(), strict=True):
+            yield f"TS_REQUEST_SEQUENCE_{part}", name
+        metrics = self._path("metrics_config")
+        if metrics is not None:
+            yield "TS_METRICS_CONFIG", str(metrics.resolve())
 
     def _certificate(self) -> tuple[Path | None, Path | None]:
         keystore = self._path("keystore")
@@ -352,8 +366,9 @@ class _Reader:
         scheme, host, port, path = match.groups()
         if path is not None:
             return Address(path=path)
-        scheme = scheme.lower()
-        return Address(scheme=scheme, host=host, port=int(port or _PORTS[scheme]))
+        secure = scheme.lower() == "https"
+        number = int(port) if port else _PORTS["https" if secure else "http"]
+        return Address(scheme="https" if secure else "http", host=host, port=number)
 
     def _grpc_address(self, kind: str, port: int) -> str:
         host = self._values.get(f"grpc_{kind}_address", "127.0.0.1")

@@ -6,13 +6,13 @@ import datetime as dt
 import json
 import logging
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import javaproperties
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["newest", "write"]
 
@@ -70,6 +70,7 @@ def write(
             javaproperties.dump(values, stream, comments="Saving snapshot", ensure_ascii=False)
         beside.replace(target)
     except OSError as error:
-        logger.error("The snapshot %s cannot be written: %s", target, error.strerror or error)
+        reason = error.strerror or error
+        logger.error("The snapshot %s cannot be written: %s", target, reason)  # noqa: TRY400
         return None
     return target

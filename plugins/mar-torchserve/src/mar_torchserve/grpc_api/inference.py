@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2
 from google.rpc import error_details_pb2, status_pb2
+from mar_serve import ServeError
 
 from mar_core import Request
-from mar_serve import ServeError
 from mar_torchserve.grpc_api.protos import inference_pb2 as messages
 from mar_torchserve.grpc_api.statuses import HTTP_PACKAGE, abort, code_of, java_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from mar_core import Reply
     from mar_serve import Server
+
+    from mar_core import Reply
 
 __all__ = ["SERVICE", "InferenceService"]
 
@@ -44,7 +45,7 @@ class InferenceService:
 
     async def ping(self, _request: Any, _context: Any) -> messages.TorchServeHealthResponse:
         """Whether every model answers."""
-        status = "Healthy" if self._server.healthy else "Unhealthy"
+        status = "Healthy" if self._server.ready else "Unhealthy"
         return messages.TorchServeHealthResponse(health=json.dumps({"status": status}, indent=2))
 
     async def predictions(self, request: Any, context: Any) -> messages.PredictionResponse:
@@ -61,7 +62,7 @@ class InferenceService:
         """One request, its answer in the pieces that the handler sends."""
         pieces: asyncio.Queue[Any] = asyncio.Queue()
         task = asyncio.create_task(self._ask(request, context, on_part=pieces.put_nowait))
-        task.add_done_callback(lambda _: pieces.put_nowait(_END))
+        task.add_done_callback(partial(_end, pieces))
         try:
             while (piece := await pieces.get()) is not _END:
                 yield messages.PredictionResponse(prediction=piece)
@@ -89,7 +90,7 @@ class InferenceService:
             pieces: asyncio.Queue[Any] = asyncio.Queue()
             asked = self._ask(request, context, headers=headers, on_part=pieces.put_nowait)
             task = asyncio.create_task(asked)
-            task.add_done_callback(lambda _, queue=pieces: queue.put_nowait(_END))
+            task.add_done_callback(partial(_end, pieces))
             try:
                 while (piece := await pieces.get()) is not _END:
                     yield messages.PredictionResponse(prediction=piece, sequence_id=sequence)
@@ -142,13 +143,17 @@ class InferenceService:
             headers={**(headers or {}), "url_path": "", "explain": "False"},
             row=row,
         )
-        with contextlib.suppress(AttributeError):
-            left = context.time_remaining()
-            return await self._server.predict(
-                request.model_name, request.model_version or None, asked,
-                on_part=on_part, seconds=left,
-            )  # fmt: skip
-        raise AssertionError("a call has a deadline, or says that it has none")
+        return await self._server.predict(
+            request.model_name,
+            request.model_version or None,
+            asked,
+            on_part=on_part,
+            seconds=context.time_remaining(),
+        )
+
+
+def _end(pieces: asyncio.Queue[Any], _: object) -> None:
+    pieces.put_nowait(_END)
 
 
 def _flag(request: Any, name: str) -> bool:
@@ -163,9 +168,7 @@ def _code(error: ServeError) -> grpc.StatusCode | None:
     return grpc.StatusCode.INTERNAL if error.kind in internal else None
 
 
-def _refused(
-    error: ServeError, reason: str, code: grpc.StatusCode
-) -> messages.PredictionResponse:
+def _refused(error: ServeError, reason: str, code: grpc.StatusCode) -> messages.PredictionResponse:
     details = any_pb2.Any()
     details.Pack(error_details_pb2.ErrorInfo(reason=reason or HTTP_PACKAGE))
     status = status_pb2.Status(code=code.value[0], message=error.message, details=[details])

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import grpc
-
 from mar_serve import ServeError
+
 from mar_torchserve.grpc_api.inference import InferenceService
 from mar_torchserve.grpc_api.management import ManagementService
 from mar_torchserve.grpc_api.open_inference import OpenInferenceService
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from mar_serve import Server
+
     from mar_torchserve.settings import Settings
 
 __all__ = ["Listeners"]
@@ -34,7 +35,7 @@ class Listeners:
     def __init__(self, server: Server, settings: Settings) -> None:
         self._settings = settings
         config = settings.server
-        inference = [InferenceService(server, config.sequence_headers).handlers()]
+        inference = [InferenceService(server, settings.sequence_headers).handlers()]
         if config.open_inference:
             inference += OpenInferenceService(server).handlers()
         self._made = [
@@ -94,7 +95,7 @@ class _Tokens(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
     """Lets a call through that carries its token in the metadata."""
 
     def __init__(self, server: Server, kind: str) -> None:
-        self._tokens = server.tokens
+        self._tokens: Any = server.tokens
         self._kind = kind
         self._refusal = grpc.unary_unary_rpc_method_handler(_refuse)
 

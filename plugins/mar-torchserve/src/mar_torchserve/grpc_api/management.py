@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import grpc
-
 from mar_serve import ServeError
+
 from mar_torchserve.grpc_api.protos import management_pb2 as messages
 from mar_torchserve.grpc_api.statuses import abort
 
@@ -41,7 +41,7 @@ class ManagementService:
 
     async def list(self, request: Any) -> str:
         """The models, as JSON. TorchServe gives none where no limit is named; here that is 100."""
-        document = self._api.list(request.limit or DEFAULT_LIMIT, request.next_page_token)
+        document = self._api.listed(request.limit or DEFAULT_LIMIT, request.next_page_token)
         return json.dumps(document, indent=2)
 
     async def register(self, request: Any) -> str:
@@ -67,7 +67,8 @@ class ManagementService:
 
     async def set_default(self, request: Any) -> str:
         """Name the version that is asked where none is named."""
-        return _status(self._api.set_default(request.model_name, request.model_version))
+        made = self._api.set_default(request.model_name, request.model_version)
+        return _status(await made)
 
     async def unregister(self, request: Any) -> str:
         """Remove a model, or one version."""
@@ -77,7 +78,7 @@ class ManagementService:
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """What a gRPC server is given."""
-        verbs = {
+        verbs: dict[str, tuple[Any, Any]] = {
             "DescribeModel": (self.describe, messages.DescribeModelRequest),
             "ListModels": (self.list, messages.ListModelsRequest),
             "RegisterModel": (self.register, messages.RegisterModelRequest),

@@ -9,9 +9,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from mar_serve import ServeError
 
 from mar_core import Request
-from mar_serve import ServeError
 from mar_torchserve.grpc_api.protos import open_inference_pb2 as messages
 from mar_torchserve.grpc_api.statuses import abort
 
@@ -63,7 +63,7 @@ class OpenInferenceService:
 
     async def ready(self, _request: Any, _context: Any) -> messages.ServerReadyResponse:
         """Whether every model answers."""
-        return messages.ServerReadyResponse(ready=self._server.healthy)
+        return messages.ServerReadyResponse(ready=self._server.ready)
 
     async def metadata(self, _request: Any, _context: Any) -> messages.ServerMetadataResponse:
         """What the server is."""
@@ -102,7 +102,7 @@ class OpenInferenceService:
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """What a gRPC server is given."""
-        verbs = {
+        verbs: dict[str, tuple[Any, Any]] = {
             "ServerLive": (self.live, messages.ServerLiveRequest),
             "ServerReady": (self.ready, messages.ServerReadyRequest),
             "ServerMetadata": (self.metadata, messages.ServerMetadataRequest),
@@ -215,9 +215,7 @@ def _response(body: bytes, *, raw: bool) -> messages.ModelInferResponse:
         for output in outputs:
             _add(response, output, raw=raw)
     except (ValueError, KeyError, TypeError, struct.error) as error:
-        raise ServeError(
-            503, "InternalServerException", "Invalid model predict output"
-        ) from error
+        raise ServeError(503, "InternalServerException", "Invalid model predict output") from error
     return response
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mar_core import Request
 from mar_serve import Answer, ServeError
+
+from mar_core import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_serve import Call, ExtraRoute
+
     from mar_torchserve.workflows.store import WorkflowStore
 
 __all__ = ["WorkflowApi"]
@@ -59,8 +61,8 @@ class WorkflowApi:
             name = call.query.get("workflow_name") or None
             return Answer({"status": await self._store.register(url, name)})
         if call.method in {"GET", "HEAD"}:
-            limit, token = (_number(call.query.get(key), default)
-                            for key, default in (("limit", MOST), ("next_page_token", 0)))  # fmt: skip
+            limit = _number(call.query.get("limit"), MOST)
+            token = _number(call.query.get("next_page_token"), 0)
             return Answer(self._store.list(limit, token))
         raise _not_allowed()
 

@@ -8,13 +8,15 @@ import logging
 import uuid
 from typing import TYPE_CHECKING
 
-from mar_core import Request
 from mar_serve import ServeError
+
+from mar_core import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mar_serve import Server
+
     from mar_torchserve.workflows.specification import Node, Specification
 
 __all__ = ["execute", "model_name"]
@@ -56,7 +58,7 @@ async def execute(
     try:
         while sorter.is_active():
             for name in sorter.get_ready():
-                given = _given(name, before[name], answers, request)
+                given = _given(before[name], answers, request)
                 call = _call(server, workflow, specification.nodes[name], given)
                 running[asyncio.create_task(call)] = name
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -67,12 +69,12 @@ async def execute(
     finally:
         for task in running:
             task.cancel()
-    return {name: answers[name] for name in specification.nodes if not specification.feeds.get(name)}
+    return {
+        name: answers[name] for name in specification.nodes if not specification.feeds.get(name)
+    }
 
 
-def _given(
-    name: str, before: list[str], answers: Mapping[str, bytes], request: Request
-) -> Request:
+def _given(before: list[str], answers: Mapping[str, bytes], request: Request) -> Request:
     if not before:
         return request._replace(id=str(uuid.uuid4()))
     row = (

@@ -10,22 +10,25 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ArchiveRequest, MarError
 from mar_serve import ModelSource, Overrides, ServeError
+
+from mar_core import ArchiveRequest, MarError
 from mar_torchserve.workflows.archive import WorkflowArchive, unpacked
 from mar_torchserve.workflows.execution import execute, model_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core import Request
     from mar_serve import Server
+
+    from mar_core import Request
     from mar_torchserve.workflows.specification import Node
 
 __all__ = ["WorkflowStore"]
 
 logger = logging.getLogger("mar_torchserve.workflows")
 NOT_FOUND = "WorkflowNotFoundException"
+MISSING = 404
 
 
 @dataclass(slots=True)
@@ -158,7 +161,7 @@ class WorkflowStore:
         if not url:
             raise ServeError(404, NOT_FOUND, "empty url")
         if "://" in url:
-            return await self._server.fetch(url, suffix=".war")
+            return await self._server.fetch(url)
         path = self._folder / url
         inside = path.resolve().is_relative_to(self._folder.resolve())
         if ".." in url or not inside or path.suffix != ".war" or not path.is_file():
@@ -204,7 +207,7 @@ class WorkflowStore:
             try:
                 await self._server.remove(model_name(archive.name, node))
             except ServeError as error:
-                if error.status != 404:
+                if error.status != MISSING:
                     raise
         shutil.rmtree(archive.folder, ignore_errors=True)
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from model_archiver.manifest_components.manifest import moment
+
 from workflow_archiver.version import __version__
 
 if TYPE_CHECKING:
