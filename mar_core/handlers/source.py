@@ -32,6 +32,7 @@ __all__ = [
 # An honest module has a few thousand; each costs about a kilobyte once it is parsed.
 _MAX_TOKENS = 250_000
 _TOKEN = re.compile(rb"\w+|[^\w\s]")
+_MAKES_NAMES = re.compile(rb"\b(?:globals|vars|setattr|exec|eval)\s*\(")
 _NEVER_RUN = re.compile(r"__name__ == '__main__'|(?:typing\.)?TYPE_CHECKING")
 _HANDLER_HOMES = ("ts.torch_handler.", "mar_core.", "builtin_handlers.")
 _NETWORK_HOMES = ("torch.nn.", "torchvision.models.")
@@ -91,6 +92,7 @@ class Module:
         names: Every name that its top level binds.
         imports: What imported names stand for.
         star_imports: The modules that it imports everything from.
+        is_closed: Whether ``names`` is all that it has, as far as its text shows.
     """
 
     classes: dict[str, ClassFacts] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Module:
     names: set[str] = field(default_factory=set)
     imports: dict[str, str] = field(default_factory=dict)
     star_imports: list[str] = field(default_factory=list)
+    is_closed: bool = True
 
     def full_name(self, dotted: str) -> str:
         """The name with its first part replaced by what it is imported as."""
@@ -117,12 +120,16 @@ def parse_module(source: bytes) -> Module | SourceFault:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd escape in a string is not our user's doing
-            return _facts(ast.parse(source))
+            module = _facts(ast.parse(source))
     except SyntaxError as error:
         where = f" in line {error.lineno}" if error.lineno else ""
         return SourceFault(f"The file is no Python: {error.msg}{where}.")
     except (ValueError, RecursionError, MemoryError):
         return SourceFault("The file is no Python that can be parsed: it is nested too deeply.")
+    module.is_closed = not (
+        module.star_imports or "__getattr__" in module.names or _MAKES_NAMES.search(source)
+    )
+    return module
 
 
 def _facts(tree: ast.Module) -> Module:

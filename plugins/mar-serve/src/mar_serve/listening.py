@@ -113,10 +113,11 @@ def _listener(server: Server, kinds: set[str], *, secure: bool) -> Listener:
         raise UsageError(
             "An https address needs a certificate and its key.", hint="Give both, in PEM."
         )
+    seconds = server.config.header_seconds
     return Listener(
         uvicorn.Config(
             create_app(server, kinds),
-            http=MarProtocol,
+            http=type("Protocol", (MarProtocol,), {"header_seconds": seconds}),
             ws="none",
             lifespan="off",
             log_config=None,
