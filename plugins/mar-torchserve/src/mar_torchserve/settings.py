@@ -200,19 +200,13 @@ class _Reader:
 
     def _server(self) -> ServerConfig:
         properties, values = self._properties, self._values
-        certificate, key = self._certificate()
         models, everything = self._models()
-        return ServerConfig(
+        config = ServerConfig(
             models=models,
             load_all=everything,
             model_store=self._folder / values["model_store"],
             inference=self._address("inference_address", "http://127.0.0.1:8080"),
             management=self._address("management_address", "http://127.0.0.1:8081"),
-            metrics=self._address("metrics_address", "http://127.0.0.1:8082")
-            if properties.flag("enable_metrics_api", default=True)
-            else None,
-            certificate=certificate,
-            private_key=key,
             per_model=self._per_model(),
             defaults=Overrides(
                 batch_size=self._integer("batch_size"),
@@ -221,30 +215,49 @@ class _Reader:
                 startup_timeout=self._integer("default_startup_timeout"),
             ),
             default_workers=self._default_workers(),
-            queue_size=self._integer("job_queue_size", 100) or 100,
+            queue_size=self._integer("job_queue_size") or 100,
             gpus=self._integer("number_of_gpu"),
-            max_request_size=self._integer("max_request_size", 6_553_500) or 0,
-            max_response_size=self._integer("max_response_size", 6_553_500) or 0,
-            tokens=not properties.flag("disable_token_authorization"),
-            token_minutes=float(values.get("token_expiration_min") or 60),
-            key_folder=self._folder,
-            model_api=properties.flag("enable_model_api"),
-            allowed_urls=tuple(filter(None, values.get("allowed_urls", "").split(","))),
-            open_urls="allowed_urls" not in values,
-            hosts=("*",),
             envelope=values.get("service_envelope") or None,
             decode=properties.flag("decode_input_request", default=True),
             limit_image_pixels=properties.flag("limit_max_image_pixels", default=True),
             open_inference=properties.flag("ts_open_inference_protocol"),
-            cors_origin=values.get("cors_allowed_origin"),
-            cors_methods=values.get("cors_allowed_methods"),
-            cors_headers=values.get("cors_allowed_headers"),
-            metrics_mode=self._metrics_mode(),
-            metrics_auto_detect=properties.flag("model_metrics_auto_detect"),
-            system_metrics=not properties.flag("disable_system_metrics"),
-            metric_interval=self._integer("metric_time_interval", 60) or 60,
+            key_folder=self._folder,
             access_log=True,
         )
+        self._put_access(config)
+        self._put_metrics(config)
+        return config
+
+    def _put_access(self, config: ServerConfig) -> None:
+        """Who may ask, for what, and how much."""
+        properties, values = self._properties, self._values
+        config.max_request_size = self._integer("max_request_size", 6_553_500) or 0
+        config.max_response_size = self._integer("max_response_size", 6_553_500) or 0
+        config.tokens = not properties.flag("disable_token_authorization")
+        config.token_minutes = float(values.get("token_expiration_min") or 60)
+        config.model_api = properties.flag("enable_model_api")
+        config.allowed_urls = tuple(filter(None, values.get("allowed_urls", "").split(",")))
+        config.open_urls = "allowed_urls" not in values
+        # TorchServe answers to every name; in a container it does not know those it is called by.
+        config.hosts = ("*",)
+        config.cors_origin = values.get("cors_allowed_origin")
+        config.cors_methods = values.get("cors_allowed_methods")
+        config.cors_headers = values.get("cors_allowed_headers")
+        config.certificate, config.private_key = self._certificate()
+        secure = [config.inference, config.management, config.metrics]
+        if config.certificate is None and any(a and a.scheme == "https" for a in secure):
+            from mar_torchserve.keystore import self_signed
+
+            config.certificate, config.private_key = self_signed()
+
+    def _put_metrics(self, config: ServerConfig) -> None:
+        properties = self._properties
+        metrics = self._address("metrics_address", "http://127.0.0.1:8082")
+        config.metrics = metrics if properties.flag("enable_metrics_api", default=True) else None
+        config.metrics_mode = self._metrics_mode()
+        config.metrics_auto_detect = properties.flag("model_metrics_auto_detect")
+        config.system_metrics = not properties.flag("disable_system_metrics")
+        config.metric_interval = self._integer("metric_time_interval") or 60
 
     def _models(self) -> tuple[tuple[ModelSource, ...], bool]:
         """What is served from the start, and whether that is all of the model store."""
