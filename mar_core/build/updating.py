@@ -12,6 +12,7 @@ from mar_core.build.rewrite import rewrite
 from mar_core.build.update import Changes, plan_update
 from mar_core.format import open_archive
 from mar_core.format.digests import quiet
+from mar_core.format.locks import alone
 from mar_core.format.writer import write
 from mar_core.format.zip_archive import ZipArchive
 
@@ -106,14 +107,19 @@ def apply_changes(
 
     plugins = get_plugins()
     target = path.resolve()
-    with open_archive(path) as archive:
+    # Of two who update at once, the second waits, and changes what the first has written.
+    with alone(target), open_archive(path) as archive:
+        before = target.stat()
         sources = plan_update(archive, changes)
         findings = check(sources, plugins=plugins, allow_pickle=allow_pickle)
         if isinstance(archive, ZipArchive):
-            manifest = rewrite(archive, sources, target, progress=progress)
+            manifest = rewrite(archive, sources, target, instead_of=before, progress=progress)
         else:
             tgz = ArchiveFormat.TGZ if archive.kind == "tgz" else ArchiveFormat.NO_ARCHIVE
-            manifest = write(sources, target, archive_format=tgz, force=True, progress=progress)
+            manifest = write(
+                sources, target, archive_format=tgz, force=True, instead_of=before,
+                progress=progress,
+            )  # fmt: skip
     plugins.archive_written(path, manifest)
     return Written(path=path, manifest=manifest, findings=tuple(findings))
 
