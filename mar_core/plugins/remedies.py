@@ -6,7 +6,7 @@ and `pip install git` bring strangers' code. Only the names in this table are kn
 
 from __future__ import annotations
 
-__all__ = ["distribution_of", "how_to_install", "how_to_install_plugin", "quoted"]
+__all__ = ["distribution_of", "how_to_install", "quoted"]
 
 # Packages that are imported by one name and installed by another.
 _OTHER_NAMES = {
@@ -76,12 +76,3 @@ def how_to_install(module: str) -> str:
         return f"Install it: `pip install {quoted(known)}`."
     top = module.partition(".")[0]
     return f"Install the package that provides the module {top!r}; its name may be another."
-
-
-def how_to_install_plugin(name: str) -> str:
-    """One sentence: how to get a first-party plugin, which no index has.
-
-    Args:
-        name: Its distribution, which is the name of its folder, too.
-    """
-    return f"In a checkout of mar: `pip install ./plugins/{name}`."

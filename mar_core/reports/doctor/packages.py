@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import importlib_metadata
 
 from mar_core.plugins import HOST
-from mar_core.plugins.remedies import how_to_install_plugin
 from mar_core.reports.doctor.report import Check, State
 
 if TYPE_CHECKING:
@@ -114,9 +113,7 @@ def _optional(name: str, purpose: str, lacks: list[Unmet]) -> Check:
         name=name,
         state=State.MISSING,
         message=f"For {purpose}; it needs {wanted}.",
-        hint=how_to_install_plugin(name)
-        if name in PLUGINS
-        else f"Install it: `pip install '{name}'`.",
+        hint=f"Install it: `pip install '{name}'`.",
     )
 
 
