@@ -52,7 +52,15 @@ if TYPE_CHECKING:
     from mar_core.runtime import Predictor as Predictor
     from mar_core.runtime import Recipe as Recipe
     from mar_core.runtime import load as load
+    from mar_core.runtime.async_worker import Answers as Answers
+    from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
+    from mar_core.runtime.deaths import Death as Death
+    from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.runtime.prepared import Prepared as Prepared
+    from mar_core.runtime.protocol import Ready as Ready
+    from mar_core.runtime.protocol import Reply as Reply
+    from mar_core.runtime.requests import Request as Request
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
@@ -95,7 +103,12 @@ _HOME = {
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
         "RunOptions", "RunSummary",
     ),
+    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
+    "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
+    "mar_core.runtime.prepared": ("Prepared",),
+    "mar_core.runtime.protocol": ("Ready", "Reply"),
+    "mar_core.runtime.requests": ("Request",),
     "mar_core.checks.validation": ("validate",),
     "mar_core.weights": ("WeightsKind", "identify"),
 }  # fmt: skip

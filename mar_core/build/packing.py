@@ -143,7 +143,7 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
         manifest = write(
             sources, target, archive_format=archive_format, force=request.force, progress=progress
         )
-    plugins.notify("mar_archive_written", path=target, manifest=manifest)
+    plugins.archive_written(target, manifest)
     return Written(path=target, manifest=manifest, findings=tuple(findings))
 
 

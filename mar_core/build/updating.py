@@ -135,7 +135,7 @@ def apply_changes(
         else:
             tgz = ArchiveFormat.TGZ if archive.kind == "tgz" else ArchiveFormat.NO_ARCHIVE
             manifest = write(sources, target, archive_format=tgz, force=True, progress=progress)
-    plugins.notify("mar_archive_written", path=path, manifest=manifest)
+    plugins.archive_written(path, manifest)
     return Written(path=path, manifest=manifest, findings=tuple(findings))
 
 

@@ -33,8 +33,6 @@ CODES: dict[str, Code] = {
 # What ``--allow-pickle`` turns from an error into a warning.
 PICKLE_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W016"})
 
-_HOOK = "mar_validate_archive"
-
 
 def validate(
     archive: Archive, *, plugins: Plugins | None = None, allow_pickle: bool = False
@@ -59,7 +57,7 @@ def validate(
     opened = archive.findings
     found = list(opened)
     try:
-        for name, result in plugins.call_each(_HOOK, archive=archive):
+        for name, result in plugins.validate_archive(archive):
             found.extend(
                 _softened(finding) if allow_pickle else finding
                 for finding in _collect(name, result)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError
-from mar_core.format.folders import PARTIAL_SUFFIX
 from mar_core.format.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Partial", "check_place", "exchange", "new_file", "new_folder"]
+__all__ = ["PARTIAL_SUFFIX", "Partial", "check_place", "exchange", "new_file", "new_folder"]
+
+PARTIAL_SUFFIX = ".mar-partial"
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers import isolation
+from mar_core.handlers.own_process import OwnProcess
 from mar_core.ts import compat
 
 if TYPE_CHECKING:
@@ -185,12 +186,15 @@ class ArchiveCode:
         self._seen_path = list(sys.path)
 
 
-def code_of(model_dir: Path) -> ArchiveCode:
+def code_of(model_dir: Path) -> ArchiveCode | OwnProcess:
     """The code of an unpacked archive: the one at work where it is that archive's, else a new one.
 
     Args:
         model_dir: The folder that holds its members.
     """
+    own = OwnProcess.current
+    if own is not None and own.model_dir.resolve() == model_dir.resolve():
+        return own
     code = isolation.current()
     if isinstance(code, ArchiveCode) and code.model_dir.resolve() == model_dir.resolve():
         return code

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mar_core.format.manifest import Manifest
+    from mar_core.handlers.own_process import OwnProcess
     from mar_core.ts.context import Context
 
 __all__ = ["LoadedHandler", "load_handler"]
@@ -60,7 +61,7 @@ class LoadedHandler:
     by_length: bool
     distribution: str | None
     version: str | None
-    code: ArchiveCode
+    code: ArchiveCode | OwnProcess
     loop: LoopThread
 
     def activate(self) -> AbstractContextManager[None]:
@@ -78,6 +79,7 @@ def load_handler(
     model_dir: Path,
     *,
     envelope: str | None = None,
+    code: ArchiveCode | OwnProcess | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> LoadedHandler:
     """Import the handler of an unpacked archive.
@@ -88,6 +90,8 @@ def load_handler(
             ``package.module:Class`` of an installed package. A file of the archive comes first.
         model_dir: The folder that holds its members.
         envelope: Unwraps requests and wraps results; ``body``, ``json``, ``kserve``, ``kservev2``.
+        code: The archive's code, where this process is its own; by default it is kept apart from
+            other archives'.
         config: The archive's model-config.yaml, where it has been read already.
 
     Raises:
@@ -96,7 +100,8 @@ def load_handler(
         UsageError: There is no such envelope.
     """
     compat.install()
-    code = ArchiveCode(model_dir, manifest.model_name or "model")
+    if code is None:
+        code = ArchiveCode(model_dir, manifest.model_name or "model")
     try:
         with code.active(), code.in_folder():
             return _load(manifest, code, envelope, _config(manifest, code, config))
@@ -106,7 +111,10 @@ def load_handler(
 
 
 def _load(
-    manifest: Manifest, code: ArchiveCode, envelope: str | None, config: Mapping[str, Any]
+    manifest: Manifest,
+    code: ArchiveCode | OwnProcess,
+    envelope: str | None,
+    config: Mapping[str, Any],
 ) -> LoadedHandler:
     found = _find(manifest, code)
     shipped = found.registered
@@ -144,14 +152,14 @@ def _load(
     )
 
 
-def _find(manifest: Manifest, code: ArchiveCode) -> FoundHandler:
+def _find(manifest: Manifest, code: ArchiveCode | OwnProcess) -> FoundHandler:
     found = look_up(manifest.handler, code) if manifest.handler else None
     if found is None:
         raise why_absent(manifest, code).error(manifest.handler)
     return found
 
 
-def _import(found: FoundHandler, code: ArchiveCode) -> Any:
+def _import(found: FoundHandler, code: ArchiveCode | OwnProcess) -> Any:
     """The module; for a registered handler what its entry point names, as a rule a class."""
     if found.registered is not None:
         return found.registered.load()
@@ -161,7 +169,7 @@ def _import(found: FoundHandler, code: ArchiveCode) -> Any:
 
 
 def _config(
-    manifest: Manifest, code: ArchiveCode, config: Mapping[str, Any] | None
+    manifest: Manifest, code: ArchiveCode | OwnProcess, config: Mapping[str, Any] | None
 ) -> Mapping[str, Any]:
     if config is not None or not manifest.config_file:
         return config or {}
@@ -181,7 +189,7 @@ def _handle_of(instance: Any, found: FoundHandler) -> Callable[..., Any]:
 
 
 def _surrounded(
-    initialize: Callable[..., Any], code: ArchiveCode, blame: Blame
+    initialize: Callable[..., Any], code: ArchiveCode | OwnProcess, blame: Blame
 ) -> Callable[[Context], Any]:
     def call(context: Context) -> Any:
         with code.active(), code.in_folder(), blame.initializing():

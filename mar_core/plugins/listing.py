@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import PluginError, UsageError
-from mar_core.plugins.entries import (
+from mar_core.plugins.entry_points import (
     HANDLER_GROUP,
     PLUGIN_GROUP,
     EntryInfo,
@@ -185,7 +185,7 @@ def _faults(entry: EntryInfo, entries: list[EntryInfo]) -> Iterator[tuple[str, s
 def _checked(status: EntryStatus) -> EntryStatus:
     if status.state != "available":
         return status
-    command = python("mar_core.plugins.check", status.kind, status.name, status.distribution)
+    command = python("mar_core.plugins.trial", status.kind, status.name, status.distribution)
     try:
         # The child talks JSON on standard output; what plugins print goes to its standard error.
         child = subprocess.run(

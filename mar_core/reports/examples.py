@@ -209,10 +209,10 @@ def _answers(predictor: Predictor, path: Path) -> tuple[list[Any], str]:
     """The results for a file, read as ``mar run`` reads it, or why there are none."""
     from mar_core.plugins import get_plugins
     from mar_core.run import ReadOptions
-    from mar_core.run.inputs import collect_readers, expand
+    from mar_core.run.inputs import expand
     from mar_core.runtime.values import plain
 
-    inputs = list(expand([str(path)], ReadOptions(), collect_readers(get_plugins())))
+    inputs = list(expand([str(path)], ReadOptions(), get_plugins().readers()))
     outcomes = [plain(outcome) for outcome in predictor.run(inputs)]
     for outcome in outcomes:
         if outcome.failure is not None:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
-from mar_core.records import ReadOptions, RunOptions
+from mar_core.format.limits import parse_size
+from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions
 from mar_core.run.request import parse_field, parse_headers
 from mar_core.run.session import Job
 from mar_core.runtime import Recipe
@@ -30,6 +31,7 @@ class Asked:
     header: tuple[str, ...] = ()
     content_type: str | None = None
     envelope: str | None = None
+    max_input_size: str | None = None
     limit: int | None = None
     output: Path | None = None
     output_dir: Path | None = None
@@ -49,6 +51,7 @@ class Asked:
     address: str | None = None
     explain: bool = False
     dry_run: bool = False
+    in_process: bool = False
     profile: Path | None = None
     watch: bool = False
     verbose: bool = False
@@ -152,18 +155,24 @@ def _reading(asked: Asked) -> ReadOptions:
         column=asked.column,
         content_type=asked.content_type,
         headers=parse_headers(asked.header),
+        max_input_size=_bytes(asked.max_input_size),
     )
 
 
+def _bytes(text: str | None) -> int:
+    return MAX_INPUT_SIZE if text is None else parse_size(text, name="--max-input-size")
+
+
 def _running(asked: Asked) -> RunOptions:
-    if asked.profile is not None and (asked.workers or asked.timeout):
+    here = "--profile" if asked.profile else "--in-process" if asked.in_process else None
+    if here is not None and (asked.workers or asked.timeout):
         raise UsageError(
-            "--profile looks into this process, where --workers and --timeout run nothing.",
-            hint="Leave them out while you profile.",
+            f"{here} runs in this process, where --workers and --timeout do nothing.",
+            hint="Leave them out, or leave it out.",
         )
     return RunOptions(
         batch_size=_batch_size(asked.batch_size),
-        workers=asked.workers,
+        workers=0 if here is not None else asked.workers,
         timeout=asked.timeout,
         unordered=asked.unordered,
         fail_fast=asked.fail_fast,

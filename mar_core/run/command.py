@@ -54,11 +54,13 @@ def _run(job: Job, *, as_json: bool) -> int:
         except MarError as error:
             if job.verbose and error.__cause__ is not None:
                 traceback.print_exception(error.__cause__)
+            elif job.verbose:  # it comes from a worker
+                sys.stderr.write(getattr(error, "traceback", ""))
             raise
     _conclude(job, summary)
     if summary.interrupted:
         return INTERRUPTED
-    return SOME_FAILED if summary.failed else 0
+    return SOME_FAILED if summary.failed or summary.failed_before else 0
 
 
 def _watch(job: Job, *, as_json: bool) -> int:

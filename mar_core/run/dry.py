@@ -49,7 +49,7 @@ def describe(job: Job) -> dict[str, Any]:
         "device": "cpu" if gpu is None else job.recipe.device or f"accelerator {gpu}",
         "engine": job.engine,
         "batch_size": options.batch_size or job.recipe.batch_size or config.get("batchSize") or 1,
-        "workers": options.workers or (1 if options.timeout else 0),
+        "workers": 1 if options.workers is None else options.workers,
         "inputs": number,
         "first_inputs": first,
     }

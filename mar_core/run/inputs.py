@@ -15,22 +15,11 @@ from mar_core.run.readers.sources import broken, check_there, open_source, readi
 from mar_core.run.readers.stdin import STDIN, binary_stdin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mar_core.plugins import Plugins
     from mar_core.records import Input, Reader, ReadOptions
 
-__all__ = ["collect_readers", "expand", "listed"]
-
-
-def collect_readers(plugins: Plugins) -> list[Reader]:
-    """The readers of all plugins, in the order in which they are asked: mar's own are the last."""
-    readers: list[Reader] = []
-    pending: list[Reader] = []
-    for _ in plugins.ask_each("mar_register_readers", register=pending.append):
-        readers += reversed(pending)
-        pending.clear()
-    return readers
+__all__ = ["expand", "listed"]
 
 
 def expand(
@@ -38,6 +27,8 @@ def expand(
     options: ReadOptions,
     readers: Sequence[Reader],
     outputs: Outputs | None = None,
+    *,
+    opened: Callable[[str], None] | None = None,
 ) -> Iterator[Input]:
     """The inputs of everything that the user named, one after the other, none read yet.
 
@@ -48,6 +39,7 @@ def expand(
         options: How to read them.
         readers: Whom to ask, in that order.
         outputs: What the run writes, and must not read.
+        opened: Told the name of each source before its inputs come.
 
     Yields:
         The inputs, in the order of the sources and of what they hold; each id is there once.
@@ -58,6 +50,8 @@ def expand(
             inputs = iter([leaf]) if not isinstance(leaf, str) else _read(leaf, options, readers)
             name = leaf if isinstance(leaf, str) else leaf.id
             seen[name] = seen.get(name, 0) + 1
+            if opened is not None:
+                opened(name)
             yield from inputs if seen[name] == 1 else _renamed(inputs, seen[name])
 
 

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, TextIO
 
 from mar_core.plugins import get_plugins
 from mar_core.records import ReadOptions, RunOptions, RunSummary
+from mar_core.run.changed import ChangedSources
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
-from mar_core.run.inputs import collect_readers, expand, listed
+from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
 from mar_core.run.request import form_input
 from mar_core.run.summary import count
 from mar_core.run.writers import open_writer
-from mar_core.run.writers.place import sweep
+from mar_core.runtime.place import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rich.console import Console
@@ -130,23 +131,30 @@ def execute(
         stream=stream,
         console=console,
     )
+    summary.failed_before = writer.failed_before
     run = _Run(job, writer, summary)
     finished = False
     try:
-        get_plugins().notify("mar_run_started", summary=summary)
+        get_plugins().run_started(summary)
         finished = run.to_its_end(results_on_terminal=console is not None)
     finally:
         writer.close(finished=finished)
-        get_plugins().notify("mar_run_finished", summary=summary)
+        get_plugins().run_finished(summary)
     return summary
 
 
-def inputs_of(job: Job) -> Iterator[Input]:
-    """The inputs of a job, in order, none read yet."""
+def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator[Input]:
+    """The inputs of a job, in order, none read yet.
+
+    Args:
+        job: The job.
+        opened: Told the name of each source before its inputs come.
+    """
     if job.form:
-        inputs: Iterable[Input] = [form_input(job.form, headers=job.reading.headers)]
+        inputs: Iterable[Input] = [form_input(job.form, job.reading)]
     else:
-        inputs = expand(job.sources, job.reading, collect_readers(get_plugins()), job.outputs)
+        readers = get_plugins().readers()
+        inputs = expand(job.sources, job.reading, readers, job.outputs, opened=opened)
     return itertools.islice(inputs, job.limit)
 
 
@@ -159,6 +167,7 @@ class _Run:
         self._summary = summary
         self._start = time.monotonic()
         self._interruption = Interruption(self._last_words)
+        self._changed = ChangedSources(writer.done_since)
 
     def to_its_end(self, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
@@ -176,16 +185,18 @@ class _Run:
                 stopped = interruption.wished or (failed and job.running.fail_fast)
                 if stopped:
                     break
+        self._changed.warn()
         summary.seconds = time.monotonic() - self._start
         summary.interrupted = interruption.wished
         return not stopped and not interruption.wished
 
     def _inputs(self) -> Iterator[Input]:
-        for source in inputs_of(self._job):
+        for source in inputs_of(self._job, self._changed.opened):
             if self._interruption.wished:
                 return
             if source.id in self._writer.done:
                 self._summary.skipped += 1
+                self._changed.skipped()
             else:
                 yield source
 
@@ -210,7 +221,7 @@ class _Run:
     def _last_words(self) -> None:
         self._summary.interrupted = True
         self._writer.flush()
-        get_plugins().notify("mar_run_finished", summary=self._summary)
+        get_plugins().run_finished(self._summary)
         print(interrupted_line(self._summary, self._job.output), file=sys.stderr, flush=True)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.context import Context, RequestProcessor, read_config
+from mar_core.ts.event_loop import LoopThread
 from mar_core.ts.metrics import metrics_for
 from mar_core.ts.util import PredictionException
 from mar_core.ts.version import SERVER_VERSION
@@ -68,11 +70,17 @@ class Service:
             config,
         )
         self._entry_point = entry_point
+        self._loop = LoopThread()
+        self.cl_socket: Any = None
 
     @property
     def context(self) -> Context:
         """The context that the handler is given."""
         return self._context
+
+    def set_cl_socket(self, cl_socket: Any) -> None:
+        """Say where answers are sent."""
+        self.cl_socket = cl_socket
 
     @staticmethod
     def retrieve_data_for_inference(
@@ -107,8 +115,11 @@ class Service:
         headers, data, ids = self.retrieve_data_for_inference(batch)
         context.request_ids, context.request_processor = ids, headers
         context.metrics.request_ids = ids
+        context.cl_socket = self.cl_socket
         start = time.perf_counter()
         results = self._entry_point(data, context)
+        if inspect.iscoroutine(results):
+            results = self._loop.complete(results)
         elapsed = round((time.perf_counter() - start) * 1000, 2)
         context.metrics.add_time(PREDICTION_METRIC, elapsed)
         return results

@@ -33,8 +33,6 @@ ROOMS = (
 NOT_YET: dict[str, set[str]] = {
     "mar_core.build.packing": {"mar_core.reports"},
     "mar_core.build.updating": {"mar_core.reports"},
-    "mar_core.runtime.values": {"mar_core.run"},
-    "mar_core.runtime.worker": {"mar_core.run"},
     "mar_core.weights.loading": {"mar_core.handlers"},
     "mar_core.weights.loading.pickled": {"mar_core.handlers"},
     "mar_core.weights.modelfile": {"mar_core.handlers"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING
 
+from mar_core.run.answers import judged
 from mar_core.run.writers.done import DoneIds
 from mar_core.runtime.values import plain
 
@@ -46,12 +47,12 @@ class Writer(abc.ABC):
 
         Returns:
             The outcomes as written: one whose result cannot be written down has become a failure of
-            the stage ``result``.
+            the stage ``result``, one with a status of 400 or more a failure of ``response``.
 
         Raises:
             OutputError: There is no room, or the place has gone.
         """
-        written = [plain(outcome, save=self._save_for) for outcome in outcomes]
+        written = [judged(plain(outcome, save=self._save_for)) for outcome in outcomes]
         self._put(written)
         return written
 

@@ -11,9 +11,9 @@ from mar_core.format.paths import real_path
 from mar_core.run.writers.base import Writer
 from mar_core.run.writers.formats import LINES
 from mar_core.run.writers.journal import Journal
-from mar_core.run.writers.place import replaced, sweep, writing
 from mar_core.run.writers.rows import lines
 from mar_core.run.writers.state import RunState, stamp_of
+from mar_core.runtime.place import replaced, sweep, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,8 @@ class FileWriter(Writer):
         if resume and state is not None:
             self.done_since = state.begun
         sweep(path.parent, path.name, RunState.path(path).name)
-        RunState(digest=self._digest, finished=False, begun=time.time_ns()).save(path)
+        self._begun = time.time_ns()
+        RunState(digest=self._digest, finished=False, begun=self._begun).save(path)
 
     def flush(self) -> None:
         """Wait until all rows are on the disk."""
@@ -114,7 +115,8 @@ class FileWriter(Writer):
                 self._convert(self._rows, stream)
             self._rows.unlink()
         stamp = stamp_of(self._path)
-        RunState(digest=self._digest, finished=True, stamp=stamp).save(self._path)
+        state = RunState(digest=self._digest, finished=True, stamp=stamp, begun=self._begun)
+        state.save(self._path)
 
     def _put(self, outcomes: list[Outcome]) -> None:
         self._journal.append(lines(outcomes, details=self._details))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mar_core.errors import OutputError
 from mar_core.findings import printable
 from mar_core.run.writers.done import DoneIds
-from mar_core.run.writers.place import writing
+from mar_core.runtime.place import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from mar_core.errors import UsageError
 from mar_core.findings import printable
-from mar_core.run.writers.blobs import BlobFolder
 from mar_core.run.writers.files import FileWriter
 from mar_core.run.writers.formats import FORMATS, LINES, check_format
 from mar_core.run.writers.stream import StreamWriter
+from mar_core.runtime.blobs import BlobFolder
 
 if TYPE_CHECKING:
     from rich.console import Console

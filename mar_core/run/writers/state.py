@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.findings import printable
-from mar_core.run.writers.place import replaced, writing
+from mar_core.runtime.place import replaced, writing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import signal
 from pathlib import Path
 
 import pytest
 
-from mar_core import Failure, Input, Outcome, Recipe, RunSummary, UsageError
+from mar_core import Failure, Outcome, Recipe, RunSummary, UsageError
 from mar_core.records import RunOptions
 from mar_core.run.asked import Asked, job_of
 from mar_core.run.dry import describe, description_lines
 from mar_core.run.session import Job, interrupted_line
 from mar_core.run.summary import count, summary_lines
-from mar_core.runtime.batching import Batcher
-from mar_core.runtime.deaths import PIECES, Death, pieces
 from mar_core.testing import make_archive
 
 
@@ -63,33 +58,6 @@ def test_what_is_said_of_an_interrupted_run(tmp_path):
     assert interrupted_line(summary, None) == "mar: interrupted; 3 inputs done."
     line = interrupted_line(summary, tmp_path / "x.jsonl")
     assert line == "mar: interrupted; 3 inputs done. Go on with the same command and --resume."
-
-
-@pytest.mark.parametrize(
-    ("death", "kind", "code", "says"),
-    [
-        (Death(code=-signal.SIGSEGV), "WorkerDied", 500, "was killed by SIGSEGV while"),
-        (Death(code=-signal.SIGKILL), "MemoryError", 507, "as the system does when memory runs"),
-        (Death(code=-signal.SIGKILL, seconds=2.5), "TimeoutError", 500, "no answer within 2.5 s"),
-        (Death(code=7), "WorkerDied", 500, "ended with exit code 7 while"),
-        (Death(code=-250), "WorkerDied", 500, "was killed by signal 250"),
-    ],
-)
-def test_a_death_in_words(death, kind, code, says):
-    source = Input(id="x.png", read=functools.partial(json.loads, "{}"))
-    failure = death.outcome((3, source)).failure
-    assert (failure.stage, failure.type, failure.code) == ("worker", kind, code)
-    assert says in failure.message
-    assert death.may_be_memory == (kind == "MemoryError")
-
-
-@pytest.mark.parametrize("size", [1, 2, PIECES - 1, PIECES, PIECES + 1, 10 * PIECES + 3])
-def test_a_deadly_batch_is_cut_small(size):
-    source = (Input(id=str(n), read=functools.partial(json.loads, "{}")) for n in range(size))
-    (batch,) = Batcher(size=size).batches(source)
-    parts = pieces(batch)
-    assert [one for part in parts for one in part] == batch
-    assert max(map(len, parts)) <= max(1, size // PIECES)
 
 
 def test_a_dry_run(tmp_path):

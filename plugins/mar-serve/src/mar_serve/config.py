@@ -94,6 +94,7 @@ class ServerConfig:
         default_workers: Workers of a model that asks for no number.
         queue_size: Requests that may wait, by model.
         max_request_size: Bytes that a body may have.
+        max_upload_size: Bytes that an uploaded archive may have.
         max_response_size: Bytes that an answer may have.
         tokens: Ask for tokens; None asks where an address is not loopback.
         token_minutes: How long a token is good for.
@@ -104,6 +105,8 @@ class ServerConfig:
         allow_pickle: Load weights that can run code when loaded.
         trust: Paths and digests whose weights may run code.
         envelope: The request envelope around every handler.
+        kserve: Whether the server speaks KServe's protocols itself (``protocol``), or hands their
+            bodies to handlers as they are, as TorchServe does without an envelope (``raw``).
         decode: Whether JSON and text are decoded for handlers.
         device: Where models run; None takes the best that is there.
         gpus: How many GPUs to deal out; None counts them.
@@ -131,6 +134,7 @@ class ServerConfig:
     default_workers: int = 1
     queue_size: int = QUEUE_SIZE
     max_request_size: int = REQUEST_BYTES
+    max_upload_size: int = 8 << 30
     max_response_size: int = REQUEST_BYTES
     tokens: bool | None = None
     token_minutes: float = TOKEN_MINUTES
@@ -141,6 +145,7 @@ class ServerConfig:
     allow_pickle: bool = False
     trust: tuple[str, ...] = ()
     envelope: str | None = None
+    kserve: Literal["protocol", "raw"] = "protocol"
     decode: bool = True
     device: str | None = None
     gpus: int | None = None

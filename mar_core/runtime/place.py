@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import OutputError
 from mar_core.findings import printable
-from mar_core.format.folders import PARTIAL_SUFFIX
+from mar_core.format.atomic import PARTIAL_SUFFIX
 from mar_core.format.paths import real_path
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mar_core.run.writers.place import replaced, writing
+from mar_core.runtime.place import replaced, writing
 from mar_core.runtime.values import dense
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Imports one handler or plugin, tries what can be tried without a model, and says how it went.
 
-Run by ``mar plugins --check`` as ``python -m mar_core.plugins.check KIND NAME DISTRIBUTION``, in a
+Run by ``mar plugins --check`` as ``python -m mar_core.plugins.trial KIND NAME DISTRIBUTION``, in a
 process of its own: what an import breaks, it breaks here.
 """
 
@@ -14,18 +14,24 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import PluginError
-from mar_core.plugins.entries import HANDLER_GROUP, PLUGIN_GROUP, EntryInfo, find_entries, in_words
+from mar_core.plugins.entry_points import (
+    HANDLER_GROUP,
+    PLUGIN_GROUP,
+    EntryInfo,
+    find_entries,
+    in_words,
+)
+from mar_core.plugins.hooks import Plugins
 from mar_core.plugins.load import register_entry
-from mar_core.plugins.loaded import Plugins
 from mar_core.plugins.manager import new_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check"]
+__all__ = ["try_entry"]
 
 
-def check(entry: EntryInfo) -> dict[str, Any]:
+def try_entry(entry: EntryInfo) -> dict[str, Any]:
     """Import an entry and try it.
 
     Returns:
@@ -63,21 +69,18 @@ def _try_handler(entry: EntryInfo, target: Any) -> list[str]:
 
 def _try_plugin(entry: EntryInfo) -> list[str]:
     """Register a plugin on a manager of its own and call the hooks that only register."""
-    import typer
+    from mar_core.plugins.commands import new_app, take_commands
 
-    plugins = Plugins(new_manager())
+    plugins = Plugins(new_manager(), strict=True)
     register_entry(plugins, entry)
-    arguments: dict[str, dict[str, Any]] = {
-        "mar_register_commands": {"app": typer.Typer()},
-        "mar_register_engines": {"register": lambda name, factory: None},  # noqa: ARG005 - its names
-        "mar_register_readers": {"register": lambda reader: None},  # noqa: ARG005 - likewise
-    }
-    for hook, given in arguments.items():
-        for _, result in plugins.call_each(hook, **given):
-            if isinstance(result, Exception):
-                raise PluginError(f"The plugin {entry} failed in {hook}: {in_words(result)}.")
+    offers = [f"engine {name}" for name in plugins.engines()]
+    offers += [f"reader {getattr(r, 'name', type(r).__name__)}" for r in plugins.readers()]
+    app = new_app()
+    for _ in plugins.register_commands(app):
+        offers += [f"command {name}" for name in take_commands(app)]
     plugin = plugins.manager.get_plugin(entry.name)
-    return sorted(caller.name for caller in plugins.manager.get_hookcallers(plugin) or ())
+    hooks = sorted(caller.name for caller in plugins.manager.get_hookcallers(plugin) or ())
+    return [*hooks, *offers]
 
 
 def _attempt(what: str, action: Callable[[], Any]) -> Any:
@@ -93,7 +96,7 @@ def _main(kind: str, name: str, distribution: str) -> None:
     group = HANDLER_GROUP if kind == "handler" else PLUGIN_GROUP
     for entry in find_entries(group):
         if (entry.name, entry.distribution) == (name, distribution):
-            json.dump(check(entry), answer)
+            json.dump(try_entry(entry), answer)
             answer.flush()
             os._exit(0)  # threads that an import started must not keep us
     sys.exit(f"{name} of {distribution} is not installed")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import importlib_metadata
 
 from mar_core.errors import PluginError
+from mar_core.plugins.remedies import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +25,6 @@ __all__ = [
     "clash_hint",
     "find_entries",
     "find_handler",
-    "handler_targets",
     "host_version",
     "in_words",
     "join",
@@ -121,14 +122,7 @@ def find_entries(group: str) -> list[EntryInfo]:
     Returns:
         The entries by name, then distribution; a name that two distributions offer is there twice.
     """
-    found: dict[tuple[str, str], EntryInfo] = {}
-    for distribution in importlib_metadata.distributions():
-        # One distribution with broken metadata must not hide the others.
-        with contextlib.suppress(Exception):
-            for entry in distribution.entry_points.select(group=group):
-                info = _describe(entry, distribution)
-                found.setdefault((info.name, info.distribution), info)  # the first on the path
-    return [found[key] for key in sorted(found)]
+    return [entry for entry in _scan().entries if entry.group == group]
 
 
 def unreadable_distributions() -> Iterator[tuple[str, str]]:
@@ -137,15 +131,39 @@ def unreadable_distributions() -> Iterator[tuple[str, str]]:
     Yields:
         The distribution's name and version, and one sentence.
     """
+    for name in _scan().malformed:
+        yield name, f"The entry_points.txt of {name} is malformed."
+
+
+class _Installed(NamedTuple):
+    """What one look at everything that is installed found."""
+
+    entries: tuple[EntryInfo, ...]
+    malformed: tuple[str, ...]
+
+
+def _scan() -> _Installed:
+    """Look at what is installed, once in a process for each search path."""
+    return _scan_path(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=4)
+def _scan_path(path: tuple[str, ...]) -> _Installed:  # noqa: ARG001 - what the answer depends on
+    found: dict[tuple[str, str, str], EntryInfo] = {}
+    malformed: list[str] = []
     for distribution in importlib_metadata.distributions():
-        if _is_malformed(distribution) and _mentions_us(distribution):
-            name = f"{_name(distribution)} {_version(distribution)}"
-            yield name, f"The entry_points.txt of {name} is malformed."
-
-
-def handler_targets(name: str) -> list[EntryInfo]:
-    """Everybody who offers a handler of that name."""
-    return [entry for entry in find_entries(HANDLER_GROUP) if entry.name == name]
+        if not _mentions_us(distribution):
+            continue
+        # One distribution with broken metadata must not hide the others.
+        try:
+            for entry in distribution.entry_points:
+                if entry.group in {HANDLER_GROUP, PLUGIN_GROUP}:
+                    info = _describe(entry, distribution)
+                    key = (info.group, info.name, info.distribution)
+                    found.setdefault(key, info)  # the first on the path
+        except Exception:  # noqa: BLE001 - each way of being malformed raises something else
+            malformed.append(f"{_name(distribution)} {_version(distribution)}")
+    return _Installed(tuple(found[key] for key in sorted(found)), tuple(malformed))
 
 
 def find_handler(name: str, *, distribution: str | None = None) -> EntryInfo | None:
@@ -160,7 +178,7 @@ def find_handler(name: str, *, distribution: str | None = None) -> EntryInfo | N
     Raises:
         PluginError: Two distributions offer it.
     """
-    matches = handler_targets(name)
+    matches = [entry for entry in find_entries(HANDLER_GROUP) if entry.name == name]
     wanted = [e for e in matches if e.distribution == distribution] or [
         e for e in matches if e.is_ours
     ]
@@ -264,14 +282,6 @@ def _specifier_of(requirement: str) -> str | None:
     return str(parsed.specifier) if same else None
 
 
-def _is_malformed(distribution: Any) -> bool:
-    try:
-        list(distribution.entry_points)
-    except Exception:  # noqa: BLE001 - each way of being malformed raises something else
-        return True
-    return False
-
-
 def _mentions_us(distribution: Any) -> bool:
     with contextlib.suppress(Exception):
         text = distribution.read_text("entry_points.txt") or ""
@@ -283,9 +293,11 @@ def _import_hint(entry: EntryInfo, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package, ours = error.name.partition(".")[0], entry.module.partition(".")[0]
         if package != ours:
-            return f"Install what it needs: `pip install {package}`."
+            return how_to_install(package)
     if entry.is_ours:
         return f"Install {HOST} again: `pip install --force-reinstall {HOST}`."
+    if entry.kind == "handler":  # only the archives that name it import it
+        return f"Upgrade it or remove it: `pip uninstall {entry.distribution}`."
     return (
         f"Upgrade it, remove it (`pip uninstall {entry.distribution}`) or switch it off "
         f"(`MAR_DISABLED_PLUGINS={entry.name}`)."
