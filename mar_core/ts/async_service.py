@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
 import threading
 import time
 import traceback
 from typing import Any
 
-from mar_core.ts.otf_message_handler import PREDICT_MSG, create_predict_response, retrieve_msg
-from mar_core.ts.service import PREDICTION_METRIC, Service
-from mar_core.ts.util import PredictionException
+from mar_core.ts.otf_message_handler import PREDICT_MSG, retrieve_msg
+from mar_core.ts.service import Service, answer, refusal
 
 __all__ = ["AsyncService", "predict"]
-
-logger = logging.getLogger(__name__)
-
-OUT_OF_RESOURCES, UNAVAILABLE = 507, 503
 
 
 async def predict(self: Service, batch: list[dict[str, Any]]) -> bytearray | None:
@@ -36,27 +30,9 @@ async def predict(self: Service, batch: list[dict[str, Any]]) -> bytearray | Non
     start = time.perf_counter()
     try:
         results = await self._entry_point(data, context)
-    except MemoryError:
-        logger.exception("There is not enough memory.")
-        return create_predict_response(None, ids, "Out of resources", OUT_OF_RESOURCES)
-    except PredictionException as error:
-        logger.exception("The handler refused the batch.")
-        return create_predict_response(None, ids, error.message, error.error_code)
-    except Exception as error:
-        logger.exception("The handler failed.")
-        if "CUDA" in str(error):
-            return create_predict_response(None, ids, "Out of resources", OUT_OF_RESOURCES)
-        return create_predict_response(None, ids, "Prediction failed", UNAVAILABLE)
-    if not isinstance(results, list):
-        problem = "Invalid model predict output"
-    elif len(results) != len(data):
-        problem = "number of batch response mismatched"
-    else:
-        elapsed = round((time.perf_counter() - start) * 1000, 2)
-        context.metrics.add_time(PREDICTION_METRIC, elapsed)
-        return create_predict_response(results, ids, "Prediction success", 200, context)
-    logger.warning("%s: %s.", context.model_name, problem)
-    return create_predict_response(None, ids, problem, UNAVAILABLE)
+    except Exception as error:  # noqa: BLE001 - handlers raise what they like
+        return refusal(error, ids)
+    return answer(results, data, context, time.perf_counter() - start)
 
 
 class AsyncService:

@@ -27,6 +27,7 @@ __all__ = [
     "ROOT",
     "MissingNameError",
     "find_spec",
+    "home_of",
     "install",
     "is_absent",
     "load",
@@ -171,6 +172,11 @@ def is_absent(name: str) -> bool:
 def said(home: str) -> str | None:
     """TorchServe's name for one of our modules, or None."""
     return next((name for name, ours in _HOMES.items() if ours == home), None)
+
+
+def home_of(name: str) -> str | None:
+    """The module of ours that stands for one of TorchServe's, or None."""
+    return _HOMES.get(name)
 
 
 def install() -> None:

@@ -37,7 +37,9 @@ _BASE_HANDLER = "BaseHandler=ts.torch_handler.base_handler:BaseHandler"
 _VISION = "VisionHandler=ts.torch_handler.vision_handler:VisionHandler"
 _PASSING = {
     "ts.async_service": (
-        f"asyncio copy logging sys time traceback types {_RESPONSE} "
+        f"asyncio copy logging sys time traceback types logger {_RESPONSE} "
+        "PREDICTION_METRIC=ts.service:PREDICTION_METRIC "
+        "PredictionException=ts.utils.util:PredictionException "
         "retrieve_msg=ts.protocol.otf_message_handler:retrieve_msg Thread=threading:Thread "
         "Queue=queue:Queue Empty=queue:Empty AsyncQueue=asyncio.queues:Queue "
         "ThreadPoolExecutor=concurrent.futures.thread:ThreadPoolExecutor partial=functools:partial"

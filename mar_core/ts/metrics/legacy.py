@@ -210,8 +210,7 @@ class MetricsStore:
             metric = Metric(name, value, unit, wanted, req_id, metrics_method, self._emit)
             self.cache[key] = metric
             self.store.append(metric)
-        self.cache[key].value = value
-        self.cache[key].update(value)
+        self.cache[key].update(value)  # is recorded; the metric keeps the value it was made with
 
     def _emit(self, metric: Recorded) -> None:
         log_metric(metric)

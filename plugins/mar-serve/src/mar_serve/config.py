@@ -88,6 +88,7 @@ class ServerConfig:
         load_all: Serve everything that is in the model store.
         model_store: The folder that models may come from; None allows none at run time.
         inference: Where predictions are asked for.
+        host_given: Whether the user said where; a cloud's container listens everywhere otherwise.
         management: Where models are managed; None leaves it out.
         metrics: Where metrics are read; None leaves it out.
         overrides: What wins over every model's own configuration.
@@ -118,7 +119,8 @@ class ServerConfig:
         cors_origin: ``Access-Control-Allow-Origin`` and its like, for every answer.
         cors_methods: Likewise.
         cors_headers: Likewise.
-        body_seconds: How long a client may take for its body, and for its headers.
+        header_seconds: How long a client may take for its headers.
+        body_seconds: How long a client may take for its body, and for reading its answer.
         metrics_mode: ``prometheus``, ``log`` or ``legacy``.
         log: ``text`` or ``json``.
         access_log: Whether each request is logged.
@@ -128,6 +130,7 @@ class ServerConfig:
     load_all: bool = False
     model_store: Path | None = None
     inference: Address = field(default_factory=lambda: Address(port=8080))
+    host_given: bool = False
     management: Address | None = field(default_factory=lambda: Address(port=8081))
     metrics: Address | None = field(default_factory=lambda: Address(port=8082))
     overrides: Overrides = field(default_factory=Overrides)
@@ -157,6 +160,7 @@ class ServerConfig:
     cors_origin: str | None = None
     cors_methods: str | None = None
     cors_headers: str | None = None
+    header_seconds: float = 20.0
     body_seconds: float = 60.0
     metrics_mode: Literal["prometheus", "log", "legacy"] = "prometheus"
     log: Literal["text", "json"] = "text"

@@ -102,10 +102,11 @@ def listeners(
 
 
 def _listener(server: Server, kinds: set[str]) -> Listener:
+    seconds = server.config.header_seconds
     return Listener(
         uvicorn.Config(
             create_app(server, kinds),
-            http=MarProtocol,
+            http=type("Protocol", (MarProtocol,), {"header_seconds": seconds}),
             ws="none",
             lifespan="off",
             log_config=None,

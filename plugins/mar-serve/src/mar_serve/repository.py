@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "Repository"]
 
+# The rules about the archive as a file, and what TorchServe says of one that it cannot read.
+UNREADABLE = "MAR-A"
+NO_NAME = "Model name is not defined."
+
 logger = logging.getLogger("mar_serve.models")
 
 
@@ -245,6 +249,7 @@ def refusal(error: MarError, found: Found) -> ServeError:
     """What a client is told of an archive that cannot be served: findings, and no paths."""
     if isinstance(error, ValidationError):
         findings = [finding.to_dict() for finding in error.findings]
-        return invalid_model("The archive failed validation.", findings)
+        unreadable = any(finding.code.startswith(UNREADABLE) for finding in error.findings)
+        return invalid_model(NO_NAME if unreadable else "The archive failed validation.", findings)
     text = error.message.replace(str(found.source), found.url)
-    return invalid_model("Model name is not defined.", [{"code": "MAR-A000", "message": text}])
+    return invalid_model(NO_NAME, [{"severity": "error", "message": text}])
