@@ -28,6 +28,7 @@ __all__ = ["TABLE"]
 
 MOST = 100
 ACCEPTED, PARTIAL = 202, 206
+MOST_WORKERS = 256
 _RUNTIMES = ("python", "python3", "LSP")
 
 
@@ -39,6 +40,19 @@ def number(text: Any, default: int) -> int:
         return int(text)
     except ValueError:
         return default
+
+
+def workers(text: Any, default: int) -> int:
+    """A parameter as a number of worker processes.
+
+    Raises:
+        ServeError: It is more than any machine has room for; a slip of the finger must not be the
+            end of everything else that runs here.
+    """
+    found = number(text, default)
+    if found > MOST_WORKERS:
+        raise bad_request(f"A model may have {MOST_WORKERS} workers at most.")
+    return found
 
 
 def flag(text: Any, *, default: bool) -> bool:
@@ -117,7 +131,7 @@ async def _take_up(
         prepared = await repository.prepare(found, overrides)
     except MarError as error:
         raise refusal(error, found) from error
-    initial = max(0, number(given.get("initial_workers"), 0))
+    initial = max(0, workers(given.get("initial_workers"), 0))
     version = repository.add(prepared, found, overrides, name=name, default_workers=initial)
     title = f'Model "{version.name}" Version: {version.version} registered with'
     least = version.settings.min_workers
@@ -189,8 +203,8 @@ async def _customized(found: ModelVersion) -> Any:
 
 
 async def _scale(call: Call, name: str, version: str | None) -> Answer:
-    least = max(0, number(call.query.get("min_worker"), 1))
-    most = number(call.query.get("max_worker"), least)
+    least = max(0, workers(call.query.get("min_worker"), 1))
+    most = workers(call.query.get("max_worker"), least)
     if most < least:
         raise bad_request("max_worker cannot be less than min_worker.")
     found = call.server.repository.find(name, version)
