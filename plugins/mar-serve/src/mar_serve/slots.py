@@ -27,6 +27,8 @@ MOST_AHEAD = 4
 CLOSING_SECONDS = 10.0
 
 logger = logging.getLogger("mar_serve.workers")
+# What handlers print and log, apart from what is said of workers.
+output = logging.getLogger("mar_serve.output")
 
 
 def back_off(failures: int) -> int:
@@ -289,7 +291,8 @@ class Slot:
         self.version.dispatch.again([jobs], alone=self.alone)
 
     def _hear(self, line: str) -> None:
-        logger.info("%s: %s", self, line)
+        output.info("%s: %s", self, line)
 
     def _measure(self, metric: Metric) -> None:
         self.version.stats.recorded(metric)
+        self.version.server.telemetry.recorded(metric)
