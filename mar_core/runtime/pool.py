@@ -15,6 +15,7 @@ from mar_core.runtime.batching import Batcher
 from mar_core.runtime.cores import cores
 from mar_core.runtime.feed import Feed, Parcel
 from mar_core.runtime.prepared import needs_torch, prepare_opened
+from mar_core.runtime.process import PATIENCE
 from mar_core.runtime.protocol import ANSWER, READY, REFUSED, Ready, Setup, refusal, reply_of
 from mar_core.runtime.worker_process import WorkerProcess
 
@@ -32,6 +33,7 @@ __all__ = ["WorkerPool"]
 
 MOST_DEATHS = 20
 LOADING_SECONDS = 600.0
+CLEANING_SECONDS = 60.0
 TICK = 0.1
 _PLAIN_RESPONSE = Response()
 
@@ -102,12 +104,17 @@ class WorkerPool:
                 self._feed.close()
                 self._feed = None
 
-    def close(self) -> None:
-        """Let the handlers clean up, and end the workers."""
+    def close(self, seconds: float = CLEANING_SECONDS) -> None:
+        """Let the handlers clean up, and end the workers.
+
+        Args:
+            seconds: How long that may take.
+        """
+        deadline = time.monotonic() + seconds
         for worker in self._workers:
             worker.ask_to_end()
         for worker in self._workers:
-            worker.wait()
+            worker.wait(max(0.0, deadline - time.monotonic()))
         self._kill()
 
     def __enter__(self) -> Self:
@@ -116,6 +123,8 @@ class WorkerPool:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None:
             self.close()
+        elif kind is GeneratorExit:  # nobody wants the rest
+            self.close(PATIENCE)
         else:
             self._kill()
 
