@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.records import Outcome, Response
+from mar_core.runtime.batch import PLAIN_RESPONSE
 from mar_core.runtime.batching import Batcher
 from mar_core.runtime.cores import cores
 from mar_core.runtime.feed import Feed, Parcel
@@ -35,7 +36,6 @@ MOST_DEATHS = 20
 LOADING_SECONDS = 600.0
 CLEANING_SECONDS = 60.0
 TICK = 0.1
-_PLAIN_RESPONSE = Response()
 
 
 class WorkerPool:
@@ -276,7 +276,9 @@ class WorkerPool:
         if self._batcher is not None:
             self._batcher.report(len(replies), model, out_of_memory=out_of_memory)
         return [
-            _outcome(row.number, row.id, reply_of(reply))
+            Outcome(index=row[0], id=row[1], result=reply[0], response=PLAIN_RESPONSE)
+            if len(reply) == 1
+            else _outcome(row[0], row[1], reply_of(reply))
             for row, reply in zip(job.rows, replies, strict=True)
         ]
 
@@ -319,14 +321,14 @@ class WorkerPool:
 
 def _outcome(index: int, name: str, reply: Reply) -> Outcome:
     status, phrase, headers, kind, _, _, failure, parts, value = reply
-    response = _PLAIN_RESPONSE
-    if headers or status != _PLAIN_RESPONSE.status or phrase:
+    response = PLAIN_RESPONSE
+    if headers or status != PLAIN_RESPONSE.status or phrase:
         response = Response(status=status, phrase=phrase, content_type=kind, headers=headers)
     return Outcome(
         index=index,
         id=name,
         result=value,
         failure=failure,
-        response=response if failure is None else _PLAIN_RESPONSE,
+        response=response if failure is None else PLAIN_RESPONSE,
         streamed=tuple(parts),
     )

@@ -204,7 +204,9 @@ class Inbox:
 
 
 def reply_of(fields: Sequence[Any]) -> Reply:
-    """A reply from its fields, as they come from a worker."""
+    """A reply from its fields, as they come from a worker; of a plain value, from that alone."""
+    if len(fields) == 1:
+        return Reply(value=fields[0])
     reply = Reply(*fields)
     failure = reply.failure
     return reply if failure is None else reply._replace(failure=Failure(**_strings(failure)))

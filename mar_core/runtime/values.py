@@ -42,7 +42,7 @@ def plain(outcome: Outcome, *, save: Callable[[str], Save] | None = None) -> Out
         save: Makes, for an id, what puts bytes, tensors and pictures into files; None keeps them
             in the row.
     """
-    if outcome.failure is not None:
+    if outcome.failure is not None or (type(outcome.result) in _PLAIN and not outcome.streamed):
         return outcome
     keep = save(outcome.id) if save is not None else _inline
     kind = outcome.response.content_type
@@ -55,7 +55,13 @@ def plain(outcome: Outcome, *, save: Callable[[str], Save] | None = None) -> Out
     except HandlerError as error:
         failure = Failure(stage="result", type="TypeError", message=str(error))
         return dataclasses.replace(outcome, result=None, failure=failure, streamed=())
-    return dataclasses.replace(outcome, result=result, streamed=chunks)
+    return Outcome(
+        index=outcome.index,
+        id=outcome.id,
+        result=result,
+        response=outcome.response,
+        streamed=chunks,
+    )
 
 
 def to_json(value: Any, *, save: Save | None = None, where: str = "result") -> Any:
