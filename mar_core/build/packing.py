@@ -14,6 +14,7 @@ from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.atomic import check_place
 from mar_core.format.digests import quiet
+from mar_core.format.locks import alone
 from mar_core.format.paths import is_inside, same_file
 from mar_core.format.writer import write
 
@@ -134,12 +135,8 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
     check_place(target, force=request.force, folder=folder)
     plugins = get_plugins()
     sources = plan(request, plugins=plugins)
-    if request.examples:
-        from mar_core.reports.examples import record
-
-        sources = sources.plus(record(request))
     findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
-    with _export_path(request.export_path):
+    with _export_path(request.export_path), alone(target):
         manifest = write(
             sources, target, archive_format=archive_format, force=request.force, progress=progress
         )
@@ -207,7 +204,8 @@ def write_archive(
     sources = assembly.sources(manifest)
     stored = ArchiveFormat(archive_format)
     check_place(Path(target), force=force, folder=stored is ArchiveFormat.NO_ARCHIVE)
-    return write(sources, Path(target), archive_format=stored, force=force, digests=digests)
+    with alone(Path(target)):
+        return write(sources, Path(target), archive_format=stored, force=force, digests=digests)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from mar_core.format.sources import Sources
     from mar_core.plugins import Plugins
 
-__all__ = ["check_model_name", "named_files", "plan"]
+__all__ = ["check_model_name", "check_version", "named_files", "plan"]
+
+_VERSION = re.compile(r"(?=.{1,128}\Z)[^\W_](?:[\w.+-]| (?! |\Z))*")
 
 
 def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
@@ -39,6 +42,7 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
         ArchiveError: A plugin failed to give its files.
     """
     check_model_name(request.model_name)
+    check_version(request.version)
     handler = resolve_handler(request.handler, runtime=request.runtime)
     files = named_files(request, handler)
     assembly = Assembly()
@@ -85,6 +89,22 @@ def check_model_name(name: str) -> None:
         raise UsageError(
             f"The model name {name!r} is not allowed.",
             hint="Use letters, digits, '_', '-' and '.', and begin with a letter or a digit.",
+        )
+
+
+def check_version(version: str | None) -> None:
+    """Refuse a version that cannot be part of a URL or a file's name.
+
+    Raises:
+        UsageError: The version is empty, or holds other characters than allowed.
+    """
+    if version == "":
+        raise UsageError("--version is empty.", hint="Give one, such as 1.0.")
+    if version is not None and not _VERSION.fullmatch(version):
+        raise UsageError(
+            f"The version {version[:80]!r} is not allowed.",
+            hint="Use at most 128 letters, digits, '.', '_', '-', '+' and single spaces, and begin "
+            "with a letter or a digit.",
         )
 
 

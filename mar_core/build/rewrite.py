@@ -34,6 +34,7 @@ def rewrite(
     sources: Sources,
     target: Path,
     *,
+    instead_of: os.stat_result | None = None,
     progress: Callable[[int], None] = quiet,
 ) -> Manifest:
     """Write an archive again after some of its members have changed.
@@ -45,6 +46,7 @@ def rewrite(
         archive: The archive, open.
         sources: What it shall become; most of it is kept from ``archive``.
         target: Where the archive is.
+        instead_of: How it must look still when it is replaced.
         progress: Told the bytes done since it was last called.
 
     Returns:
@@ -56,7 +58,7 @@ def rewrite(
     """
     head = _head(archive, sources)
     needed = sum(size_of(content) for content in sources.contents.values())
-    with atomic.new_file(target, force=True, needed=needed) as partial:
+    with atomic.new_file(target, force=True, needed=needed, instead_of=instead_of) as partial:
         _copy_head(archive, partial.descriptor, head.length, progress)
         writer = ZipWriter(
             partial.descriptor,
@@ -68,9 +70,6 @@ def rewrite(
         )
         manifest = fill(writer, sources, done=head.members)
         reread(partial.path, sources, manifest)
-        os.fchmod(partial.descriptor, target.stat().st_mode)
-        if not os.path.samestat(os.fstat(archive.file.fileno()), target.stat()):
-            raise ArchiveError(f"{target} was replaced by somebody else.", hint="Try again.")
     return manifest
 
 

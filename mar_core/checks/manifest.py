@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import posixpath
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ from mar_core.checks.table import finding
 from mar_core.findings import Severity, ValidationError, printable
 from mar_core.format.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
 from mar_core.format.names import check_name
-from mar_core.handlers.lookup import Reason, split_handler, why_absent
+from mar_core.handlers.lookup import Reason, missing_entry, split_handler, why_absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["manifest_findings", "reference_findings"]
 
+CLASS_NAMES = "index_to_name.json"
+_MAX_CLASS_NAMES = 16 << 20
 _MAX_VERSION = 128
 _RUNTIMES = ("python", "python3", "LSP")
 _TOP_TEXTS = ("createdOn", "runtime", "archiverVersion", "description")
@@ -26,7 +30,7 @@ _MODEL_TEXTS = (
     "modelName", "modelVersion", "handler", "modelFile", "serializedFile", "requirementsFile",
     "configFile", "envelope", "description", "sourceVocab",
 )  # fmt: skip
-_EXPECTED = {dict: "an object", str: "a text", int: "a whole number", list: "a list"}
+_EXPECTED = {dict: "an object", str: "a string", int: "an integer", list: "an array"}
 
 
 def manifest_findings(subject: Subject) -> Iterator[Finding]:
@@ -87,7 +91,7 @@ def _typed(record: Any, key: str, kind: type, *, prefix: str = "") -> Iterator[F
 
 
 def _wrong(key: str, value: Any, kind: type) -> Finding:
-    found = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
+    found = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
     what = "null" if value is None else found.get(type(value), "a number")
     message = f"{printable(key)} is {what}, where {_EXPECTED[kind]} is expected."
     return finding("MAR-M004", message, member=MANIFEST_NAME)
@@ -149,6 +153,7 @@ def reference_findings(subject: Subject) -> Iterator[Finding]:
             yield from _file(subject, what, name)
     if subject.manifest.handler is not None:
         yield from _handler(subject, subject.manifest.handler)
+    yield from _class_names(subject)
 
 
 def _file(subject: Subject, what: str, name: str) -> Iterator[Finding]:
@@ -162,6 +167,25 @@ def _file(subject: Subject, what: str, name: str) -> Iterator[Finding]:
     near = [member for member in subject.archive.members if posixpath.basename(member) == base]
     also = f" There is {printable(near[0])!r}." if near else ""
     yield _reference("MAR-R001", f"The manifest names {shown!r} as {what}; it is not there.{also}")
+
+
+def _class_names(subject: Subject) -> Iterator[Finding]:
+    """``BaseHandler`` reads index_to_name.json when it is initialized, and fails with a bad one."""
+    member = subject.archive.members.get(CLASS_NAMES)
+    if member is None or member.size > _MAX_CLASS_NAMES:
+        return
+    fault = ""
+    try:
+        names = json.loads(subject.archive.read(CLASS_NAMES))
+    except (ValueError, RecursionError) as error:
+        fault = f"The file is not JSON: {str(error)[:200]}."
+    else:
+        if not isinstance(names, dict):
+            fault = "The file does not hold a JSON object."
+    if fault:
+        found = finding("MAR-R009", printable(fault), member=CLASS_NAMES)
+        certain = subject.is_loaded_by_base_handler
+        yield found if certain else dataclasses.replace(found, severity=Severity.WARNING)
 
 
 _ABSENT = {
@@ -184,6 +208,10 @@ def _handler(subject: Subject, name: str) -> Iterator[Finding]:
         code = _ABSENT.get(absence.reason, "MAR-R003")
         hint = printable(absence.hint) if absence.hint else None
         yield _reference(code, printable(absence.message), hint=hint)
+    else:
+        absent = missing_entry(found)
+        if absent is not None:
+            yield _reference("MAR-R003", printable(absent.message), hint=absent.hint)
 
 
 def _reference(code: str, message: str, *, hint: str | None = None) -> Finding:

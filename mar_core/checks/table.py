@@ -92,6 +92,16 @@ _CONTENT = {
         "The handler's file can be imported by its name",
         "Rename the file, and archive it again.",
     ),
+    "MAR-R009": (
+        _ERROR,
+        "index_to_name.json names classes",
+        'Write it as {"0": "cat", "1": "dog"}.',
+    ),
+    "MAR-R010": (
+        _ERROR,
+        "A text handler comes with its vocabulary",
+        "Add it with --extra-files.",
+    ),
     # weights
     "MAR-W001": (
         _ERROR,

@@ -55,10 +55,13 @@ def read_yaml(raw: bytes) -> Any:
         raise YamlFault("MAR-Y001", f"The file is not UTF-8 (byte {error.start}).") from error
     try:
         _check_events(text)
-        root = yaml.compose(text, Loader=_loader())
-        if root is not None:
-            _check_nodes(root)
-        return yaml.safe_load(text)
+        # The nodes that are checked are those that the value is made of.
+        loader = _loader()(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _check_nodes(root)
+        return loader.construct_document(root)
     except yaml.YAMLError as error:
         raise YamlFault("MAR-Y001", _sentence(error)) from error
     except (ValueError, RecursionError, OverflowError, AttributeError) as error:
@@ -92,7 +95,10 @@ def _check_events(text: str) -> None:
 def _check_tag(tag: str | None, event: Any) -> None:
     if tag not in {None, "!"} and tag not in _CORE_TAGS:
         line = event.start_mark.line + 1
-        raise YamlFault("MAR-Y001", f"Line {line} has the tag {str(tag)[:80]!r}: no plain YAML.")
+        raise YamlFault(
+            "MAR-Y001",
+            f"Line {line} has the tag {str(tag)[:80]!r}, which plain YAML does not have.",
+        )
 
 
 def _check_nodes(root: Any) -> None:
@@ -135,15 +141,16 @@ def _check_node(node: Any) -> None:
         raise YamlFault("MAR-Y002", f"Line {line} holds a number of {len(node.value):,} digits.")
     if not isinstance(node, yaml.MappingNode):
         return
-    keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-    for key in keys:
-        if keys.count(key) > 1:
-            message = f"The mapping in line {line} has the key {key[1][:80]!r} twice."
+    seen = set()
+    for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+        if (key.tag, key.value) in seen:
+            message = f"The mapping in line {line} has the key {key.value[:80]!r} twice."
             raise YamlFault("MAR-Y005", message)
+        seen.add((key.tag, key.value))
 
 
 def _sentence(error: Any) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "it cannot be read"
     where = f" in line {mark.line + 1}" if mark else ""
-    return f"The file is no plain YAML: {' '.join(str(problem).split())[:200]}{where}."
+    return f"The file is not plain YAML: {' '.join(str(problem).split())[:200]}{where}."

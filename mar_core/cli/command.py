@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import functools
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ class MarCommand(TyperCommand):
         """
         known = [o for p in self.params for o in (*p.opts, *p.secondary_opts)] + ["--help"]
         words = list(_expand(args, [o for o in known if o[:2] == "--"]))
+        _check_needed(self.params, words, ctx)
         with sentences(ctx):
             return super().parse_args(ctx, words)
 
@@ -111,7 +113,9 @@ def sentences(ctx: Any) -> Iterator[None]:
     try:
         yield
     except _BadUsage as error:
-        message = error.format_message().rstrip(".")
+        # pydantic, which typer asks, says of what kind its own error is.
+        message = error.format_message().rstrip(".").replace(" Value error, ", " ")
+        message = re.sub(r"Input should be (a valid \w+).*", r"it must be \1", message)
         raise UsageError(f"{message}.", hint=f"See `{ctx.command_path} --help`.") from error
 
 
@@ -132,6 +136,25 @@ def _tidy_argument(param: Any) -> None:
         param.metavar = name if param.required else f"[{name}]"
     param.get_usage_pieces = lambda _ctx: [param.metavar]
     param.display_type_rich = lambda **_: None
+
+
+def _check_needed(params: list[Any], words: list[str], ctx: Any) -> None:
+    """Name every option that is missing; typer names the first.
+
+    Raises:
+        UsageError: Two or more are missing.
+    """
+    if ctx.resilient_parsing or {"-h", "--help"} & set(words):
+        return
+    given = {word.partition("=")[0] for word in words} | {word[:2] for word in words}
+    missing = [
+        param.opts[0] if param.opts[0].startswith("--") else param.opts[-1]
+        for param in params
+        if param.param_type_name == "option" and param.required and not given & set(param.opts)
+    ]
+    if len(missing) > 1:
+        listed = f"{', '.join(missing[:-1])} and {missing[-1]}"
+        raise UsageError(f"Missing options {listed}.", hint=f"See `{ctx.command_path} --help`.")
 
 
 def _expand(args: Iterable[str], known: list[str]) -> Iterable[str]:

@@ -42,9 +42,8 @@ def check_examples(
 
     **Example:** `mar test mnist.mar --device cuda`
     """
-    from mar_core.build.updating import update_examples
     from mar_core.reports.comparison import Tolerance
-    from mar_core.reports.examples import run_examples
+    from mar_core.reports.examples import run_examples, update_examples
     from mar_core.runtime import Recipe
 
     recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)

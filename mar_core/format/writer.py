@@ -16,6 +16,7 @@ from mar_core.format.view import ArchiveFormat
 from mar_core.format.zip_writer import ZipWriter
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -42,6 +43,7 @@ def write(
     *,
     archive_format: ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
+    instead_of: os.stat_result | None = None,
     digests: bool = True,
     progress: Callable[[int], None] = quiet,
 ) -> Manifest:
@@ -52,6 +54,7 @@ def write(
         target: The file or folder that it becomes.
         archive_format: How it is stored.
         force: Replace what is there.
+        instead_of: How what is replaced must look still.
         digests: Add the size and the SHA-256 of every member to the manifest.
         progress: Told the bytes done since it was last called.
 
@@ -63,10 +66,11 @@ def write(
             is left behind, and what was there before is as it was.
     """
     needed = sum(size_of(content) for content in archive.contents.values())
+    how: dict[str, Any] = {"force": force, "needed": needed, "instead_of": instead_of}
     if archive_format is ArchiveFormat.NO_ARCHIVE:
-        with atomic.new_folder(target, force=force, needed=needed) as folder:
+        with atomic.new_folder(target, **how) as folder:
             return fill(FolderWriter(folder, progress=progress), archive, digests=digests)
-    with atomic.new_file(target, force=force, needed=needed) as partial:
+    with atomic.new_file(target, **how) as partial:
         appender: Appender
         if archive_format is ArchiveFormat.TGZ:
             prefix = str(archive.manifest.model_name)

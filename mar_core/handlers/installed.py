@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import importlib_metadata
 
 from mar_core.plugins import HANDLER_GROUP, find_entries
 
-__all__ = ["Owner", "find_module"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Owner", "find_module", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +33,30 @@ def find_module(name: str) -> Owner | None:
     Only the top-level name goes through the import system's finders, which runs no code of the
     package; the rest is looked up on its search path.
     """
+    return None if _find(name) is None else _owner(name.partition(".")[0])
+
+
+def source_of(name: str) -> bytes | None:
+    """The source of an installed module; None where it is not installed or is no Python file."""
+    spec = _find(name)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    try:
+        return Path(spec.origin).read_bytes()
+    except OSError:
+        return None
+
+
+def _find(name: str) -> ModuleSpec | None:
     top, *rest = name.split(".")
     spec = _top_level(top)
-    path = ""
+    path = top
     for part in rest:
         if spec is None or spec.submodule_search_locations is None:
             return None
-        path = f"{path or top}.{part}"
+        path = f"{path}.{part}"
         spec = PathFinder.find_spec(path, list(spec.submodule_search_locations))
-    return None if spec is None else _owner(top)
+    return spec
 
 
 def _top_level(name: str) -> ModuleSpec | None:
@@ -45,8 +66,14 @@ def _top_level(name: str) -> ModuleSpec | None:
         return None
 
 
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """For each top-level module who ships it: a look at everything that is installed."""
+    return importlib_metadata.packages_distributions()
+
+
 def _owner(top: str) -> Owner:
-    names = importlib_metadata.packages_distributions().get(top)
+    names = _distributions().get(top)
     if names:
         return Owner(names[0], importlib_metadata.version(names[0]))
     # An editable install lists no files; its handlers still say whose they are.

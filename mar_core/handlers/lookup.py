@@ -6,13 +6,16 @@ the same name, and that before a module of an installed package.
 
 from __future__ import annotations
 
+import difflib
 import enum
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.errors import HandlerError, PluginError
-from mar_core.handlers.installed import find_module
+from mar_core.handlers.installed import find_module, source_of
+from mar_core.handlers.source import Module, parse_module
 from mar_core.plugins import find_handler, nearest_handlers
 from mar_core.ts import compat
 
@@ -22,7 +25,15 @@ if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest
     from mar_core.plugins import EntryInfo
 
-__all__ = ["Absence", "FoundHandler", "Reason", "look_up", "split_handler", "why_absent"]
+__all__ = [
+    "Absence",
+    "FoundHandler",
+    "Reason",
+    "look_up",
+    "missing_entry",
+    "split_handler",
+    "why_absent",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +149,7 @@ class Reason(enum.Enum):
     FILE = enum.auto()
     DOTS = enum.auto()
     CLASH = enum.auto()
+    ENTRY = enum.auto()
     UNKNOWN = enum.auto()
 
 
@@ -180,16 +192,50 @@ def why_absent(manifest: Manifest, members: Container[str] = ()) -> Absence:
     return _of_distribution(name, manifest) or _of_torchserve(head) or _of_name(name, head)
 
 
+def missing_entry(found: FoundHandler) -> Absence | None:
+    """What an installed handler names in vain, as far as its source shows; nothing is imported.
+
+    Args:
+        found: The handler.
+    """
+    module, _, target = (found.target or "").partition(":")
+    module, entry = (module.strip(), target) if module else (found.module, found.entry)
+    if found.member is not None:
+        return None
+    by = f", which {found.registered} names" if found.registered else ""
+    if find_module(module) is None:
+        message = f"There is no module {module!r}{by}."
+        return Absence(Reason.ENTRY, message, _mend(found))
+    name = (entry or "").strip().partition(".")[0]
+    parsed = parse_module(source_of(module) or b"") if name else None
+    if not isinstance(parsed, Module) or not parsed.names or not parsed.is_closed:
+        return None
+    if name in parsed.names:
+        return None
+    near = difflib.get_close_matches(name, parsed.names, n=1)
+    hint = f"Did you mean {near[0]}?" if near and not by else _mend(found)
+    return Absence(Reason.ENTRY, f"The module {module} has no {name!r}{by}.", hint)
+
+
+def _mend(found: FoundHandler) -> str:
+    if found.registered is None:
+        return "Check --handler."
+    return f"Its entry point is wrong: upgrade {found.distribution}, or tell its author."
+
+
 def _of_distribution(name: str, manifest: Manifest) -> Absence | None:
     shipped = manifest.mar.get("handler")
     distribution = shipped.get("distribution") if isinstance(shipped, dict) else None
     if not isinstance(shipped, dict) or not isinstance(distribution, str) or not distribution:
         return None
     version = shipped.get("version")
+    wanted = f"{distribution}=={version}" if version else distribution
+    # The manifest may come from anybody, and what follows is typed into a shell.
+    plain = re.fullmatch(r"[A-Za-z0-9._-]+(==[A-Za-z0-9._+!-]+)?", wanted)
     return Absence(
         Reason.SHIPPED,
         f"The handler {name!r} comes with {distribution}, which is not installed.",
-        f"Install it: `pip install {distribution}{f'=={version}' if version else ''}`.",
+        f"Install it: `pip install {wanted}`." if plain else None,
     )
 
 

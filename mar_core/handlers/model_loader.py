@@ -112,8 +112,11 @@ def _load(manifest: Manifest, model_dir: Path, envelope: str | None) -> LoadedHa
     except HandlerError as error:
         absent = isinstance(error.__cause__, ImportError) or not _is_there(manifest, model_dir)
         kind = HandlerImportError if absent else HandlerValueError
+        message = error.message
+        if not absent and error.__cause__ is None:  # callers match the beginning of TorchServe's
+            message = f"Expected only one class or a function to call. {message}"
         raise kind(
-            error.message,
+            message,
             stage=error.stage,
             handler=error.handler,
             distribution=error.distribution,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from mar_core.format import Archive
     from mar_core.records import Input, Outcome
     from mar_core.run.progress import Show
     from mar_core.run.request import FormField
@@ -116,6 +117,8 @@ def execute(
     check_outputs(job)
     with job.recipe.open() as archive:
         summary = RunSummary(model=archive.manifest.model_name or "model")
+        if job.running.explain:
+            _check_explains(archive)
         digest = ""
         if job.output is not None:
             digest = identify(archive, job.recipe, job.reading, explain=job.running.explain)
@@ -141,6 +144,22 @@ def execute(
         writer.close(finished=finished)
         get_plugins().run_finished(summary)
     return summary
+
+
+def _check_explains(archive: Archive) -> None:
+    """Say before a model is loaded that its handler cannot explain.
+
+    Raises:
+        MarError: It cannot; the sentence says what it lacks.
+    """
+    from mar_core.checks.subject import Subject
+    from mar_core.handlers.explain import why_unexplained
+
+    subject = Subject(archive)
+    if subject.handler is not None:
+        error = why_unexplained(subject.handler, subject.handler_module)
+        if error is not None:
+            raise error
 
 
 def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator[Input]:

@@ -39,6 +39,7 @@ class Context:
         model_yaml_config: The archive's model-config.yaml as parsed; empty where there is none.
 
     Attributes:
+        cl_socket: The socket of TorchServe's own server, in a worker of its; None elsewhere.
         request_ids: The id of each request of this batch, by its index.
         request_processor: One ``RequestProcessor`` for each request of this batch.
         stopping_criteria: For continuous batching: for each index, a function of one result that
@@ -46,6 +47,8 @@ class Context:
         sink: A function that takes the index of a request and a part of its answer that the
             handler sends ahead, or None where parts are dropped.
     """
+
+    cl_socket: Any = None
 
     def __init__(  # noqa: PLR0917 - TorchServe's signature
         self,

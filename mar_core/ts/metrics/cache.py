@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.metrics.metric import (
     CachingMetric,
+    Dimension,
     MetricsCacheKeyError,
     MetricsCacheTypeError,
     MetricsCacheValueError,
@@ -18,7 +19,7 @@ from mar_core.ts.metrics.metric import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mar_core.ts.metrics.metric import Dimension, Listener, Metric
+    from mar_core.ts.metrics.metric import Listener, Metric
 
 __all__ = ["MetricsCache"]
 
@@ -33,6 +34,7 @@ class Unsaid(enum.Enum):
 
 
 UNSAID = Unsaid.UNSAID
+_ENUM = "a MetricTypes enum"
 
 
 class MetricsCache:
@@ -65,7 +67,7 @@ class MetricsCache:
         value: float,
         unit: str,
         idx: int | None = None,
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.COUNTER,
     ) -> None:
         """Record a value of any kind.
@@ -75,7 +77,7 @@ class MetricsCache:
             value: The value.
             unit: Its unit.
             idx: The index of the request that it belongs to; None for the whole batch.
-            dimensions: Dimensions beside ``ModelName`` and ``Level``.
+            dimensions: Dimensions beside ``ModelName`` and ``Level``, which are added to the list.
             metric_type: How values of this metric add up.
         """
         self._record(name, value, unit, self._request(idx), dimensions, metric_type)
@@ -85,7 +87,7 @@ class MetricsCache:
         name: str,
         value: float,
         idx: int | None = None,
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
     ) -> None:
         """Record a count."""
         self._record(name, value, "count", self._request(idx), dimensions, MetricTypes.COUNTER)
@@ -96,7 +98,7 @@ class MetricsCache:
         value: float,
         idx: int | None = None,
         unit: str = "ms",
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.GAUGE,
     ) -> None:
         """Record a duration in ``ms`` or ``s``.
@@ -114,7 +116,7 @@ class MetricsCache:
         value: float,
         idx: int | None = None,
         unit: str = "MB",
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.GAUGE,
     ) -> None:
         """Record a size in ``MB``, ``kB``, ``GB`` or ``B``.
@@ -131,13 +133,13 @@ class MetricsCache:
         name: str,
         value: float,
         idx: int | None = None,
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.GAUGE,
     ) -> None:
         """Record a percentage."""
         self._record(name, value, "percent", self._request(idx), dimensions, metric_type)
 
-    def add_error(self, name: str, value: float, dimensions: Sequence[Dimension] = ()) -> None:
+    def add_error(self, name: str, value: float, dimensions: list[Dimension] | None = None) -> None:
         """Record an error; it belongs to no request."""
         self._record(name, value, "", None, dimensions, MetricTypes.COUNTER)
 
@@ -159,11 +161,11 @@ class MetricsCache:
         Raises:
             MetricsCacheTypeError: An argument is not what it must be.
         """
-        _check(metric_name, str, "metric_name")
-        _check(unit, str, "unit")
-        _check(metric_type, MetricTypes, "metric_type")
+        _check(metric_name, str, "metric_name", "a str")
+        _check(unit, str, "unit", "a str")
+        _check(metric_type, MetricTypes, "metric_type", _ENUM)
         if dimension_names is not None:
-            _check(dimension_names, (list, tuple), "dimension_names")
+            _check(dimension_names, (list, tuple), "dimension_names", "a list of strings")
         metric = CachingMetric(metric_name, unit, dimension_names, metric_type, self.emit)
         self.cache.setdefault(metric_type, {})[metric_name] = metric
         return metric
@@ -182,10 +184,10 @@ class MetricsCache:
             MetricsCacheKeyError: There is none of that name and type.
             MetricsCacheTypeError: An argument is not what it must be.
         """
-        _check(metric_name, str, "metric_name")
+        _check(metric_name, str, "metric_name", "a str")
         wanted = tuple(MetricTypes) if isinstance(metric_type, Unsaid) else (metric_type,)
         for kind in wanted:
-            _check(kind, MetricTypes, "metric_type")
+            _check(kind, MetricTypes, "metric_type", _ENUM)
             if metric_name in self.cache.get(kind, {}):
                 return self.cache[kind][metric_name]
         what = "metric" if isinstance(metric_type, Unsaid) else metric_type.value
@@ -213,18 +215,22 @@ class MetricsCache:
         value: float,
         unit: str,
         request_id: str | None,
-        dimensions: Sequence[Dimension],
+        dimensions: list[Dimension] | None,
         metric_type: MetricTypes,
     ) -> None:
-        wanted = {dimension.name: dimension.value for dimension in dimensions}
-        if request_id is not None:
-            wanted.setdefault("ModelName", self.model_name)
-        wanted.setdefault("Level", "Error" if request_id is None else "Model")
+        # As in TorchServe the caller's own list is completed, so that `update` can take it next.
+        wanted = dimensions if isinstance(dimensions, list) else list(dimensions or ())
+        names = {dimension.name for dimension in wanted}
+        if request_id is not None and "ModelName" not in names:
+            wanted.append(Dimension("ModelName", self.model_name))
+        if "Level" not in names:
+            wanted.append(Dimension("Level", "Error" if request_id is None else "Model"))
         try:
             metric = self.get_metric(name, metric_type)
         except MetricsCacheKeyError:
-            metric = self.add_metric_to_cache(name, unit, list(wanted), metric_type)
-        metric.add_or_update(value, list(wanted.values()), request_id or "")
+            known = [dimension.name for dimension in wanted]
+            metric = self.add_metric_to_cache(name, unit, known, metric_type)
+        metric.add_or_update(value, [dimension.value for dimension in wanted], request_id or "")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MetricsCache:
         """A copy with the same listener: the listener belongs to the run, not to the metrics."""
@@ -239,6 +245,6 @@ class MetricsCache:
         return copied
 
 
-def _check(value: object, kind: type | tuple[type, ...], name: str) -> None:
+def _check(value: object, kind: type | tuple[type, ...], name: str, expected: str) -> None:
     if not isinstance(value, kind):
-        raise MetricsCacheTypeError(f"{name} must not be a {type(value).__name__}.")
+        raise MetricsCacheTypeError(f"`{name}` must be {expected}")

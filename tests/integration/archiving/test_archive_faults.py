@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import packs
@@ -66,33 +65,6 @@ def whole(path):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("archive_format", OUTPUTS)
-def test_kill_leaves_the_old_or_the_new(folder, archive_format):
-    """SIGKILL at 20 random moments of replacing an archive, in all formats together."""
-    output = folder / OUTPUTS[archive_format]
-    words = archive_words("-f", "--archive-format", archive_format)
-    began = time.monotonic()
-    mar(*words, cwd=folder)
-    usual = time.monotonic() - began
-    old = whole(output)
-    (folder / "net.py").write_text((folder / "net.py").read_text() + "# new\n")
-    before = names(folder)
-    moment, killed, seen = random.Random(archive_format), 0, set()
-    for _ in range(7):
-        process = start(*words, cwd=folder)
-        time.sleep(moment.uniform(0.3, 1.2) * usual)
-        process.kill()
-        process.communicate()
-        killed += process.returncode == -signal.SIGKILL
-        seen.add(whole(output))
-        left = set(names(folder)) - set(before)
-        assert all(name.endswith(".mar-partial") for name in left)
-        assert not left or archive_format == "no-archive"
-    assert killed
-    mar(*words, cwd=folder)
-    assert seen <= {old, whole(output)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -200,3 +200,77 @@ def test_archives_without_digests_are_known_by_all_their_bytes(place, made, tmp_
             packed.writestr(zipfile.ZipInfo("MAR-INF/MANIFEST.json"), json.dumps(told))
         assert (unpack(path) / "handler.py").read_text() == text
     assert len(cache.entries()) == 2
+
+
+def edited_at_the_same_length(folder):
+    handler = folder / "handler.py"
+    before = handler.stat()
+    handler.write_text(HANDLER.replace("data", "tada"))
+    os.utime(handler, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert handler.stat().st_size == before.st_size
+
+
+def bytecode(folder):
+    cached = folder / "__pycache__"
+    cached.mkdir()
+    (cached / "handler.cpython-311.pyc").write_bytes(b"evil")
+
+
+STRANGERS = {
+    "a module": lambda folder: (folder / "helper.py").write_text("1"),
+    "a package that shadows": lambda folder: (folder / "handler").mkdir(),
+    "bytecode": bytecode,
+    "a file in a folder": lambda folder: (folder / "MAR-INF" / "x.py").write_text("1"),
+    "a link": lambda folder: (folder / "json.py").symlink_to("/etc/hostname"),
+    "a linked folder": lambda folder: (folder / "torch").symlink_to("/tmp"),
+    "a pipe": lambda folder: os.mkfifo(folder / "pipe"),
+    "a hidden file": lambda folder: (folder / ".pth").write_text("1"),
+}
+
+
+def test_an_edit_of_the_same_length_and_time_is_noticed(place, made):
+    path = made()
+    folder = unpack(path)
+    edited_at_the_same_length(folder)
+    let_go()
+    assert unpack(path) == folder
+    assert (folder / "handler.py").read_text() == HANDLER
+
+
+@pytest.mark.parametrize("what", STRANGERS)
+def test_what_was_added_to_an_entry_does_not_stay(place, made, what):
+    path = made()
+    folder = unpack(path)
+    before = sorted(folder.rglob("*"))
+    STRANGERS[what](folder)
+    assert sorted(folder.rglob("*")) != before
+    let_go()
+    weights_before = (folder / "m.safetensors").stat().st_ino
+    assert unpack(path) == folder
+    assert sorted(folder.rglob("*")) == before
+    assert (folder / "m.safetensors").stat().st_ino == weights_before  # not unpacked again
+    assert Path("/etc/hostname").exists()
+    assert Path("/tmp").is_dir()
+
+
+@pytest.mark.parametrize("how", ["added", "edited"])
+def test_an_entry_in_use_is_left_alone(place, made, how):
+    path = made()
+    user = elsewhere(path, "wait")
+    used = Path(user.stdout.readline().strip())
+    name = "log.txt" if how == "added" else "handler.py"
+    (used / name).write_text("what its handler wrote")
+    folder = unpack(path)
+    assert folder != used
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "MAR-INF",
+        "handler.py",
+        "m.safetensors",
+    ]
+    assert (folder / "handler.py").read_text() == HANDLER
+    assert (used / name).read_text() == "what its handler wrote"
+    user.communicate()
+    let_go()
+    assert unpack(path) == used
+    assert (used / "handler.py").read_text() == HANDLER
+    assert not (used / "log.txt").exists()

@@ -8,6 +8,8 @@ import memory_archive
 import pytest
 from memory_archive import MANIFEST, archive, codes
 
+from builtin_handlers.checks import mar_validate_archive as check_ours
+from mar_core import Severity
 from mar_core.checks.rules import mar_validate_archive as check
 from mar_core.handlers.lookup import look_up
 
@@ -123,6 +125,50 @@ def test_where_a_handler_is(handler, member, entry):
     place = look_up(handler, {member})
     assert place is not None
     assert (place.member, place.entry) == (member, entry)
+
+
+LOADED = {"handler.py": CLASS, "m.py": memory_archive.MODEL}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"{", "not JSON"),
+        (b"[1]", "not hold a JSON object"),
+        (b"\xff", "not JSON"),
+        (b"[" * 9999, "not JSON"),
+    ],
+)
+def test_class_names_that_cannot_be_read(text, words):
+    extra = {**LOADED, "index_to_name.json": text}
+    (finding,) = found(extra, modelFile="m.py")
+    assert (finding.code, finding.severity) == ("MAR-R009", Severity.ERROR)
+    assert words in finding.message
+    # A handler of its own may read it in its own way.
+    (finding,) = found({"index_to_name.json": text})
+    assert (finding.code, finding.severity) == ("MAR-R009", Severity.WARNING)
+
+
+def test_class_names_that_can():
+    for text in (b"{}", b'{"0": "cat"}', b'{"object_type_names": ["a"]}'):
+        assert found({"index_to_name.json": text}) == []
+
+
+def vocabulary(extra=None, handler="text_classifier", **model):
+    return list(check_ours(archive(extra, handler=handler, **model)))
+
+
+def test_a_text_handler_needs_a_vocabulary():
+    (finding,) = vocabulary()
+    assert finding.code == "MAR-R010"
+    assert "tokenizer.json" in (finding.hint or "")
+    assert vocabulary({"vocab.txt": b"a"}) == []
+    assert vocabulary(handler="handler.py") == []
+    assert vocabulary({"text_classifier.py": b""}) == []
+    (finding,) = vocabulary({"vocab.txt": b"a"}, sourceVocab="words.pt")
+    assert "'words.pt'" in finding.message
+    config = {"model-config.yaml": b"handler:\n  vocabulary: words.txt\n", "words.txt": b"a"}
+    assert vocabulary(config, configFile="model-config.yaml") == []
 
 
 def test_there_must_be_something_to_load():

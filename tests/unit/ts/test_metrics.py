@@ -60,12 +60,22 @@ def test_each_call_records(metrics):
     ]  # fmt: skip
 
 
-def test_lists_of_dimensions_are_not_changed(metrics):
+def test_lists_of_dimensions_are_completed_as_in_torchserve(metrics):
+    """So that handlers may give the same list to ``update``, which adds nothing."""
     mine = [Dimension("Kind", "x")]
     for _ in range(2):
-        metrics.add_counter("C", 1, dimensions=mine)
-    assert len(mine) == 1
-    assert metrics.heard[0].dimensions == metrics.heard[1].dimensions
+        metrics.add_percent("P", 1, dimensions=mine)
+    assert [str(one) for one in mine] == ["Kind:x", "ModelName:m", "Level:Model"]
+    metrics.get_metric("P", MetricTypes.GAUGE).update(22, "b", mine)
+    assert len({str(one.dimensions) for one in metrics.heard}) == 1
+    assert metrics.heard[2].request_id == "b"
+
+
+def test_no_call_completes_the_list_of_another(metrics):
+    metrics.add_counter("C", 1)
+    metrics.set_request_ids(None)
+    metrics.add_counter("D", 1)
+    assert metrics.heard[1].dimensions == {"Level": "Error"}
 
 
 def test_own_model_name_and_level_stay(metrics):
@@ -170,7 +180,8 @@ def test_old_store():
     assert [metric.name for metric in store.store] == ["C", "T", "E", "S", "P", "M"]
     assert [metric.value for metric in heard] == [1, 2, 1, 3, 3, 1, 1]
     assert store.store[0].to_dict()["RequestId"] == "a,b"
-    assert str(store.store[0]).startswith("C.Count:2|#ModelName:m,Level:Model|#hostname:")
+    assert store.store[0].value == 1  # of the first call, as in TorchServe
+    assert str(store.store[0]).startswith("C.Count:1|#ModelName:m,Level:Model|#hostname:")
     with pytest.raises(ValueError, match="dimensions must be a list"):
         store.add_counter("C", 1, None, "x")
 

@@ -16,6 +16,7 @@ from handlerdirs import lay_out
 from mar_core import Context, PredictionException
 from mar_core.errors import ArchiveError, HandlerError
 from mar_core.ts import compat
+from mar_core.ts.otf_message_handler import create_predict_response
 
 MODEL = """
     import torch
@@ -41,7 +42,11 @@ def test_a_service_answers(tmp_path):
     assert service.context.system_properties["batch_size"] == 4
     found = []
     service.context.metrics.listener = found.append
-    assert service.predict([REQUEST, {**REQUEST, "requestId": b"id-2"}]) == [[2.0, 3.0]] * 2
+    answer = service.predict([REQUEST, {**REQUEST, "requestId": b"id-2"}])
+    expected = create_predict_response(
+        [[2.0, 3.0]] * 2, {0: "id-1", 1: "id-2"}, "Prediction success", 200, service.context
+    )
+    assert answer == expected
     assert service.context.request_ids == {0: "id-1", 1: "id-2"}
     assert service.context.get_request_header(0, "X-Name") == "me"
     assert service.context.get_request_header(0, "body") == {"content-type": "application/json"}
@@ -106,7 +111,43 @@ def test_the_entry_point_is_the_handlers_own(tmp_path):
 
 def test_a_service_awaits(tmp_path):
     _, folder = lay_out(tmp_path / "m", {"h.py": ASYNCHRONOUS})
-    assert load_service(folder, "h").predict([REQUEST]) == ["dict"]
+    service = load_service(folder, "h")
+    answer = service.predict([REQUEST])
+    assert answer.endswith(b"\0\0\0\4dict" + b"\xff" * 4)
+
+
+REFUSING = """
+    from ts.utils.util import PredictionException
+    def infer(data, context):
+        said = data[0]["body"] if data else None
+        if said == "refuse":
+            raise PredictionException("not so", 418)
+        if said == "memory":
+            raise MemoryError
+        if said == "cuda":
+            raise RuntimeError("CUDA out of memory")
+        if said == "fail":
+            raise ValueError("inside")
+        return {"odd": "odd", "few": []}.get(said)
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        ("refuse", 418, "not so"),
+        ("memory", 507, "Out of resources"),
+        ("cuda", 507, "Out of resources"),
+        ("fail", 503, "Prediction failed"),
+        ("odd", 503, "Invalid model predict output"),
+        ("few", 503, "number of batch response mismatched"),
+    ],
+)
+def test_a_service_says_what_went_wrong(tmp_path, said, code, message):
+    _, folder = lay_out(tmp_path / "m", {"f.py": REFUSING})
+    row = {"name": "body", "contentType": "text/plain", "value": said}
+    answer = load_service(folder, "f:infer").predict([{**REQUEST, "parameters": [row]}])
+    assert answer == create_predict_response(None, {0: "id-1"}, message, code)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING
 
 try:
@@ -13,9 +15,15 @@ else:
     HAVE_LOCKS = True
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["hold", "is_held", "try_exclusive", "wait_exclusive"]
+__all__ = [
+    "alone", "clear_away", "hold", "is_held", "keep", "try_exclusive", "wait_exclusive",
+]  # fmt: skip
+
+_here = threading.local()
+_QUIETLY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def hold(folder: Path) -> int | None:
@@ -42,6 +50,28 @@ def wait_exclusive(path: Path) -> int | None:
     return _locked(path, shared=False, wait=True)
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Have a file or folder for oneself, as soon as no other thread and no other process has it.
+
+    What others have put in its place meanwhile is waited for, too. Where nothing stands, or nothing
+    that may be read, there is nothing to wait for.
+    """
+    path = path.resolve()
+    mine: set[Path] = _here.__dict__.setdefault("paths", set())
+    if path in mine:  # a thread that waited for itself would wait for ever
+        yield
+        return
+    descriptor = _wait_for(path)
+    mine.add(path)
+    try:
+        yield
+    finally:
+        mine.discard(path)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def is_held(folder: Path) -> bool:
     """Whether some process has the folder in use."""
     descriptor = try_exclusive(folder)
@@ -49,6 +79,43 @@ def is_held(folder: Path) -> bool:
         return folder.exists()
     os.close(descriptor)
     return False
+
+
+def keep(descriptor: int, path: Path | None = None) -> bool:
+    """Mark what this process has just made as being worked on.
+
+    Args:
+        descriptor: It, open.
+        path: Its name, or None while it has none.
+
+    Returns:
+        Whether it is still there: somebody who clears away may have taken it for a leftover.
+    """
+    locked = _flock(descriptor, shared=True, wait=False)
+    return locked and (path is None or _still_there(path, descriptor))
+
+
+def clear_away(path: Path, remove: Callable[[Path], object]) -> None:
+    """Remove a file or folder that whoever worked on it has left; where nobody can know, do not.
+
+    Args:
+        path: What may be a leftover.
+        remove: Removes it; called while nobody can take it up.
+    """
+    if not HAVE_LOCKS:
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | _QUIETLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _still_there(path, descriptor):
+            remove(path)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _locked(path: Path, *, shared: bool, wait: bool) -> int | None:
@@ -73,6 +140,17 @@ def _flock(descriptor: int, *, shared: bool, wait: bool) -> bool:
     except OSError:  # a file system without locks
         return True
     return True
+
+
+def _wait_for(path: Path) -> int | None:
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | _QUIETLY)
+        except OSError:
+            return None
+        if _flock(descriptor, shared=False, wait=True) and _still_there(path, descriptor):
+            return descriptor
+        os.close(descriptor)
 
 
 def _still_there(path: Path, descriptor: int) -> bool:
