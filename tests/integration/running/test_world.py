@@ -198,7 +198,7 @@ def test_what_is_given_relative_is_the_users(tmp_path):
 
 def test_breakpoint_says_what_to_do(tmp_path):
     (tmp_path / "h.py").write_text(
-        "def handle(data, context):\n    if data is None: return\n    breakpoint()\n    return [1]\n"
+        "def handle(data, context):\n    if data is None: return\n    breakpoint()\n"
     )
     (tmp_path / "a.txt").write_text("x")
     done = mar("run", "--handler", "h.py", "a.txt", "-q", cwd=tmp_path, code=1)
