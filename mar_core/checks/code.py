@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import posixpath
 import sys
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import finding
 from mar_core.findings import printable
+from mar_core.format.names import folded
 from mar_core.handlers.source import Kind, Module, SourceFault, find_entry, networks
 
 if TYPE_CHECKING:
@@ -18,11 +20,21 @@ if TYPE_CHECKING:
 
 __all__ = ["code_findings"]
 
+
+class _Form(enum.Enum):
+    """What a file can be of a module."""
+
+    PACKAGE = enum.auto()
+    EXTENSION = enum.auto()
+    SOURCE = enum.auto()
+
+
 # Parsing costs; files that nobody names are parsed while they are few and small.
 _MAX_OTHERS = 1 << 20
 _STARTERS = {"sitecustomize", "usercustomize"}
 _COMPILED = (".pyc", ".pyo")
-_IMPORTABLE = (".py", ".so", ".pyd")
+_EXTENSIONS = (".so", ".pyd", ".dylib")
+_IMPORTABLE = (".py", *_EXTENSIONS)
 _LIBRARIES = frozenset(
     {
         "PIL", "builtin_handlers", "captum", "mar_core", "numpy", "packaging", "psutil", "torch",
@@ -42,6 +54,7 @@ def code_findings(subject: Subject) -> Iterator[Finding]:
     """
     yield from _hidden_code(subject)
     yield from _shadows(subject)
+    yield from _twins(subject)
     named = set()
     member = subject.handler.member if subject.handler else None
     if member and member.endswith(".py") and subject.manifest.runtime != "LSP":
@@ -75,6 +88,33 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
             seen.add(top)
             message = f"It takes the name of the library {top}."
             yield finding("MAR-C008", message, member=name)
+
+
+def _twins(subject: Subject) -> Iterator[Finding]:
+    """Files that are one module to Python, which imports one of them; people read the other."""
+    found: dict[str, dict[_Form, str]] = {}
+    for name in subject.archive.members:
+        for module, form in _modules(name):
+            forms = found.setdefault(folded(module), {})
+            for other in forms.keys() - {form}:
+                first, second = sorted((forms[other], name), key=len)
+                message = f"It is the same module as {printable(second)}, and Python imports one."
+                yield finding("MAR-C010", message, member=first)
+            forms.setdefault(form, name)
+
+
+def _modules(name: str) -> Iterator[tuple[str, _Form]]:
+    """The modules that a file is, as paths without an ending, and what it is of each."""
+    folder, _, file = name.rpartition("/")
+    stem, dot, _ = file.partition(".")
+    if not dot or not file.endswith((".py", *_EXTENSIONS)):
+        return
+    if file.endswith(".py"):
+        stem = file.removesuffix(".py")  # a dot in it: nobody can import it
+    path = f"{folder}/{stem}" if folder else stem
+    yield path, _Form.EXTENSION if file.endswith(_EXTENSIONS) else _Form.SOURCE
+    if stem == "__init__" and folder:
+        yield folder, _Form.PACKAGE
 
 
 def _handler(subject: Subject, member: str) -> Iterator[Finding]:

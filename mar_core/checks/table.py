@@ -189,6 +189,11 @@ _CONTENT = {
         "Files do not take the names of libraries",
         "Rename the file: under TorchServe it hides the library from every import.",
     ),
+    "MAR-C010": (
+        _ERROR,
+        "Each module is one file",
+        "Leave one of the two: Python takes a package before an extension, and that before source.",
+    ),
     "MAR-C009": (
         _ERROR,
         "Python files are small enough to be checked",
