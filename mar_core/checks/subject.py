@@ -10,9 +10,11 @@ from mar_core.errors import ArchiveError, PluginError
 from mar_core.format.manifest import Manifest
 from mar_core.handlers.lookup import FoundHandler, look_up
 from mar_core.handlers.source import (
+    BINARY,
     Module,
     SourceFault,
     find_entry,
+    is_binary,
     loads_like_base_handler,
     parse_module,
 )
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Subject"]
 
 _MAX_SOURCE = 4 << 20
+_HEAD = 4096
 
 
 class Subject:
@@ -106,12 +109,16 @@ class Subject:
     def parsed(self, name: str) -> Module | SourceFault:
         """A Python member, parsed, or what is wrong with it."""
         if name not in self._parsed:
-            if self.archive.members[name].size > _MAX_SOURCE:
-                fault = SourceFault(f"The file is longer than {_MAX_SOURCE:,} bytes.", large=True)
-                self._parsed[name] = fault
-            else:
-                self._parsed[name] = parse_module(self.archive.read(name))
+            self._parsed[name] = self._parse(name)
         return self._parsed[name]
+
+    def _parse(self, name: str) -> Module | SourceFault:
+        if self.archive.members[name].size <= _MAX_SOURCE:
+            return parse_module(self.archive.read(name))
+        with self.archive.open(name) as stream:
+            if is_binary(stream.read(_HEAD)):
+                return BINARY
+        return SourceFault(f"The file is longer than {_MAX_SOURCE:,} bytes.", large=True)
 
     @functools.cached_property
     def _parsed(self) -> dict[str, Module | SourceFault]:

@@ -189,15 +189,15 @@ _CONTENT = {
         "Files do not take the names of libraries",
         "Rename the file: under TorchServe it hides the library from every import.",
     ),
-    "MAR-C010": (
-        _ERROR,
-        "Each module is one file",
-        "Leave one of the two: Python takes a package before an extension, and that before source.",
-    ),
     "MAR-C009": (
         _ERROR,
         "Python files are small enough to be checked",
         "Split the file, or put its data into a file of another kind.",
+    ),
+    "MAR-C010": (
+        _ERROR,
+        "No two files are one module",
+        "Rename one: Python takes a package first, then a compiled library, then the source.",
     ),
     # model-config.yaml
     "MAR-Y001": (_ERROR, "The config is one document of plain YAML", "Correct the line."),

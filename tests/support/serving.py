@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -152,6 +153,12 @@ def _free(words: tuple[object, ...]) -> list[str]:
         if option not in words:
             found += [option, "0"]
     return found
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 def eventually(check: Any, *, seconds: float = SECONDS) -> Any:

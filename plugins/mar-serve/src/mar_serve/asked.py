@@ -16,6 +16,7 @@ __all__ = ["config_of"]
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)=(.+)")
 _WORKERS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:i?[bB])?")
+LOCAL = "127.0.0.1"
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -33,7 +34,8 @@ def config_of(asked: Mapping[str, Any]) -> ServerConfig:
         models=models,
         load_all=load_all,
         model_store=asked["model_store"],
-        inference=Address(asked["host"], asked["port"]),
+        inference=Address(asked["host"] or LOCAL, asked["port"]),
+        host_given=asked["host"] is not None,
         management=Address(_host(asked, "management"), asked["management_port"]),
         metrics=Address(_host(asked, "metrics"), asked["metrics_port"]),
         overrides=_overrides(asked),
@@ -48,6 +50,9 @@ def config_of(asked: Mapping[str, Any]) -> ServerConfig:
         grace=asked["grace"],
         max_requests=asked["max_requests"],
         max_memory=_bytes(asked["max_memory"]),
+        idle_seconds=asked["idle_seconds"],
+        header_seconds=min(20.0, asked["slow_client"]),
+        body_seconds=asked["slow_client"],
         watch=asked["watch"],
         cors_origin=asked["cors"],
         cors_methods="GET, POST, PUT, OPTIONS" if asked["cors"] else None,
@@ -82,7 +87,7 @@ def _models(asked: Mapping[str, Any]) -> tuple[tuple[ModelSource, ...], bool]:
 def _host(asked: Mapping[str, Any], kind: str) -> str:
     """One port for both means one address for both: the user asked for it."""
     shares = asked["port"] and asked[f"{kind}_port"] == asked["port"]
-    return str(asked["host"] if shares else asked[f"{kind}_host"])
+    return str((asked["host"] or LOCAL) if shares else asked[f"{kind}_host"])
 
 
 def _listed(values: list[str] | None) -> list[str]:

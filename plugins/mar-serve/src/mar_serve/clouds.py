@@ -26,6 +26,7 @@ SAGEMAKER_PORT = "SAGEMAKER_BIND_TO_PORT"
 VERTEX_PORT = "AIP_HTTP_PORT"
 HEALTH, PREDICT = "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"
 NOT_READY = 503
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - the clouds' contract
 
 
 def adapted(config: ServerConfig, environment: Mapping[str, str] = os.environ) -> ServerConfig:
@@ -44,7 +45,8 @@ def adapted(config: ServerConfig, environment: Mapping[str, str] = os.environ) -
         name = SAGEMAKER_PORT if environment.get(SAGEMAKER_PORT) else VERTEX_PORT
         raise UsageError(f"{name} must be a port, not {text!r}.")
     tokens = False if config.tokens is None else config.tokens
-    address = Address(host="0.0.0.0", port=int(text))  # noqa: S104 - the cloud's contract
+    host = config.inference.host if config.host_given else EVERYWHERE
+    address = Address(host=host, port=int(text))
     return dataclasses.replace(config, inference=address, tokens=tokens)
 
 

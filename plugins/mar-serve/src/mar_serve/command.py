@@ -93,6 +93,16 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
             HOW, "--max-memory", metavar="SIZE", help="Replace a worker that uses more: `4GB`."
         ),
     ] = None,
+    idle_seconds: Annotated[
+        float,
+        _option(
+            HOW,
+            "--idle-seconds",
+            min=0.0,
+            metavar="S",
+            help="Stop a worker above the minimum that had nothing to do for so long.",
+        ),
+    ] = 60.0,
     watch: Annotated[
         bool, _option(HOW, "--watch", help="Load again when a file is saved.")
     ] = False,
@@ -103,11 +113,11 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
         ),
     ] = 30.0,
     host: Annotated[
-        str,
+        str | None,
         _option(
             WHERE, "--host", metavar="HOST", help="Listen on this address; `127.0.0.1` by default."
         ),
-    ] = "127.0.0.1",
+    ] = None,
     port: Annotated[
         int,
         _option(
@@ -199,6 +209,16 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
             help="Bytes of a body; 6553500 by default.",
         ),
     ] = 6_553_500,
+    slow_client: Annotated[
+        float,
+        _option(
+            SAFE,
+            "--slow-client",
+            min=0.1,
+            metavar="S",
+            help="Seconds that a client may take for its headers, and for its body; 60 by default.",
+        ),
+    ] = 60.0,
     allow_pickle: Annotated[
         bool,
         _option(SAFE, "--allow-pickle", help="Load weights that can run code when loaded."),

@@ -21,7 +21,6 @@ __all__ = ["Arrival", "MarProtocol", "arrival_of"]
 HEADER_BYTES = 64 << 10
 HEADER_COUNT = 200
 URL_BYTES = 16 << 10
-HEADER_SECONDS = 20.0
 TOO_LONG, TOO_MANY = 414, 431
 
 
@@ -61,8 +60,13 @@ def arrival_of(scope: Any) -> Arrival | None:
 
 
 class MarProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
-    """One connection."""
+    """One connection.
 
+    Attributes:
+        header_seconds: How long a client may take for its headers.
+    """
+
+    header_seconds = 20.0
     _status = 400
     _bytes = 0
     _reading = True
@@ -147,7 +151,7 @@ class MarProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
         self.transport.close()
 
     def _wait(self) -> None:
-        self._patience = self.loop.call_later(HEADER_SECONDS, self._lose_patience)
+        self._patience = self.loop.call_later(self.header_seconds, self._lose_patience)
 
     def _calm(self) -> None:
         if self._patience is not None:
