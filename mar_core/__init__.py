@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from mar_core.run import Response as Response
     from mar_core.run import RunOptions as RunOptions
     from mar_core.run import RunSummary as RunSummary
+    from mar_core.run import WriteOptions as WriteOptions
+    from mar_core.run import Writer as Writer
     from mar_core.runtime import Predictor as Predictor
     from mar_core.runtime import Recipe as Recipe
     from mar_core.runtime import load as load
@@ -102,7 +104,7 @@ _HOME = {
     "mar_core.runtime": ("Predictor", "Recipe", "load"),
     "mar_core.run": (
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
-        "RunOptions", "RunSummary",
+        "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),

@@ -13,6 +13,8 @@ from mar_core.records import (
     Response,
     RunOptions,
     RunSummary,
+    WriteOptions,
+    Writer,
 )
 
 __all__ = [
@@ -26,4 +28,6 @@ __all__ = [
     "Response",
     "RunOptions",
     "RunSummary",
+    "WriteOptions",
+    "Writer",
 ]

@@ -14,6 +14,7 @@ from mar_core.run.outputs import Outputs
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import broken, check_there, open_source, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
+from mar_core.run.readers.texts import text_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -114,7 +115,10 @@ def _read(source: str, options: ReadOptions, readers: Sequence[Reader]) -> Itera
         yield broken(source, f"No reader takes {printable(source)}.")
         return
     try:
-        yield from reader.read(source, options)
+        if options.lines and reader.name in {"file", "stdin"}:
+            yield from text_inputs(source, options)
+        else:
+            yield from reader.read(source, options)
     except InputError as error:
         yield broken(source, error.message, hint=error.hint)
     except Exception as error:  # noqa: BLE001 - a reader may come from anybody
