@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import sys
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import finding
-from mar_core.findings import printable
+from mar_core.findings import Severity, printable
 from mar_core.handlers.source import Kind, Module, SourceFault, find_entry, networks
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ _MAX_OTHERS = 1 << 20
 _NO_MODEL_FILE = "Weights that carry their network, such as TorchScript, need no --model-file."
 _STARTERS = {"sitecustomize", "usercustomize"}
 _COMPILED = (".pyc", ".pyo")
-_IMPORTABLE = (".py", ".so", ".pyd")
+_LIBRARY_FILES = (".so", ".pyd")
+_IMPORTABLE = (".py", *_LIBRARY_FILES)
+_PACKAGE_FILES = ("__init__.py", "__init__.so", "__init__.pyc")
 _LIBRARIES = frozenset(
     {
         "PIL", "builtin_handlers", "captum", "mar_core", "numpy", "packaging", "psutil", "torch",
@@ -43,6 +46,7 @@ def code_findings(subject: Subject) -> Iterator[Finding]:
     """
     yield from _hidden_code(subject)
     yield from _shadows(subject)
+    yield from _twins(subject)
     named = set()
     member = subject.handler.member if subject.handler else None
     if member and member.endswith(".py") and subject.manifest.runtime != "LSP":
@@ -76,6 +80,26 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
             seen.add(top)
             message = f"It takes the name of the library {top}."
             yield finding("MAR-C008", message, member=name)
+
+
+def _twins(subject: Subject) -> Iterator[Finding]:
+    """Files that Python takes for one module: a package before a library before a source."""
+    modules: dict[str, list[str]] = {}
+    for name in subject.archive.members:
+        folder, base = posixpath.split(name)
+        if base in _PACKAGE_FILES and folder:
+            modules.setdefault(folder, []).append(name)
+        elif name.endswith(_IMPORTABLE):
+            stem = base.partition(".")[0] if name.endswith(_LIBRARY_FILES) else base[:-3]
+            modules.setdefault(posixpath.join(folder, stem), []).append(name)
+    named = {subject.manifest.model_file, subject.handler.member if subject.handler else None}
+    for files in modules.values():
+        if len(files) > 1:
+            message = f"Python sees one module in {' and '.join(map(printable, files))}."
+            found = finding("MAR-C010", message, member=files[0])
+            # What is looked at must be what runs; elsewhere it works as in TorchServe.
+            harmless = named.isdisjoint(files)
+            yield dataclasses.replace(found, severity=Severity.WARNING) if harmless else found
 
 
 def _handler(subject: Subject, member: str) -> Iterator[Finding]:

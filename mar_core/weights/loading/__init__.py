@@ -30,7 +30,10 @@ _LOADERS = {
     WeightsKind.SHARED_LIBRARY: "aotinductor",
 }
 _REFUSED = {
-    WeightsKind.ONNX: ("an ONNX model", "Install the loader for it: `pip install mar-onnx`."),
+    WeightsKind.ONNX: (
+        "an ONNX model",
+        "Install the loader for it, in a checkout of mar: `pip install ./plugins/mar-onnx`.",
+    ),
     WeightsKind.TORCH_TAR: (
         "in the tar format of PyTorch before 0.2, which cannot be loaded safely",
         "Load it with the PyTorch that wrote it and save its state dict again.",

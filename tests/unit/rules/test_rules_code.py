@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_archive import HANDLER, MODEL, archive, codes
 
+from mar_core import Severity
 from mar_core.checks.rules import mar_validate_archive as check
 
 BASE = "from ts.torch_handler.base_handler import BaseHandler\n"
@@ -181,3 +182,22 @@ def test_each_fault_of_a_model_file_has_its_own_remedy(text, message, hint):
 BY_BASE_HANDLER = (
     b"from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n    pass\n"
 )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "handler/__init__.py", "handler.so", "handler.abi3.so", "handler.pyd",
+        "handler.cpython-311-x86_64-linux-gnu.so",
+    ],
+)  # fmt: skip
+def test_what_python_would_take_in_the_handlers_place(other):
+    (finding,) = (f for f in check(archive({other: b""})) if f.code == "MAR-C010")
+    assert finding.severity is Severity.ERROR
+    assert other in finding.message
+
+
+def test_twins_that_nobody_names_are_a_warning():
+    files = {"utils.py": b"", "utils/__init__.py": b"", "a/b.py": b"", "b.py": b"", "c/x.py": b""}
+    (finding,) = (f for f in check(archive(files)) if f.code == "MAR-C010")
+    assert finding.severity is Severity.WARNING

@@ -16,6 +16,7 @@ from mar_serve.bodies import content_type_of, read_body, text_headers
 from mar_serve.errors import ServeError, timed_out
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
+from mar_serve.whole import SMALL, send_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,16 +176,12 @@ class Inference:
         status = valid_status(reply.status)
         if status >= BAD:
             headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if len(reply.body) < STALLING_BYTES:
-            await send({"type": "http.response.body", "body": reply.body})
+        if len(reply.body) <= SMALL:
+            await send_whole(send, status, headers, reply.body)
             return
+        # It does not fit into the socket: a client that reads nothing would hold it for ever.
         async with asyncio.timeout(self._server.config.body_seconds):
-            await send({"type": "http.response.body", "body": reply.body})
-
-
-# Above this the answer does not fit into the socket, and a client that reads nothing would hold it.
-STALLING_BYTES = 60 << 10
+            await send_whole(send, status, headers, reply.body)
 
 
 def valid_status(status: int) -> int:
