@@ -66,7 +66,8 @@ def text_of(families: Iterable[Family]) -> bytes:
         for sample in one.samples:
             pairs = "".join(f'{name}="{_quoted(value)}",' for name, value in sample.labels.items())
             labels = f"{{{pairs}}}" if pairs else ""
-            lines.append(f"{sample.name}{labels} {floatToGoString(sample.value)}")
+            value = floatToGoString(sample.value)  # type: ignore[no-untyped-call]
+            lines.append(f"{sample.name}{labels} {value}")
     return "".join(f"{line}\n" for line in lines).encode()
 
 
