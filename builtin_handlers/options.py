@@ -126,7 +126,7 @@ def _fraction(value: Any) -> float:
 
 
 def _output(value: Any) -> str:
-    if value not in {"numbers", "png"}:
+    if value not in ("numbers", "png"):  # a list, for one, cannot be in a set
         raise ValueError
     return str(value)
 
