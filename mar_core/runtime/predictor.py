@@ -11,7 +11,7 @@ from mar_core.errors import HandlerError, MarError
 from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
-from mar_core.runtime.convert import as_input
+from mar_core.runtime.convert import as_input, check_inputs
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.lifecycle import LifeCycle
 from mar_core.runtime.prepared import prepare
@@ -142,8 +142,8 @@ class Predictor:
             inputs: For each request one of
 
                 - a dict with the key ``data`` or ``body``: the request as the handler sees it;
-                - a ``pathlib.Path``: the file's content as ``body``, of the type that its ending
-                  says: JSON parsed, text as ``str``, anything else as ``bytearray``;
+                - a ``pathlib.Path``: the file's content as ``body``: of a ``.json`` the parsed
+                  document, of anything else a ``bytearray``;
                 - ``bytes`` or ``bytearray``: ``body`` as ``bytearray``;
                 - ``str``: ``body`` as text, never a file's name;
                 - a PIL image: ``body`` as the bytes of a PNG;
@@ -157,7 +157,9 @@ class Predictor:
 
         Raises:
             HandlerError: A request failed and ``on_error`` is ``raise``.
+            UsageError: ``inputs`` is one input, and no list of them.
         """
+        check_inputs(inputs)
         requests = [as_input(value, name=str(at)) for at, value in enumerate(inputs)]
         results: list[Any] = []
         for outcome in self.run(requests, explain=explain):

@@ -11,10 +11,13 @@ from mar_core.runtime.content import decode, media_type
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Request", "row_of"]
+__all__ = ["FORMS", "Request", "row_of"]
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+FORMS = frozenset({URLENCODED, MULTIPART})
+# The length of a request that has been read: id, headers, row.
+READ = 3
 # More fields than any form has; each costs memory.
 MOST_FIELDS = 10_000
 
@@ -47,7 +50,7 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
     """The row and the headers that the handler sees.
 
     Args:
-        request: The fields of a ``Request``, in order.
+        request: The fields of a ``Request``, in order; or id, headers and row alone.
 
     Returns:
         The row: one key for each field of a form, else ``body``. The headers: the content type of
@@ -56,12 +59,14 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
     Raises:
         InputError: The body is not the form that its content type says.
     """
+    if len(request) == READ:
+        return request[2], request[1]
     _, headers, body, content_type, fields, decoded, row = request
     if row is not None:
         return row, headers
     kind = content_type or ""
     media = media_type(kind).lower() if kind else ""
-    if media in {MULTIPART, URLENCODED}:
+    if media in FORMS:
         parts = _multipart(body or b"", kind) if media == MULTIPART else _urlencoded(body or b"")
         row = {name: _value(value, own, decoded=decoded) for name, (value, own) in parts.items()}
         types = {name: {"content-type": media_type(own)} for name, (_, own) in parts.items()}
@@ -78,10 +83,13 @@ def _value(value: bytes, kind: str, *, decoded: bool) -> Any:
 
 
 def _urlencoded(body: bytes) -> dict[str, tuple[bytes, str]]:
+    """The fields; as in TorchServe a form ends at a line's end, and before a last name alone."""
+    line = body.replace(b"\r", b"\n").partition(b"\n")[0]
+    start, _, last = line.rpartition(b"&")
     try:
         # Latin-1 there and back: values are bytes, whatever they mean.
         pairs = urllib.parse.parse_qsl(
-            body.decode("latin-1"),
+            (line if b"=" in last else start).decode("latin-1"),
             keep_blank_values=True,
             encoding="latin-1",
             max_num_fields=MOST_FIELDS,

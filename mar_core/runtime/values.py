@@ -27,7 +27,10 @@ MAX_DEPTH = 64
 # Takes a value that JSON cannot hold and where it stands in the result; gives what to put there.
 Save = Callable[[Any, str], Any]
 
-_PLAIN = frozenset({str, int, bool, type(None)})
+_NO_TEXT = frozenset(map(chr, range(0x20))) - set("\t\n\r\f\b\x1b")
+_PLAIN = frozenset({str, bool, type(None)})
+# Python writes and reads no integer of more digits (4,300), for that takes quadratic time.
+_LARGE = 10**4300
 _AS_TEXT = (PurePath, uuid.UUID, Decimal, dt.timedelta)
 _TIMES = (dt.date, dt.time)
 _BYTES = (bytes, bytearray, memoryview)
@@ -42,20 +45,27 @@ def plain(outcome: Outcome, *, save: Callable[[str], Save] | None = None) -> Out
         save: Makes, for an id, what puts bytes, tensors and pictures into files; None keeps them
             in the row.
     """
-    if outcome.failure is not None:
+    if outcome.failure is not None or (type(outcome.result) in _PLAIN and not outcome.streamed):
         return outcome
     keep = save(outcome.id) if save is not None else _inline
     kind = outcome.response.content_type
     try:
-        result = to_json(_as_text(outcome.result, kind), save=keep)
+        show = _as_text if save is not None else _as_read
+        result = to_json(show(outcome.result, kind), save=keep)
         chunks = tuple(
-            to_json(_as_text(chunk, kind), save=keep, where=f"streamed.{number}")
+            to_json(show(chunk, kind), save=keep, where=f"streamed.{number}")
             for number, chunk in enumerate(outcome.streamed)
         )
     except HandlerError as error:
         failure = Failure(stage="result", type="TypeError", message=str(error))
         return dataclasses.replace(outcome, result=None, failure=failure, streamed=())
-    return dataclasses.replace(outcome, result=result, streamed=chunks)
+    return Outcome(
+        index=outcome.index,
+        id=outcome.id,
+        result=result,
+        response=outcome.response,
+        streamed=chunks,
+    )
 
 
 def to_json(value: Any, *, save: Save | None = None, where: str = "result") -> Any:
@@ -63,7 +73,7 @@ def to_json(value: Any, *, save: Save | None = None, where: str = "result") -> A
 
     Numbers that JSON does not have become the strings ``NaN``, ``Infinity`` and ``-Infinity``.
     Tensors and arrays become nested lists, and bytes and pictures ``{"base64": …}``, unless
-    ``save`` puts them elsewhere.
+    ``save`` puts them elsewhere; bytes that are UTF-8 text become text, or the JSON that they are.
 
     Args:
         value: What a handler returned.
@@ -87,6 +97,8 @@ def is_blob(value: Any) -> bool:
 def _convert(value: Any, save: Save, where: str, depth: int) -> Any:
     if type(value) in _PLAIN:
         return value
+    if type(value) is int:
+        return _integer(value, where)
     if depth > MAX_DEPTH:
         _refuse(f"result is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, enum.Enum):
@@ -103,7 +115,7 @@ def _convert(value: Any, save: Save, where: str, depth: int) -> Any:
 
 def _mapping(value: Mapping[Any, Any], save: Save, where: str, depth: int) -> dict[str, Any]:
     return {
-        _key(key, where): _convert(item, save, f"{where}.{key}", depth + 1)
+        (name := _key(key, where)): _convert(item, save, f"{where}.{name}", depth + 1)
         for key, item in value.items()
     }
 
@@ -134,11 +146,19 @@ def _scalar(value: Any, where: str) -> Any:
         return str(value)
     if isinstance(value, _TIMES):
         return value.isoformat()
-    if isinstance(value, int) or value is None:
+    if value is None:
         return value
+    if isinstance(value, int):
+        return _integer(value, where)
     if not isinstance(value, numbers.Real):
         _refuse(f"{where} is of type {_name(value)}")
     return _float(float(value))
+
+
+def _integer(value: int, where: str) -> int:
+    if not -_LARGE < value < _LARGE:
+        _refuse(f"{where} is an integer of more than 4,300 digits")
+    return value
 
 
 def _float(value: float) -> float | str:
@@ -149,6 +169,9 @@ def _float(value: float) -> float | str:
 
 def _inline(value: Any, where: str) -> Any:
     if isinstance(value, _BYTES):
+        shown = _as_read(value, None)
+        if shown is not value:
+            return to_json(shown, where=where)
         return {"base64": base64.b64encode(value).decode("ascii")}
     if _is(value, "PIL.Image", "Image"):
         from mar_core.runtime.blobs import encode
@@ -175,6 +198,24 @@ def _as_text(value: Any, content_type: str | None) -> Any:
         except UnicodeDecodeError:
             return value
     return value
+
+
+def _as_read(value: Any, content_type: str | None) -> Any:
+    """Bytes as who looks at a row reads them: JSON parsed, other text as text."""
+    if not isinstance(value, _BYTES):
+        return value
+    text = _as_text(value, content_type)
+    if text is value:
+        try:
+            text = bytes(value).decode("utf-8")
+        except UnicodeDecodeError:
+            return value
+        if not _NO_TEXT.isdisjoint(text):
+            return value
+    try:
+        return json.loads(text) if text.lstrip().startswith(("{", "[")) else text
+    except (ValueError, RecursionError):
+        return text
 
 
 def _is(value: Any, module: str, name: str) -> bool:

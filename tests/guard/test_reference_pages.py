@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 
 import handlers_page
+import http_page
 import names_page
 import pytest
 import tree
@@ -81,3 +82,9 @@ def test_the_other_defaults_of_options_are_those_of_the_classes():
     assert defaults["object_detector", "threshold"] == str(ObjectDetector.threshold)
     text = (handlers_page.FOLDER / "text_handler.md").read_text(encoding="utf-8")
     assert ", ".join(f"`{name}`" for name in VOCABULARY_FILES) in " ".join(text.split())
+
+
+def test_the_paths_of_the_server_are_those_of_its_table():
+    text = http_page.PAGE.read_text(encoding="utf-8")
+    assert text.count("<!-- end -->") == len(http_page.LISTENERS)
+    assert text == http_page.written(text), "run `python tests/support/http_page.py`"

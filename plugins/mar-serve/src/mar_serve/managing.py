@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Management", "flag", "number"]
 
 MOST = 100
+MOST_WORKERS = 256
 OK, ACCEPTED, PARTIAL = 200, 202, 206
 _RUNTIMES = ("python", "python3", "LSP")
 # A status, and the body that goes with it.
@@ -36,6 +37,19 @@ def number(text: Any, default: int) -> int:
         return int(text)
     except ValueError:
         return default
+
+
+def workers(text: Any, default: int) -> int:
+    """A parameter as a number of worker processes.
+
+    Raises:
+        ServeError: It is more than any machine has room for; a slip of the finger must not be the
+            end of everything else that runs here.
+    """
+    found = number(text, default)
+    if found > MOST_WORKERS:
+        raise bad_request(f"A model may have {MOST_WORKERS} workers at most.")
+    return found
 
 
 def flag(text: Any, *, default: bool) -> bool:
@@ -116,7 +130,7 @@ class Management:
             prepared = await repository.prepare(found, overrides, handler=handler)
         except MarError as error:
             raise refusal(error, found) from error
-        initial = max(0, number(given.get("initial_workers"), 0))
+        initial = max(0, workers(given.get("initial_workers"), 0))
         version = repository.add(prepared, found, overrides, name=name, default_workers=initial)
         title = f'Model "{version.name}" Version: {version.version} registered with'
         if not version.settings.max_workers:
@@ -156,8 +170,8 @@ class Management:
         Raises:
             ServeError: There is none, or the numbers make no sense, or a worker cannot start.
         """
-        least = max(0, number(given.get("min_worker"), 1))
-        most = number(given.get("max_worker"), least)
+        least = max(0, workers(given.get("min_worker"), 1))
+        most = workers(given.get("max_worker"), least)
         if most < least:
             raise bad_request("max_worker cannot be less than min_worker.")
         found = self._repository.find(name, version)
