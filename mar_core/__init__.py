@@ -62,7 +62,12 @@ if TYPE_CHECKING:
     from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
-    from mar_core.weights import WeightsKind as WeightsKind
+    from mar_core.weights import ModelSource as ModelSource
+    from mar_core.weights import TensorInfo as TensorInfo
+    from mar_core.weights import Trust as Trust
+    from mar_core.weights import WeightsFile as WeightsFile
+    from mar_core.weights import WeightsFormat as WeightsFormat
+    from mar_core.weights import WeightsReport as WeightsReport
     from mar_core.weights import identify as identify
 
 _HOME = {
@@ -93,7 +98,10 @@ _HOME = {
     ),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
     "mar_core.checks.validation": ("validate",),
-    "mar_core.weights": ("WeightsKind", "identify"),
+    "mar_core.weights": (
+        "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat", "WeightsReport",
+        "identify",
+    ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -9,7 +9,14 @@ from mar_core.checks.handlers import HandlerPlace, place_handler
 from mar_core.checks.python import Module, SourceFault, parse_module
 from mar_core.errors import ArchiveError
 from mar_core.format.manifest import Manifest
-from mar_core.weights import WeightsReport, examine, seekable
+from mar_core.weights import (
+    Allowance,
+    TooCostlyError,
+    WeightsReport,
+    examine,
+    seekable,
+    weights_formats,
+)
 
 if TYPE_CHECKING:
     from mar_core.format import Archive
@@ -27,12 +34,16 @@ class Subject:
 
     Attributes:
         archive: The same.
+        budget: What looking at the contents of its members may still cost.
+        formats: The formats of weights that are known.
         manifest_fault: Why the manifest cannot be read, or None.
         manifest: The manifest; an empty one where it cannot be read.
     """
 
     def __init__(self, archive: Archive) -> None:
         self.archive = archive
+        self.budget = Allowance()
+        self.formats = weights_formats()
         self.manifest_fault: ArchiveError | None = None
         try:
             self.manifest = archive.manifest
@@ -77,5 +88,13 @@ class Subject:
 
     def examine(self, name: str) -> WeightsReport:
         """What a member is and holds, as weights."""
-        with self.archive.open(name) as stream, seekable(stream) as readable:
-            return examine(readable)
+        try:
+            with (
+                self.archive.open(name) as stream,
+                seekable(stream, budget=self.budget) as readable,
+            ):
+                return examine(readable, budget=self.budget)
+        except TooCostlyError:
+            report = WeightsReport(format=self.formats[-1])
+            report.fault("MAR-W005", "There is too much in it to be checked.")
+            return report

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers import isolation
 from mar_core.ts import compat
+from mar_core.weights import model_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -231,3 +232,6 @@ def _installed(name: str) -> bool:
         return not isolation.is_facade(module)
     spec = PathFinder.find_spec(name)
     return spec is not None and spec.loader is not None
+
+
+model_code.provide(code_of)

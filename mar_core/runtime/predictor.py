@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mar_core.build import ArchiveRequest
 from mar_core.cache import entries as cache
+from mar_core.checks.trust import needed_trust, trusts_everything
 from mar_core.checks.validation import check
 from mar_core.errors import HandlerError, MarError
 from mar_core.handlers.handlers import load_handler
@@ -19,7 +20,6 @@ from mar_core.runtime.lifecycle import LifeCycle
 from mar_core.runtime.recipe import Recipe
 from mar_core.ts.context import make_context, read_config
 from mar_core.ts.device import choose_gpu_id
-from mar_core.weights.models import active_manager
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,7 +113,9 @@ class Predictor:
             batch_size=self.batch_size,
             limit_max_image_pixels=recipe.limit_image_pixels,
         )
-        self.context.system_properties["allow_pickle"] = recipe.allow_pickle
+        self.context.system_properties["allow_pickle"] = (
+            recipe.allow_pickle or trusts_everything() or needed_trust(self.findings)
+        )
         self.loaded = load_handler(self.manifest, model_dir, envelope=recipe.envelope)
         self.life = LifeCycle(self.loaded, model=self.name, installed=installed)
         self._lock = threading.Lock()
@@ -215,14 +217,14 @@ class Predictor:
     def _initialize(self) -> None:
         metrics = self.context.metrics
         metrics.listener = self.life.record_metric
-        token = active_manager.set(self.life.manager)
+        self.context.model_loaders = self.life.manager
         try:
             self._guarded("initialize")
         except BaseException:
             self.loaded.close()
             raise
         finally:
-            active_manager.reset(token)
+            self.context.model_loaders = None  # handlers copy their context
 
     def _guarded(self, stage: Literal["initialize", "teardown"]) -> None:
         """Run a stage that belongs to no request."""

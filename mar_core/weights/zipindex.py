@@ -19,7 +19,17 @@ from mar_core.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ZipEntry", "check_layout", "data_start", "read_directory", "read_entry", "read_head"]
+    from mar_core.weights.cost import Budget
+
+__all__ = [
+    "ZipEntry",
+    "check_crc",
+    "check_layout",
+    "data_start",
+    "read_directory",
+    "read_entry",
+    "read_head",
+]
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -30,6 +40,7 @@ _MAX_DIRECTORY = 64 << 20
 _MAX_DESCRIPTOR = 24
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _STORED, _DEFLATED = 0, 8
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +138,21 @@ def read_entry(stream: BinaryIO, entry: ZipEntry, *, limit: int) -> bytes:
     if len(raw) != entry.size or zlib.crc32(raw) != entry.crc:
         raise ModelError(f"its record {entry.name!r} is damaged")
     return raw
+
+
+def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Budget) -> None:
+    """Read one record, unpacked, to its end and compare its checksum.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    stream.seek(0)
+    crc = 0
+    while chunk := stream.read(_CHUNK):
+        budget.spend(len(chunk))
+        crc = zlib.crc32(chunk, crc)
+    if crc != entry.crc:
+        raise ModelError(f"its record {entry.name!r} is damaged")
 
 
 def read_head(stream: BinaryIO, entry: ZipEntry, *, length: int) -> bytes:

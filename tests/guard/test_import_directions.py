@@ -38,9 +38,6 @@ NOT_YET: dict[str, set[str]] = {
     "mar_core.runtime.values": {"mar_core.run"},
     "mar_core.runtime.worker": {"mar_core.run"},
     "mar_core.handlers.model_loader": {"mar_core.handlers"},
-    "mar_core.weights.loading": {"mar_core.handlers"},
-    "mar_core.weights.loading.pickled": {"mar_core.handlers"},
-    "mar_core.weights.modelfile": {"mar_core.handlers"},
 }
 # Where the public names stand that `from mar_core import NAME` gives.
 PUBLIC = {f"mar_core.{name}": home for home, names in mar_core._HOME.items() for name in names}

@@ -20,7 +20,6 @@ from unpacked import initialized, network, network_source, saved, unpack
 from mar_core import BaseHandler, ModelError, hookimpl
 from mar_core.plugins import new_manager
 from mar_core.weights.loading import mar_load_model
-from mar_core.weights.models import active_manager
 
 PICTURES = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
@@ -30,7 +29,16 @@ def model():
     return network("colours")
 
 
-def load(tmp_path, weights=None, *, name="weights.bin", model_file=True, trust=False, **more):
+def load(
+    tmp_path,
+    weights=None,
+    *,
+    name="weights.bin",
+    model_file=True,
+    trust=False,
+    loaders=None,
+    **more,
+):
     files = {} if weights is None else {name: weights}
     keys = {} if weights is None else {"serializedFile": name}
     if model_file:
@@ -38,6 +46,7 @@ def load(tmp_path, weights=None, *, name="weights.bin", model_file=True, trust=F
         keys["modelFile"] = "model.py"
     context = unpack(tmp_path / "m", files, **keys, **more)
     context.system_properties["allow_pickle"] = trust
+    context.model_loaders = loaders
     return initialized(BaseHandler(), context).model
 
 
@@ -393,20 +402,17 @@ def test_a_handler_may_load_in_its_own_way(tmp_path, model):
 def test_a_plugin_comes_first(tmp_path, model):
     class Doubled:
         @hookimpl
-        def mar_load_model(self, handler, context):
-            assert context.manifest["model"]["serializedFile"] == "weights.bin"
+        def mar_load_model(self, handler, context, source):
+            assert context.manifest["model"]["serializedFile"] == source.name == "weights.bin"
+            assert (source.kind, source.device.type, source.trusted) == ("torch", "cpu", False)
+            assert type(source.network()).__name__ == "Colours"
             return "mine"
 
     manager = new_manager()
     manager.register(Doubled())
-    token = active_manager.set(manager)
-    try:
-        assert load(tmp_path, saved(model.state_dict())) == "mine"
-        active_manager.set(new_manager())
-        with pytest.raises(ModelError, match=r"No loader took 'weights.bin'"):
-            load(tmp_path, saved(model.state_dict()))
-    finally:
-        active_manager.reset(token)
+    assert load(tmp_path, saved(model.state_dict()), loaders=manager) == "mine"
+    with pytest.raises(ModelError, match=r"No loader took 'weights.bin'"):
+        load(tmp_path, saved(model.state_dict()), loaders=new_manager())
 
 
 def test_our_loaders_come_last():

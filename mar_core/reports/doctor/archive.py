@@ -18,7 +18,6 @@ from mar_core.reports.doctor import needs
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
 from mar_core.reports.inspection import read_config
-from mar_core.weights import WeightsKind
 from mar_core.weights.loading import refusal
 
 if TYPE_CHECKING:
@@ -131,13 +130,13 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     name, report = subject.manifest.serialized_file, subject.weights
     if name is None or report is None:
         return
-    refused = refusal(report.kind, name)
+    refused = refusal(report.format, name)
     if refused is None:
-        yield Check(name="weights", message=f"{name} is {report.kind.value}")
+        yield Check(name="weights", message=f"{name} is {report.format.name}")
         return
     loaders = {i.plugin_name for i in getattr(plugins.manager.hook, _LOAD_HOOK).get_hookimpls()}
     others = sorted(loaders - {entry.name for entry in plugins.loaded if entry.is_ours})
-    if others and report.kind in {WeightsKind.ONNX, WeightsKind.UNKNOWN}:
+    if others and report.format.name == "unknown":
         yield Check(name="weights", message=f"{name} is left to {', '.join(others)}")
     else:
         certain = is_loaded_by_base_handler(subject)

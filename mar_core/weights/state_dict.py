@@ -5,12 +5,12 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
-from mar_core.weights import WeightsKind
-from mar_core.weights.loading.pickled import load_pickled
-from mar_core.weights.loading.source import current_source
+from mar_core.weights.model_code import code_of
+from mar_core.weights.registry import identify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +24,22 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights")
 
 
 def read_weights(
-    path: Path, kind: WeightsKind, *, device: torch.device
+    path: Path,
+    *,
+    device: torch.device,
+    trusted: bool = False,
+    model_dir: Path | None = None,
+    model_file: str | None = None,
 ) -> dict[str, torch.Tensor] | torch.nn.Module:
     """Read a weights file; unpickle anything where the user trusts it and only that will do.
 
     Args:
         path: The file.
-        kind: What it is.
         device: Where its tensors go.
+        trusted: Whether the user has said that what is in the archive may run code.
+        model_dir: The unpacked archive, whose modules a pickle may name; by default the file's
+            folder.
+        model_file: Where a class is looked for that a script pickled as its own, ``__main__``.
 
     Returns:
         The tensors by name, or the whole module that was pickled.
@@ -39,16 +47,43 @@ def read_weights(
     Raises:
         ModelError: The file is damaged, or holds what is not safe to load.
     """
-    if kind is WeightsKind.SAFETENSORS:
+    with path.open("rb") as stream:
+        kind = identify(stream).name
+    if kind == "safetensors":
         return _read_safetensors(path, device)
     try:
-        content = _read_torch(path, kind, device)
+        content = _read_torch(path, device, mapped=kind == "torch")
     except pickle.UnpicklingError as error:
-        source = current_source.get()
-        if source is None or not source.allow_pickle:
+        if not trusted:
             raise _unsafe(path, error) from error
-        content = load_pickled(path, source)
+        content = _unpickle(path, device, model_dir or path.parent, model_file)
     return _tensors_of(content, path)
+
+
+def _unpickle(path: Path, device: torch.device, model_dir: Path, model_file: str | None) -> Any:
+    """Unpickle a file that the user trusts; this can run any code."""
+    import torch
+
+    code = code_of(model_dir)
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str, /) -> Any:
+            if module == "__main__" and model_file:
+                return getattr(code.import_file(model_file), name)
+            return super().find_class(module, name)
+
+    pickles = SimpleNamespace(Unpickler=Unpickler, load=pickle.load, __name__="pickle")
+    try:
+        with code.active():
+            return torch.load(
+                str(path), map_location=device, weights_only=False, pickle_module=pickles
+            )
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"{path.name} was pickled with a class that is not here: {error}.",
+            hint="Add the file that defines it, under the name that it had, with --extra-files; or "
+            "with --model-file, if a script pickled a class of its own.",
+        ) from error
 
 
 def _read_safetensors(path: Path, device: torch.device) -> dict[str, torch.Tensor]:
@@ -61,12 +96,11 @@ def _read_safetensors(path: Path, device: torch.device) -> dict[str, torch.Tenso
         raise _damaged(path, error) from error
 
 
-def _read_torch(path: Path, kind: WeightsKind, device: torch.device) -> Any:
+def _read_torch(path: Path, device: torch.device, *, mapped: bool) -> Any:
     import torch
 
     # The environment cannot weaken this: TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is for calls that
     # leave weights_only open.
-    mapped = kind is WeightsKind.TORCH
     try:
         return torch.load(str(path), map_location=device, mmap=mapped, weights_only=True)
     except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
@@ -119,7 +153,7 @@ def _unsafe(path: Path, error: Exception) -> ModelError:
     return ModelError(
         f"{path.name} holds more than tensors{what}, and loading it could run any code.",
         hint="Save the state dict with `torch.save(model.state_dict(), …)`, or pass "
-        "--allow-pickle if you trust whoever made the file.",
+        "--trust if you trust whoever made the file.",
     )
 
 

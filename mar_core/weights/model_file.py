@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.handlers.code import code_of
-from mar_core.weights.loading.fit import fit
-from mar_core.weights.loading.source import kind_of
-from mar_core.weights.loading.tensors import read_weights
+from mar_core.weights.fit import fit
+from mar_core.weights.model_code import code_of
+from mar_core.weights.state_dict import read_weights
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     import torch
+
+    from mar_core.weights.source import ModelSource
 
 __all__ = ["import_model_file", "load_network", "load_state_dict"]
 
@@ -46,7 +47,11 @@ def load_network(model_dir: str, model_file: str) -> torch.nn.Module:
 
 
 def load_state_dict(
-    model: torch.nn.Module, model_pt_path: str, *, device: torch.device | str | None
+    model: torch.nn.Module,
+    model_pt_path: str,
+    *,
+    device: torch.device | str | None,
+    source: ModelSource | None = None,
 ) -> None:
     """Give a network its weights, mapped from the file where that comes to the same as copying.
 
@@ -54,6 +59,7 @@ def load_state_dict(
         model: The network.
         model_pt_path: A state dict in any format that mar reads, or a checkpoint that wraps one.
         device: Where the weights go.
+        source: What is being loaded; without it, nothing is trusted.
 
     Raises:
         ModelError: The file holds no state dict, is not safe to load, or does not fit the network.
@@ -61,7 +67,13 @@ def load_state_dict(
     import torch
 
     path = Path(model_pt_path)
-    weights = read_weights(path, kind_of(path), device=torch.device(device or "cpu"))
+    weights = read_weights(
+        path,
+        device=torch.device(device or "cpu"),
+        trusted=source is not None and source.trusted,
+        model_dir=source.model_dir if source else None,
+        model_file=source.model_file if source else None,
+    )
     state = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
     fit(model, state, name=path.name)
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from mar_core.weights.kinds import WeightsKind
-from mar_core.weights.report import TensorInfo, WeightsReport, contiguous
+from mar_core.weights.rebuild import MAX_DIMENSIONS
+from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.report import TensorInfo
 
-__all__ = ["examine_safetensors"]
+if TYPE_CHECKING:
+    from mar_core.weights.file import WeightsFile
+    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.source import ModelSource
 
-_MAX_HEADER = 100_000_000
-_MAX_CHECKED = 16 << 20
+__all__ = ["FORMAT"]
+
+_MAX_HEADER = 100_000_000  # the format's own
+_MAX_CHECKED = 8 << 20  # parsed, it takes twenty times as much memory
+_MAX_TENSORS = 100_000
+_PARSING = 16  # what parsing a byte of JSON costs, in bytes read
 _LENGTH_BYTES = 8
 _MAX_DIGITS = 20
 _METADATA = "__metadata__"
@@ -29,35 +36,33 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def examine_safetensors(stream: BinaryIO) -> WeightsReport:
-    """Look at a safetensors file.
+def _identify(file: WeightsFile) -> bool:
+    """Also where the file is cut off: what its header promises is not there."""
+    length = int.from_bytes(file.head[:_LENGTH_BYTES], "little")
+    return file.head[8:9] == b"{" and length <= _MAX_HEADER
 
-    Args:
-        stream: The file, seekable.
-    """
-    report = WeightsReport(kind=WeightsKind.SAFETENSORS)
+
+def _examine(file: WeightsFile, report: WeightsReport) -> None:
     try:
-        header, body, size = _read_header(stream)
+        header, body, size = _read_header(file)
         infos = [_tensor(name, entry, body) for name, entry in header.items() if name != _METADATA]
         _check_tiling(infos, size)
     except _TooLargeError:
-        report.fault("MAR-W005", f"The header is longer than {_MAX_CHECKED:,} bytes.")
-        return report
+        report.fault("MAR-W005", "The header is too long to be checked.")
     except (ValueError, RecursionError) as error:
         report.fault("MAR-W010", f"The safetensors header is not right: {error}.")
-        return report
-    report.tensors = infos
-    report.listed = True
-    return report
+    else:
+        report.tensors = infos
+        report.listed = True
 
 
 class _TooLargeError(Exception):
     """The header is too long to be checked in little memory."""
 
 
-def _read_header(stream: BinaryIO) -> tuple[dict[str, Any], int, int]:
+def _read_header(file: WeightsFile) -> tuple[dict[str, Any], int, int]:
     """The header, where the tensors' bytes begin, and how many there are."""
-    size = stream.seek(0, io.SEEK_END)
+    size, stream = file.size, file.stream
     stream.seek(0)
     length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
     body = _LENGTH_BYTES + length
@@ -65,6 +70,7 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, Any], int, int]:
         raise ValueError(f"it says that it is {length:,} bytes long")
     if length > _MAX_CHECKED:
         raise _TooLargeError
+    file.budget.spend(length * _PARSING)
     raw = stream.read(length)
     try:
         header = json.loads(
@@ -79,6 +85,8 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, Any], int, int]:
         raise ValueError("it is not JSON") from error
     if not raw.startswith(b"{") or not isinstance(header, dict):
         raise ValueError("it is no object")
+    if len(header) > _MAX_TENSORS:
+        raise _TooLargeError
     _check_metadata(header.get(_METADATA, {}))
     return header, body, size - body
 
@@ -110,6 +118,8 @@ def _tensor(name: str, entry: Any, body: int) -> TensorInfo:
     shape, span = entry["shape"], entry["data_offsets"]
     if not _are_sizes(shape) or not _are_sizes(span) or len(span) != 2:  # noqa: PLR2004
         raise ValueError(f"its tensor {name!r} has no proper shape and span")
+    if len(shape) > MAX_DIMENSIONS:
+        raise ValueError(f"its tensor {name!r} has {len(shape):,} dimensions")
     if not isinstance(entry["dtype"], str) or entry["dtype"] not in _DTYPES:
         raise ValueError(f"its tensor {name!r} has an unknown dtype")
     dtype, bits = _DTYPES[entry["dtype"]]
@@ -120,7 +130,6 @@ def _tensor(name: str, entry: Any, body: int) -> TensorInfo:
         name=name,
         dtype=dtype,
         shape=tuple(shape),
-        strides=contiguous(shape),
         start=body + begin,
         storage_bytes=end - begin,
     )
@@ -141,3 +150,23 @@ def _check_tiling(infos: list[TensorInfo], size: int) -> None:
     total = sum(info.storage_bytes for info in infos)
     if total != size:
         raise ValueError(f"its tensors take {total:,} bytes and the file has {size:,} for them")
+
+
+def _load(source: ModelSource) -> Any:
+    from mar_core.weights.eager import load_eager
+
+    return load_eager(source)
+
+
+FORMAT = WeightsFormat(
+    name="safetensors",
+    title="a safetensors file",
+    trust=Trust.DATA,
+    identify=_identify,
+    examine=_examine,
+    load=_load,
+    endings=(".safetensors",),
+    written_by="`safetensors.torch.save_file`",
+    loaded_by="mapped from the disk",
+    rank=0,
+)

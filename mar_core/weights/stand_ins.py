@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Global", "Made", "OrderedMap", "Storage"]
+__all__ = ["Global", "LongText", "Made", "OrderedMap", "Storage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +18,34 @@ class Global:
         return self.name
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Made:
     """What a call would have returned.
 
+    It never prints what it holds: tuples that share parts print without end.
+
     Attributes:
-        maker: What would have been called.
+        maker: What would have been called: a ``Global``, or None where it was computed.
         args: With which arguments.
         state: What ``BUILD`` would have set on it, or None.
     """
 
-    maker: Any
+    maker: Global | None
     args: Any
     state: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LongText:
+    """A string or bytes too long to be kept.
+
+    Attributes:
+        size: How many bytes it has.
+        latin: Whether all its characters are of Latin-1.
+    """
+
+    size: int
+    latin: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mar_core import WeightsFile
 
 __all__ = ["Field", "is_onnx", "read_numbers", "read_text", "walk_fields"]
 
@@ -15,6 +16,8 @@ _MAX_VARINT = 10
 _MORE = 0x80  # set in every byte of a number but its last
 _MAX_FIELDS = 10_000
 _MAX_TEXT = 64 << 10
+_MAX_PACKED = 1024
+_FIELD = 1024  # what reading one field costs, in bytes read
 # ModelProto: field number -> wire type.
 _MODEL_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 _GRAPH, _OPSET = 7, 8
@@ -23,12 +26,11 @@ _GRAPH, _OPSET = 7, 8
 Field = tuple[int, int, int, int]
 
 
-def is_onnx(stream: BinaryIO) -> bool:
+def is_onnx(file: WeightsFile) -> bool:
     """Whether the file is one ``ModelProto`` from end to end, with a graph and an operator set."""
-    end = stream.seek(0, io.SEEK_END)
     seen, count = set(), 0
     try:
-        for number, wire, _, _ in walk_fields(stream, start=0, end=end):
+        for number, wire, _, _ in walk_fields(file, start=0, end=file.size):
             count += 1
             if _MODEL_FIELDS.get(number) != wire or count > _MAX_FIELDS:
                 return False
@@ -38,14 +40,16 @@ def is_onnx(stream: BinaryIO) -> bool:
     return {_GRAPH, _OPSET} <= seen
 
 
-def walk_fields(stream: BinaryIO, *, start: int, end: int) -> Iterator[Field]:
+def walk_fields(file: WeightsFile, *, start: int, end: int) -> Iterator[Field]:
     """The fields of one message, skipping over their bytes.
 
     Raises:
         ValueError: The bytes are no protobuf message.
     """
+    stream = file.stream
     position = start
     while position < end:
+        file.budget.spend(_FIELD)
         stream.seek(position)
         key, used = _read_varint(stream)
         position += used
@@ -71,7 +75,7 @@ def read_numbers(stream: BinaryIO, wire: int, start: int, end: int) -> list[int]
     """
     if wire == _VARINT:
         return [start]
-    if wire != _BYTES or end - start > _MAX_TEXT:
+    if wire != _BYTES or end - start > _MAX_PACKED:
         raise ValueError("numbers that are none")
     numbers, position = [], start
     while position < end:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.loading.tensors import read_weights
+from mar_core.weights.state_dict import read_weights
 
 if TYPE_CHECKING:
     import torch
 
-    from mar_core.weights.loading.source import ModelSource
+    from mar_core.weights.source import ModelSource
 
-__all__ = ["load"]
+__all__ = ["load_eager"]
 
 
-def load(source: ModelSource) -> torch.nn.Module:
+def load_eager(source: ModelSource) -> torch.nn.Module:
     """Build the network and give it its weights.
 
     ``handler._load_pickled_model`` does it wherever there is a model file, so that a handler can
@@ -35,12 +35,18 @@ def load(source: ModelSource) -> torch.nn.Module:
 
 
 def _load_whole(source: ModelSource) -> torch.nn.Module:
-    if source.path is None or source.kind is None:
+    if source.path is None:
         raise ModelError(
             "The archive names neither a model file nor a weights file: there is nothing to load.",
             hint="Give --model-file or --serialized-file, or override the handler's initialize.",
         )
-    weights = read_weights(source.path, source.kind, device=source.device)
+    weights = read_weights(
+        source.path,
+        device=source.device,
+        trusted=source.trusted,
+        model_dir=source.model_dir,
+        model_file=source.model_file,
+    )
     if isinstance(weights, dict):
         raise ModelError(
             f"{source.name} holds weights alone, not the network that they belong to.",
