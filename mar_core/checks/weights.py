@@ -13,7 +13,9 @@ from mar_core.checks.table import finding
 from mar_core.checks.trust import TRUST_CODES
 from mar_core.findings import Severity, printable
 from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.plugins import get_plugins
 from mar_core.weights import Trust
+from mar_core.weights.loading import other_loaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +96,7 @@ _PICKLES = 20  # the rank of pickles, whose content says whether they are Python
 def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding]:
     """A file that no loader takes: an error where a loader would meet it, or it is a mistake."""
     instead = _instead_of_weights(subject, name, row)
-    if is_loaded_by_base_handler(subject):
+    if is_loaded_by_base_handler(subject) and not other_loaders(get_plugins()):
         message = (
             instead or f"The file is {row.title}, and the handler leaves it to mar to load it."
         )

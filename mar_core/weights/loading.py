@@ -16,10 +16,13 @@ from mar_core.weights.source import source_of
 if TYPE_CHECKING:
     import pluggy
 
+    from mar_core.plugins import Plugins
     from mar_core.weights.registry import WeightsFormat
     from mar_core.weights.source import ModelSource
 
-__all__ = ["load_model", "mar_load_model", "refusal"]
+__all__ = ["load_model", "mar_load_model", "other_loaders", "refusal"]
+
+_NAME = "mar-loaders"
 
 
 def load_model(handler: Any, context: Any) -> object:
@@ -78,10 +81,16 @@ def refusal(row: WeightsFormat, name: str) -> ModelError | None:
     return None if row.load is not None else ModelError(f"{name} is {row.title}.", hint=row.hint)
 
 
+def other_loaders(plugins: Plugins) -> list[str]:
+    """The plugins that may load what no format's loader does, by name."""
+    names = {i.plugin_name for i in plugins.manager.hook.mar_load_model.get_hookimpls()}
+    return sorted(names - {_NAME})
+
+
 @functools.cache
 def _our_loaders() -> pluggy.PluginManager:
     import sys
 
     manager = new_manager()
-    manager.register(sys.modules[__name__], "mar-loaders")
+    manager.register(sys.modules[__name__], _NAME)
     return manager

@@ -164,11 +164,11 @@ def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]
         from mar_core.plugins import get_plugins
 
         plugins = get_plugins()
-    return _with_plugins(plugins, len(plugins.manager.get_plugins()))
+    return _with_plugins(plugins, frozenset(plugins.manager.get_plugins()))
 
 
 @functools.lru_cache(maxsize=8)
-def _with_plugins(plugins: Plugins, count: int) -> tuple[WeightsFormat, ...]:  # noqa: ARG001 - one more plugin, one more look
+def _with_plugins(plugins: Plugins, registered: frozenset[Any]) -> tuple[WeightsFormat, ...]:  # noqa: ARG001 - another plugin, another look
     owners = {row.name: "mar-core" for row in _built_in()}
     added: list[WeightsFormat] = []
     pending: list[Any] = []

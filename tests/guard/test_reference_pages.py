@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import names_page
 import tree
+import weights_page
 
 from mar_core.checks.schema import _KEYS
 from mar_core.format.manifest import FILE_KEYS
@@ -27,3 +28,8 @@ def test_every_key_of_the_config_is_explained():
 def test_every_key_of_the_manifest_is_explained():
     text = page("manifest.md")
     assert [key for key in FILE_KEYS if f"`model.{key}`" not in text] == []
+
+
+def test_the_formats_of_weights_are_those_of_the_registry():
+    written = weights_page.PAGE.read_text(encoding="utf-8")
+    assert written == weights_page.page(), "run `python tests/support/weights_page.py`"

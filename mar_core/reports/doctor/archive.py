@@ -18,7 +18,7 @@ from mar_core.reports.doctor import needs
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
 from mar_core.reports.inspection import read_config
-from mar_core.weights.loading import refusal
+from mar_core.weights.loading import other_loaders, refusal
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +32,6 @@ __all__ = ["check_here"]
 _STATES = {Severity.ERROR: State.ERROR, Severity.WARNING: State.WARNING}
 # What validation says of a handler that is not here; a doctor knows more about it.
 _HANDLER_CODES = {"MAR-R003", "MAR-R004", "MAR-R005", "MAR-R006"}
-_LOAD_HOOK = "mar_load_model"
 
 
 def check_here(path: str | os.PathLike[str], statuses: Sequence[EntryStatus]) -> Iterator[Check]:
@@ -134,9 +133,8 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     if refused is None:
         yield Check(name="weights", message=f"{name} is {report.format.name}")
         return
-    loaders = {i.plugin_name for i in getattr(plugins.manager.hook, _LOAD_HOOK).get_hookimpls()}
-    others = sorted(loaders - {entry.name for entry in plugins.loaded if entry.is_ours})
-    if others and report.format.name == "unknown":
+    others = other_loaders(plugins)
+    if others:
         yield Check(name="weights", message=f"{name} is left to {', '.join(others)}")
     else:
         certain = is_loaded_by_base_handler(subject)

@@ -52,9 +52,10 @@ def _identify(file: WeightsFile) -> bool:
     make, start = opener
     file.stream.seek(start)
     try:  # two bytes are no proof: text may begin with them
-        return bool(make().decompress(file.stream.read(_CHUNK), 1))
+        make().decompress(file.stream.read(_CHUNK), 1)
     except (zlib.error, OSError, lzma.LZMAError, EOFError):
         return False
+    return True
 
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:

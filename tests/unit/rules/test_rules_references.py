@@ -8,7 +8,7 @@ import memory_archive
 import pytest
 from memory_archive import MANIFEST, archive, codes
 
-from mar_core import Manifest
+from mar_core import Manifest, Severity
 from mar_core.checks.book import check
 from mar_core.checks.handlers import place_handler
 
@@ -125,4 +125,5 @@ def test_there_must_be_something_to_load():
     assert codes(found({"handler.py": memory_archive.HANDLER})) == []
     own = CLASS.replace(b"pass", b"def initialize(self, context): self.model = None")
     assert codes(found({"handler.py": own})) == []
-    assert codes(found({"handler.py": CLASS, "m.py": memory_archive.MODEL}, modelFile="m.py")) == []
+    alone = found({"handler.py": CLASS, "m.py": memory_archive.MODEL}, modelFile="m.py")
+    assert [(f.code, f.severity) for f in alone] == [("MAR-R008", Severity.WARNING)]
