@@ -30,8 +30,8 @@ FAMILIES = {
 _ERROR, _WARNING, _INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 _FRESH = "Make the archive again with `mar archive`."
 _TRUST = (
-    "Loading it can run any code: pass --trust if you trust whoever made it, or trust the archive "
-    "once for all with `mar trust`."
+    "Loading it can run any code: pass --trust (or --allow-pickle) if you trust whoever made it, "
+    "or trust the archive once for all with `mar trust`."
 )
 _PICKLE = f"Save a state dict (`torch.save(model.state_dict(), …)`) instead. {_TRUST}"
 _AGAIN = "Get or save the file again; it is damaged or was made to deceive."

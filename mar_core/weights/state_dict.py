@@ -153,7 +153,7 @@ def _unsafe(path: Path, error: Exception) -> ModelError:
     return ModelError(
         f"{path.name} holds more than tensors{what}, and loading it could run any code.",
         hint="Save the state dict with `torch.save(model.state_dict(), …)`, or pass "
-        "--trust if you trust whoever made the file.",
+        "--trust (or --allow-pickle) if you trust whoever made the file.",
     )
 
 
