@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from builtin_handlers import text_utils
+from builtin_handlers.checks import VOCABULARY_FILES
 from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.text_batch import TextBatch, run_model
 from builtin_handlers.text_explain import attributions, layer_gradients_of, spread
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from mar_core import Context
 
 __all__ = ["TextHandler"]
-
-# Where a vocabulary is looked for, in this order.
-VOCABULARY_FILES = (
-    "tokenizer.json", "source_vocab.json", "source_vocab.txt", "vocab.json", "vocab.txt",
-    "source_vocab.pt",
-)  # fmt: skip
 
 
 class TextHandler(BaseHandler, ABC):
@@ -62,7 +57,8 @@ class TextHandler(BaseHandler, ABC):
         super().initialize(context)
         self.initialized = False
         path = Path(self.get_source_vocab_path(context))
-        vocabulary = read_vocabulary(path)
+        trusted = context.system_properties.get("allow_pickle") is True
+        vocabulary = read_vocabulary(path, allow_pickle=trusted)
         if isinstance(vocabulary, TokenizerFile):
             self.tokenizer, vocabulary = vocabulary, vocabulary.vocabulary
         self.source_vocab = vocabulary

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
+    "IRREGULAR_CONTRACTIONS",
     "expand_contractions",
     "get_tokenizer",
     "ngram_spans",
@@ -24,7 +25,7 @@ _MARKUP = re.compile(r"<.*?>|&([a-z0-9]+|#[0-9]{1,6}|#x[0-9a-f]{1,6});")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 # Contractions that follow no rule, then the endings that do, in the order to undo them.
-_IRREGULAR = {
+IRREGULAR_CONTRACTIONS = {
     "ain't": "is not", "can't": "cannot", "can't've": "cannot have", "'cause": "because",
     "how'd'y": "how do you", "let's": "let us", "ma'am": "madam", "o'clock": "of the clock",
     "sha'n't": "shall not", "shan't": "shall not", "shan't've": "shall not have",
@@ -45,7 +46,8 @@ _ENDINGS = (
 )
 _IRREGULAR_PATTERN = re.compile(
     "|".join(
-        rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(_IRREGULAR, key=len, reverse=True)
+        rf"(?<!\w){re.escape(word)}(?!\w)"
+        for word in sorted(IRREGULAR_CONTRACTIONS, key=len, reverse=True)
     ),
     re.IGNORECASE,
 )
@@ -122,5 +124,5 @@ def _basic_english(text: str) -> list[str]:
 
 def _expand_irregular(match: re.Match[str]) -> str:
     found = match.group(0)
-    expanded = _IRREGULAR[found.lower()]
+    expanded = IRREGULAR_CONTRACTIONS[found.lower()]
     return expanded.capitalize() if found[0].isupper() else expanded

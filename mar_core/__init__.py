@@ -52,12 +52,22 @@ if TYPE_CHECKING:
     from mar_core.runtime import Predictor as Predictor
     from mar_core.runtime import Recipe as Recipe
     from mar_core.runtime import load as load
+    from mar_core.runtime.async_worker import Answers as Answers
+    from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
+    from mar_core.runtime.deaths import Death as Death
+    from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.runtime.prepared import Prepared as Prepared
+    from mar_core.runtime.protocol import Ready as Ready
+    from mar_core.runtime.protocol import Reply as Reply
+    from mar_core.runtime.requests import Request as Request
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
+    from mar_core.ts.metrics import MetricDefinition as MetricDefinition
+    from mar_core.ts.metrics import MetricsConfig as MetricsConfig
     from mar_core.ts.metrics import MetricTypes as MetricTypes
     from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
@@ -84,7 +94,9 @@ _HOME = {
     "mar_core.ts.adapter": ("NO_RESULT",),
     "mar_core.ts.base_handler": ("BaseHandler",),
     "mar_core.ts.context": ("Context",),
-    "mar_core.ts.metrics": ("Dimension", "Metric", "MetricTypes"),
+    "mar_core.ts.metrics": (
+        "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
+    ),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
@@ -96,7 +108,12 @@ _HOME = {
         "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
         "RunOptions", "RunSummary",
     ),
+    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
+    "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
+    "mar_core.runtime.prepared": ("Prepared",),
+    "mar_core.runtime.protocol": ("Ready", "Reply"),
+    "mar_core.runtime.requests": ("Request",),
     "mar_core.checks.validation": ("validate",),
     "mar_core.weights": (
         "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat", "WeightsReport",

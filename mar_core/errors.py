@@ -103,6 +103,7 @@ class HandlerError(MarError):
         distribution: The distribution that ships it, or None when the archive does.
         code: The HTTP status that TorchServe would have answered with.
         hint: One sentence: what to do about it.
+        public: What a server may tell its client, in TorchServe's words; None for the usual.
     """
 
     def __init__(
@@ -114,8 +115,10 @@ class HandlerError(MarError):
         distribution: str | None = None,
         code: int = 503,
         hint: str | None = None,
+        public: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
+        self.public = public
         self.stage = stage
         self.handler = handler
         self.distribution = distribution

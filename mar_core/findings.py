@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +46,9 @@ class Finding:
     def __str__(self) -> str:
         where = f"{printable(self.member)}: " if self.member else ""
         hint = f" {self.hint}" if self.hint else ""
-        return f"{self.severity.value} {self.code}: {where}{self.message}{hint}"
+        return (
+            f"{self.severity.value} {self.code}: {where}{printable(self.message)}{printable(hint)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain JSON values."""
@@ -67,11 +70,3 @@ class ValidationError(ArchiveError):
     def __str__(self) -> str:
         lines = [str(finding) for finding in self.findings if finding.severity is Severity.ERROR]
         return "\n  ".join([self.message, *lines])
-
-
-def printable(text: str) -> str:
-    """A name from an archive, safe on a terminal: control and bidi characters are escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )

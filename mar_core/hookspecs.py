@@ -10,7 +10,8 @@ Three ways of being called:
   other than None. One marked ``wrapper=True`` surrounds the others.
 - *each on its own*: every implementation runs and all results count; one that raises is reported
   and harms no other. Wrappers are refused.
-- *observing*: like each on its own, and the results are ignored.
+- *observing*: like each on its own, and the results are ignored. A plugin that raises is warned of
+  once; how often it has raised since is said at the end.
 """
 
 from __future__ import annotations
@@ -367,8 +368,9 @@ def mar_run_finished(summary: RunSummary) -> None:
 def mar_register_commands(app: typer.Typer) -> None:
     """Add commands to ``mar``.
 
-    Called when the user types a command that mar does not have. Each on its own; a command that is
-    taken is an error that names both plugins.
+    Called by ``mar --help``, and when the user types a command that mar does not have.
+    Each on its own; a command that another plugin has too is an error that names both, when it is
+    run. One that mar has itself is left out with a warning.
 
     Args:
         app: The application; decorate functions with ``app.command()``.
@@ -385,7 +387,7 @@ def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None
     """Offer an engine for ``mar run --engine NAME``.
 
     Called by ``mar run``. Each on its own; a name that is taken is an error that names both
-    plugins.
+    plugins. What is no engine is left out with a warning.
 
     Args:
         register: Takes the engine's name and a callable that makes the engine.
@@ -401,7 +403,8 @@ def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None
 def mar_register_readers(register: Callable[[Reader], None]) -> None:
     """Offer a reader for a kind of input.
 
-    Called by ``mar run``. Each on its own. The reader registered last is asked first.
+    Called by ``mar run``. Each on its own. The reader registered last is asked first. What lacks
+    ``accepts`` or ``read`` is left out with a warning.
 
     Args:
         register: Takes the reader.

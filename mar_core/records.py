@@ -25,6 +25,9 @@ __all__ = [
     "RunSummary",
 ]
 
+# Bytes of one request: what is larger is a fault or a bomb, unless the user says otherwise.
+MAX_INPUT_SIZE = 1 << 28
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
@@ -54,11 +57,13 @@ class Failure:
 
     Attributes:
         stage: ``read``, ``initialize``, ``preprocess``, ``inference``, ``postprocess``,
-            ``explain``, ``result`` or ``worker``.
-        type: The exception's class name.
+            ``explain``, ``result``, ``worker``, or ``response`` where the handler itself answered
+            with a status of 400 or more.
+        type: The exception's class name; for ``response`` the status in HTTP's words.
         message: One sentence.
         code: The HTTP status that TorchServe would have answered with.
         traceback: The handler's own lines, for ``--verbose``; empty where there are none.
+        public: What a server may tell its client, in TorchServe's words.
     """
 
     stage: str
@@ -66,6 +71,7 @@ class Failure:
     message: str
     code: int = 503
     traceback: str = ""
+    public: str = field(default="Prediction failed", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one input: a result or a failure, never both.
+    """What became of one input: a result or a failure.
+
+    Both there are for an answer with a status of 400 or more alone: the failure, and what the
+    handler returned with it.
 
     Attributes:
         index: The input's place in the run, from 0.
@@ -109,6 +118,7 @@ class ReadOptions:
         field_name: The key that a file's content is sent under.
         content_type: Overrides what a file's ending says.
         headers: Headers of every request.
+        max_input_size: The most bytes that one request may take, packed or not.
     """
 
     include: tuple[str, ...] = ()
@@ -116,6 +126,7 @@ class ReadOptions:
     field_name: str = "body"
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    max_input_size: int = MAX_INPUT_SIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +135,7 @@ class RunOptions:
 
     Attributes:
         batch_size: Requests in a batch; ``auto`` finds the best; None takes the archive's.
-        workers: Processes; None decides, 0 stays in this one.
+        workers: Worker processes; None decides, 0 runs in this one, for debuggers.
         timeout: Seconds that a batch may take, or None.
         unordered: Give results as they come.
         fail_fast: Stop at the first failure.
@@ -155,6 +166,7 @@ class RunSummary:
         succeeded: Inputs with a result.
         errors: Failures by ``stage/type``.
         skipped: Inputs that an earlier run had done.
+        failed_before: Rows of the output in which that run had written an error.
         seconds: Wall-clock, start to end.
         stage_seconds: Seconds by stage, added over all batches and workers.
         batches: How many batches ran.
@@ -166,6 +178,7 @@ class RunSummary:
     succeeded: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
+    failed_before: int = 0
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     batches: int = 0

@@ -1,10 +1,29 @@
-"""What is printed: sizes as people read them."""
+"""What is printed: sizes as people read them, strangers' text that leaves a terminal alone."""
 
 from __future__ import annotations
 
-__all__ = ["size_in_words"]
+__all__ = ["printable", "printable_lines", "size_in_words"]
 
 _STEP = 1024
+
+
+def printable(text: str) -> str:
+    """Text from an archive or an input, safe on a terminal, in one line.
+
+    Control characters can move the cursor or change what was printed before, and characters of
+    direction can make a name look like another one: both are escaped.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """The same for text of several lines: ends of lines stay."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def size_in_words(count: int) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mar_core.build.extra_files import place, split_items
-from mar_core.build.sources import Sources
+from mar_core.build.extra_files import expand_items, split_items
+from mar_core.build.secrets import secrets_in
 from mar_core.errors import UsageError
 from mar_core.findings import Finding, Severity
 from mar_core.format.codes import refusal
-from mar_core.format.contents import Content, same_content
-from mar_core.format.layout import in_order
+from mar_core.format.contents import Content, in_order, same_content
 from mar_core.format.limits import DEFAULT_LIMITS
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.names import check_names
+from mar_core.format.sources import Sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +51,9 @@ class Assembly:
         """
         items = split_items(values)
         paths = frozenset() if leave_out is None else frozenset({leave_out.resolve()})
-        placed, findings = place(items, leave_out=paths)
+        files, findings = expand_items(items, leave_out=paths)
         self._findings.extend(findings)
-        for file in placed:
+        for file in files:
             self.add(file.name, file.source, owner=str(file.source))
 
     def add(self, name: str, content: Content, *, owner: str) -> None:
@@ -79,6 +79,7 @@ class Assembly:
         """
         many = DEFAULT_LIMITS.too_many(len(self.contents) + 1)
         findings = [*self._findings, *check_names(self.contents), *([many] if many else [])]
+        findings += secrets_in(self.contents)
         contents = in_order(self.contents, manifest.serialized_file)
         sources = Sources(manifest, contents, findings=findings)
         if any(finding.severity is Severity.ERROR for finding in findings):

@@ -10,7 +10,7 @@ from mar_core.format.manifest import Manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mar_core.build.handler_spec import HandlerSpec
+    from mar_core.build.handler import HandlerSpec
 
 __all__ = ["describe"]
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.build.assembly import Assembly
+from mar_core.build.extra_files import split_items
 from mar_core.build.plan import check_model_name, plan
 from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
-from mar_core.errors import ArchiveError
+from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.atomic import check_place
 from mar_core.format.digests import quiet
+from mar_core.format.locks import alone
+from mar_core.format.paths import is_inside, same_file
 from mar_core.format.writer import write
 
 if TYPE_CHECKING:
@@ -128,20 +131,38 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
     check_model_name(request.model_name)
     target, archive_format = request.target, request.archive_format
     folder = archive_format is ArchiveFormat.NO_ARCHIVE
+    _check_apart(request)
     check_place(target, force=request.force, folder=folder)
     plugins = get_plugins()
     sources = plan(request, plugins=plugins)
-    if request.examples:
-        from mar_core.reports.examples import record
-
-        sources = sources.plus(record(request))
     findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
-    with _export_path(request.export_path):
+    with _export_path(request.export_path), alone(target):
         manifest = write(
             sources, target, archive_format=archive_format, force=request.force, progress=progress
         )
-    plugins.notify("mar_archive_written", path=target, manifest=manifest)
+    plugins.archive_written(target, manifest)
     return Written(path=target, manifest=manifest, findings=tuple(findings))
+
+
+def _check_apart(request: ArchiveRequest) -> None:
+    """Refuse to replace what the archive is made of.
+
+    Raises:
+        UsageError: A file that goes in is the target, or lies in the folder that it replaces.
+    """
+    target = request.target
+    handler = request.handler.partition(":")[0]
+    named = [handler, f"{handler}.py", request.model_file, request.serialized_file]
+    named += [request.config_file, request.requirements_file, *request.examples]
+    # An old archive among the extra files is left out, which is said elsewhere.
+    extras = [Path(item.source) for item in split_items(request.extra_files)]
+    for path in [Path(name) for name in named if name is not None] + extras:
+        replaced = target.is_dir() and path.exists() and is_inside(path, target)
+        if replaced or (path not in extras and path.exists() and same_file(path, target)):
+            raise UsageError(
+                f"{path} goes into the archive, and would be replaced by it.",
+                hint="Give another --model-name or --export-path.",
+            )
 
 
 def write_archive(
@@ -183,7 +204,8 @@ def write_archive(
     sources = assembly.sources(manifest)
     stored = ArchiveFormat(archive_format)
     check_place(Path(target), force=force, folder=stored is ArchiveFormat.NO_ARCHIVE)
-    return write(sources, Path(target), archive_format=stored, force=force, digests=digests)
+    with alone(Path(target)):
+        return write(sources, Path(target), archive_format=stored, force=force, digests=digests)
 
 
 @contextlib.contextmanager

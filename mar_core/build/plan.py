@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from mar_core.build.assembly import Assembly
 from mar_core.build.describe import describe
-from mar_core.build.handler_spec import HandlerSpec, resolve_handler
-from mar_core.errors import ArchiveError, UsageError
+from mar_core.build.handler import HandlerSpec, resolve_handler
+from mar_core.errors import ArchiveError, MarError, UsageError
+from mar_core.format import ExtraFile
 from mar_core.format.manifest import MODEL_NAME_PATTERN
+from mar_core.plugins.entry_points import in_words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mar_core.build.request import ArchiveRequest
-    from mar_core.build.sources import Sources
-    from mar_core.format.view import ExtraFile
+    from mar_core.format.sources import Sources
     from mar_core.plugins import Plugins
 
-__all__ = ["check_model_name", "named_files", "plan"]
+__all__ = ["check_model_name", "check_version", "named_files", "plan"]
+
+_VERSION = re.compile(r"(?=.{1,128}\Z)[^\W_](?:[\w.+-]| (?! |\Z))*")
 
 
 def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
@@ -37,6 +42,7 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
         ArchiveError: A plugin failed to give its files.
     """
     check_model_name(request.model_name)
+    check_version(request.version)
     handler = resolve_handler(request.handler, runtime=request.runtime)
     files = named_files(request, handler)
     assembly = Assembly()
@@ -44,8 +50,8 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
         assembly.add_named(FLAGS[key], path)
     assembly.add_extras(request.extra_files, leave_out=request.target)
     if plugins is not None:
-        for plugin, found in _collected(plugins, request):
-            for file in found:
+        for plugin, result in plugins.collect_files(request):
+            for file in _collected(plugin, result):
                 assembly.add(file.name, file.content, owner=f"the plugin {plugin}")
     model = {key: path.name for key, path in files.items()}
     model |= {"modelName": request.model_name, "modelVersion": request.version or ""}
@@ -86,13 +92,39 @@ def check_model_name(name: str) -> None:
         )
 
 
-def _collected(plugins: Plugins, request: ArchiveRequest) -> list[tuple[str, list[ExtraFile]]]:
-    collected = []
-    for name, result in plugins.call_each("mar_collect_files", request=request):
-        if isinstance(result, Exception):
-            raise ArchiveError(
-                f"The plugin {name} failed to give its files: {type(result).__name__}: {result}.",
-                hint=f"Leave it out with MAR_DISABLED_PLUGINS={name}.",
-            ) from result
-        collected.append((name, list(result or ())))
-    return collected
+def check_version(version: str | None) -> None:
+    """Refuse a version that cannot be part of a URL or a file's name.
+
+    Raises:
+        UsageError: The version is empty, or holds other characters than allowed.
+    """
+    if version == "":
+        raise UsageError("--version is empty.", hint="Give one, such as 1.0.")
+    if version is not None and not _VERSION.fullmatch(version):
+        raise UsageError(
+            f"The version {version[:80]!r} is not allowed.",
+            hint="Use at most 128 letters, digits, '.', '_', '-', '+' and single spaces, and begin "
+            "with a letter or a digit.",
+        )
+
+
+def _collected(plugin: str, result: Any) -> list[ExtraFile]:
+    """The files that a plugin gave.
+
+    Raises:
+        MarError: It raised, or returned something else.
+    """
+    hint = f"Leave it out with MAR_DISABLED_PLUGINS={plugin}."
+    if isinstance(result, MarError):  # a sentence already
+        raise result
+    if isinstance(result, Exception):
+        message = f"The plugin {plugin} failed to give its files: {in_words(result)}."
+        raise ArchiveError(message, hint=hint) from result
+    several = isinstance(result, Iterable) and not isinstance(result, (str, bytes))
+    files = [] if result is None else list(result) if several else [result]
+    for file in files:
+        if not isinstance(file, ExtraFile):
+            kind = type(file).__name__
+            message = f"The plugin {plugin} gave {kind} from mar_collect_files, not an ExtraFile."
+            raise ArchiveError(message, hint=hint)
+    return files

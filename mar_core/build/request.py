@@ -6,16 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from mar_core.format.view import ArchiveFormat
+
 __all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime"]
-
-
-class ArchiveFormat(StrEnum):
-    """How an archive is stored, by torch-model-archiver's names."""
-
-    DEFAULT = "default"
-    ZIP_STORE = "zip-store"
-    TGZ = "tgz"
-    NO_ARCHIVE = "no-archive"
 
 
 class Runtime(StrEnum):

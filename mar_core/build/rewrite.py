@@ -12,17 +12,16 @@ from mar_core.format.contents import Kept, size_of
 from mar_core.format.dates import zip_date
 from mar_core.format.digests import copy_range, quiet, write_at
 from mar_core.format.manifest import MANIFEST_NAME
-from mar_core.format.write_zip import ZipWriter
 from mar_core.format.writer import fill, reread
-from mar_core.format.zip_layout import NewEntry, local_header
 from mar_core.format.zip_records import DEFLATED
+from mar_core.format.zip_writer import NewEntry, ZipWriter, local_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mar_core.build.sources import Sources
     from mar_core.format.manifest import Manifest
+    from mar_core.format.sources import Sources
     from mar_core.format.zip_archive import ZipArchive
 
 __all__ = ["rewrite"]
@@ -35,6 +34,7 @@ def rewrite(
     sources: Sources,
     target: Path,
     *,
+    instead_of: os.stat_result | None = None,
     progress: Callable[[int], None] = quiet,
 ) -> Manifest:
     """Write an archive again after some of its members have changed.
@@ -46,6 +46,7 @@ def rewrite(
         archive: The archive, open.
         sources: What it shall become; most of it is kept from ``archive``.
         target: Where the archive is.
+        instead_of: How it must look still when it is replaced.
         progress: Told the bytes done since it was last called.
 
     Returns:
@@ -57,7 +58,7 @@ def rewrite(
     """
     head = _head(archive, sources)
     needed = sum(size_of(content) for content in sources.contents.values())
-    with atomic.new_file(target, force=True, needed=needed) as partial:
+    with atomic.new_file(target, force=True, needed=needed, instead_of=instead_of) as partial:
         _copy_head(archive, partial.descriptor, head.length, progress)
         writer = ZipWriter(
             partial.descriptor,
@@ -69,9 +70,6 @@ def rewrite(
         )
         manifest = fill(writer, sources, done=head.members)
         reread(partial.path, sources, manifest)
-        os.fchmod(partial.descriptor, target.stat().st_mode)
-        if not os.path.samestat(os.fstat(archive.file.fileno()), target.stat()):
-            raise ArchiveError(f"{target} was replaced by somebody else.", hint="Try again.")
     return manifest
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.build.assembly import Assembly
 from mar_core.build.describe import describe
-from mar_core.build.handler_spec import HandlerSpec, installed_handler, resolve_handler
-from mar_core.build.plan import FLAGS
+from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
+from mar_core.build.plan import FLAGS, check_version
 from mar_core.build.request import Runtime
 from mar_core.errors import UsageError
 from mar_core.format.contents import Kept
@@ -18,7 +18,7 @@ from mar_core.format.manifest import MANIFEST_NAME, Manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.build.sources import Sources
+    from mar_core.format.sources import Sources
     from mar_core.format.view import Archive
 
 __all__ = ["Changes", "plan_update"]
@@ -79,6 +79,7 @@ def plan_update(archive: Archive, changes: Changes) -> Sources:
         UsageError: A file or a member is not there, or two files go to one place.
         ManifestError: The archive's manifest is not what it must be.
     """
+    check_version(changes.version)
     old = archive.manifest
     runtime = changes.runtime or Runtime(old.runtime)
     handler = _handler(archive, changes, runtime)

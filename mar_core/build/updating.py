@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,15 @@ from mar_core.build.rewrite import rewrite
 from mar_core.build.update import Changes, plan_update
 from mar_core.format import open_archive
 from mar_core.format.digests import quiet
+from mar_core.format.locks import alone
 from mar_core.format.writer import write
 from mar_core.format.zip_archive import ZipArchive
-from mar_core.reports.examples import FOLDER, INDEX, recorded_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mar_core.reports.examples import ExampleResult
 
-__all__ = ["apply_changes", "update", "update_examples"]
+__all__ = ["apply_changes", "update"]
 
 
 def update(
@@ -84,24 +82,6 @@ def update(
     return apply_changes(Path(path), changes, allow_pickle=allow_pickle).path
 
 
-def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickle: bool) -> None:
-    """Record what an archive's examples gave now, as ``mar test --update`` does.
-
-    Args:
-        path: The archive.
-        results: What ``run_examples`` returned.
-        allow_pickle: Take weights that can run code when loaded.
-
-    Raises:
-        ArchiveError: An example has failed, or the archive cannot be written. It stays as it is.
-    """
-    recorded = recorded_again(results)
-    with tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
-        index = Path(scratch, Path(INDEX).name)
-        index.write_bytes(recorded)
-        update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
-
-
 def apply_changes(
     path: Path,
     changes: Changes,
@@ -127,15 +107,20 @@ def apply_changes(
 
     plugins = get_plugins()
     target = path.resolve()
-    with open_archive(path) as archive:
+    # Of two who update at once, the second waits, and changes what the first has written.
+    with alone(target), open_archive(path) as archive:
+        before = target.stat()
         sources = plan_update(archive, changes)
         findings = check(sources, plugins=plugins, allow_pickle=allow_pickle)
         if isinstance(archive, ZipArchive):
-            manifest = rewrite(archive, sources, target, progress=progress)
+            manifest = rewrite(archive, sources, target, instead_of=before, progress=progress)
         else:
             tgz = ArchiveFormat.TGZ if archive.kind == "tgz" else ArchiveFormat.NO_ARCHIVE
-            manifest = write(sources, target, archive_format=tgz, force=True, progress=progress)
-    plugins.notify("mar_archive_written", path=path, manifest=manifest)
+            manifest = write(
+                sources, target, archive_format=tgz, force=True, instead_of=before,
+                progress=progress,
+            )  # fmt: skip
+    plugins.archive_written(path, manifest)
     return Written(path=path, manifest=manifest, findings=tuple(findings))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -18,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.cache import entry as cache_entry
-from mar_core.cache import locks
 from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
 from mar_core.cache.place import bound, place, prepared_place
 from mar_core.cache.unpack import check_room, no_room, unpack
 from mar_core.errors import ManifestError
+from mar_core.format import locks
+from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.packed import PackedArchive, listed_digests
-from mar_core.format.reader_file import CHUNK
 
 if TYPE_CHECKING:
     from mar_core.format.view import Archive, Member
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["clear", "entries", "unpacked"]
 
 MAX_ENTRIES = 256
+LOCK = ".lock"
 # When an entry was last used is known to within this, so that most runs write nothing at all.
 SAME_USE_SECONDS = 3600
 
@@ -58,20 +60,27 @@ def unpacked(archive: Archive) -> Path:
     """
     if archive.kind == "folder" and archive.path is not None:
         return archive.path.absolute()
-    folder = prepared_place() / _key(archive)
-    if _usable(folder):
-        return folder / FILES
-    lock_file = folder.with_name(f"{folder.name}.lock")
+    wanted = prepared_place() / _key(archive)
+    for number in itertools.count():
+        folder = wanted.with_name(f"{wanted.name}.{number}") if number else wanted
+        if _usable(folder) or _added(archive, folder):
+            return folder / FILES
+    raise AssertionError  # count has no end
+
+
+def _added(archive: Archive, folder: Path) -> bool:
+    """Whether the entry is there now; not where a damaged one stands that somebody still uses."""
+    lock_file = folder.with_name(f"{folder.name}{LOCK}")
     while (lock := locks.wait_exclusive(lock_file)) is None:
         pass
     try:
-        if not _usable(folder):
-            _add(archive, folder)
+        _clear_leftovers(folder.parent)
+        added = _usable(folder) or (not locks.is_held(folder) and _add(archive, folder))
     finally:
         lock_file.unlink(missing_ok=True)
         os.close(lock)
     _prune(folder.parent)
-    return folder / FILES
+    return added
 
 
 def entries() -> list[CacheEntry]:
@@ -89,8 +98,7 @@ def clear(*, older_than: float = 0) -> list[CacheEntry]:
         The entries that were removed.
     """
     folder = place()
-    for path in cache_entry.leftovers(folder):
-        cache_entry.remove(path)
+    _clear_leftovers(folder)
     limit = time.time() - older_than
     old = [entry for entry in cache_entry.entries(folder) if entry.last_used <= limit]
     return [entry for entry in old if cache_entry.remove(entry.path)]
@@ -135,9 +143,9 @@ def _usable(folder: Path) -> bool:
     descriptor = locks.hold(folder)
     if descriptor is None:
         return False
-    if not cache_entry.is_sound(folder):
+    if not cache_entry.is_sound(folder) or cache_entry.strangers(folder):
         os.close(descriptor)
-        return False
+        return cache_entry.is_sound(folder) and cache_entry.clean(folder) and _usable(folder)
     _note_use(folder / NOTE)
     previous = _held.pop(folder, None)
     if previous is not None:
@@ -151,14 +159,13 @@ def _note_use(note: Path) -> None:
         os.utime(note)
 
 
-def _add(archive: Archive, folder: Path) -> None:
+def _add(archive: Archive, folder: Path) -> bool:
     needed = sum(member.size for member in archive.members.values() if member.source is None)
     if not check_room(folder.parent, needed):
         _prune(folder.parent, room_for=needed)
         if not check_room(folder.parent, needed):
             raise no_room(folder.parent, needed)
-    new = Path(tempfile.mkdtemp(prefix=NEW, dir=folder.parent))
-    busy = locks.hold(new)
+    new, busy = _new_folder(folder.parent)
     try:
         (new / FILES).mkdir(mode=0o700)
         unpack(archive, new / FILES)
@@ -168,9 +175,17 @@ def _add(archive: Archive, folder: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
         raise
     finally:
+        os.close(busy)
+    return _usable(folder)
+
+
+def _new_folder(place: Path) -> tuple[Path, int]:
+    """A folder to unpack to, and the descriptor that says that it is no leftover."""
+    while True:
+        new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+        busy = locks.hold(new)
         if busy is not None:
-            os.close(busy)
-    _usable(folder)
+            return new, busy
 
 
 def _replace(new: Path, folder: Path) -> None:
@@ -188,10 +203,16 @@ def _name(archive: Archive) -> str:
     return ""
 
 
-def _prune(folder: Path, *, room_for: int = 0) -> None:
-    """Remove the longest unused entries until the cache is within its bounds."""
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed left behind."""
     for path in cache_entry.leftovers(folder):
         cache_entry.remove(path)
+    for path in folder.glob(f"*{LOCK}"):
+        locks.clear_away(path, os.unlink)
+
+
+def _prune(folder: Path, *, room_for: int = 0) -> None:
+    """Remove the longest unused entries until the cache is within its bounds."""
     found = cache_entry.entries(folder)
     total, count, allowed = sum(entry.size for entry in found), len(found), bound()
     for entry in found:

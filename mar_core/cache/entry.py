@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core.cache import locks
+from mar_core.format import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CacheEntry", "entries", "is_sound", "leftovers", "remove", "write_note"]
+__all__ = [
+    "CacheEntry", "clean", "entries", "is_sound", "leftovers", "remove", "strangers", "write_note",
+]  # fmt: skip
 
 NOTE, FILES = "entry.json", "model"
 NEW, OLD = ".new-", ".old-"
@@ -89,14 +91,50 @@ def write_note(folder: Path, *, name: str, source: str) -> None:
 
 def is_sound(folder: Path) -> bool:
     """Whether every file of an entry still is as noted: there, unchanged, not a stranger's."""
-    note = _note(folder)
-    members = note.get("members") if note else None
-    if not isinstance(members, dict):
-        return False
+    members = _noted(folder)
     try:
-        return all(_look(folder / FILES / name) == look for name, look in members.items())
+        return members is not None and all(
+            _look(folder / FILES / name) == look for name, look in members.items()
+        )
     except OSError:
         return False
+
+
+def strangers(folder: Path) -> list[Path]:
+    """Files, links and folders that an entry holds and its archive does not.
+
+    What code in the entry has left there is among them, Python's ``__pycache__`` too: it would run
+    in place of the source that was checked.
+    """
+    files, members = folder / FILES, _noted(folder) or {}
+    known = {files.joinpath(name) for name in members}
+    parents = {parent for path in known for parent in path.parents}
+    found = []
+    for place, folders, names in os.walk(files):
+        others = [name for name in folders if Path(place, name) not in parents]
+        found += [Path(place, name) for name in others]
+        folders[:] = sorted(set(folders) - set(others))
+        found += [Path(place, name) for name in names if Path(place, name) not in known]
+    return found
+
+
+def clean(folder: Path) -> bool:
+    """Remove the strangers from an entry that nobody uses; returns whether there are none now."""
+    found = strangers(folder)
+    descriptor = locks.try_exclusive(folder) if found else None
+    if descriptor is None:
+        return not found
+    try:
+        for path in found:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def remove(folder: Path) -> bool:
@@ -144,17 +182,22 @@ def _note(folder: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
+def _noted(folder: Path) -> dict[str, Any] | None:
+    members = _note(folder).get("members")
+    return members if isinstance(members, dict) else None
+
+
 def _all_files(folder: Path) -> Iterator[Path]:
     for parent, _, names in os.walk(folder):
         yield from (Path(parent, name) for name in names)
 
 
 def _look(path: Path) -> list[int | str]:
-    """Size and time of a file, or where a link points."""
+    """Size and times of a file, or where a link points; nobody can set the second time."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
         return ["link", os.fspath(path.readlink())]
     owner = status.st_uid == os.geteuid() if hasattr(os, "geteuid") else True
     if not stat.S_ISREG(status.st_mode) or not owner:
         return ["strange"]
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError
-from mar_core.format.reader_file import CHUNK
+from mar_core.format.file import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

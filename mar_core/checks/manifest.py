@@ -1,12 +1,17 @@
-"""The manifest: there, readable, with the right keys of the right types."""
+"""The manifest: there, readable, of the right types, and what it names is in the archive."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.table import finding
-from mar_core.findings import ValidationError, printable
+from mar_core.findings import Severity, ValidationError, printable
 from mar_core.format.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
+from mar_core.format.names import check_name
+from mar_core.handlers.lookup import Reason, missing_entry, split_handler, why_absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +19,10 @@ if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
     from mar_core.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["manifest_findings", "reference_findings"]
 
+CLASS_NAMES = "index_to_name.json"
+_MAX_CLASS_NAMES = 16 << 20
 _MAX_VERSION = 128
 _RUNTIMES = ("python", "python3", "LSP")
 _TOP_TEXTS = ("createdOn", "runtime", "archiverVersion", "description")
@@ -26,7 +33,7 @@ _MODEL_TEXTS = (
 _EXPECTED = {dict: "an object", str: "a text", int: "a whole number", list: "a list"}
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def manifest_findings(subject: Subject) -> Iterator[Finding]:
     """What is wrong with the manifest.
 
     Args:
@@ -124,3 +131,88 @@ def _value(code: str, message: str) -> Finding:
 
 def _is_plain(text: str) -> bool:
     return text.isprintable() and not set(text) & set("/\\")
+
+
+_KEYS = {
+    "modelFile": "the model file",
+    "serializedFile": "the weights",
+    "requirementsFile": "the requirements",
+    "configFile": "the config",
+}
+
+
+def reference_findings(subject: Subject) -> Iterator[Finding]:
+    """What the manifest names in vain.
+
+    Args:
+        subject: The archive.
+    """
+    for key, what in _KEYS.items():
+        name = subject.manifest.model.get(key)
+        if isinstance(name, str) and name:
+            yield from _file(subject, what, name)
+    if subject.manifest.handler is not None:
+        yield from _handler(subject, subject.manifest.handler)
+    yield from _class_names(subject)
+
+
+def _file(subject: Subject, what: str, name: str) -> Iterator[Finding]:
+    if name in subject.archive.members:
+        return
+    shown = printable(name)
+    if any(found.severity is Severity.ERROR for found in check_name(name)):
+        yield _reference("MAR-R002", f"The manifest names {shown!r} as {what}: no member's name.")
+        return
+    base = posixpath.basename(name)
+    near = [member for member in subject.archive.members if posixpath.basename(member) == base]
+    also = f" There is {printable(near[0])!r}." if near else ""
+    yield _reference("MAR-R001", f"The manifest names {shown!r} as {what}; it is not there.{also}")
+
+
+def _class_names(subject: Subject) -> Iterator[Finding]:
+    """``BaseHandler`` reads index_to_name.json when it is initialized, and fails with a bad one."""
+    member = subject.archive.members.get(CLASS_NAMES)
+    if member is None or member.size > _MAX_CLASS_NAMES:
+        return
+    fault = ""
+    try:
+        names = json.loads(subject.archive.read(CLASS_NAMES))
+    except (ValueError, RecursionError) as error:
+        fault = f"The file is no JSON: {str(error)[:200]}."
+    else:
+        if not isinstance(names, dict):
+            fault = "The file holds no JSON object."
+    if fault:
+        found = finding("MAR-R009", printable(fault), member=CLASS_NAMES)
+        certain = subject.is_loaded_by_base_handler
+        yield found if certain else dataclasses.replace(found, severity=Severity.WARNING)
+
+
+_ABSENT = {
+    Reason.SHIPPED: "MAR-R004",
+    Reason.TORCHSERVE: "MAR-R006",
+    Reason.STANDARD_LIBRARY: "MAR-R005",
+    Reason.FILE: "MAR-R001",
+    Reason.DOTS: "MAR-R008",
+}
+
+
+def _handler(subject: Subject, name: str) -> Iterator[Finding]:
+    found, (head, _) = subject.handler, split_handler(name)
+    if subject.manifest.runtime == "LSP" or (found is not None and found.member is not None):
+        return
+    if "\\" in head or ".." in head.split("/") or head.startswith("/"):
+        yield _reference("MAR-R002", f"The handler {printable(name)!r} is a path.")
+    elif found is None:
+        absence = why_absent(subject.manifest, subject.archive.members)
+        code = _ABSENT.get(absence.reason, "MAR-R003")
+        hint = printable(absence.hint) if absence.hint else None
+        yield _reference(code, printable(absence.message), hint=hint)
+    else:
+        absent = missing_entry(found)
+        if absent is not None:
+            yield _reference("MAR-R003", printable(absent.message), hint=absent.hint)
+
+
+def _reference(code: str, message: str, *, hint: str | None = None) -> Finding:
+    return finding(code, message, member=MANIFEST_NAME, hint=hint)

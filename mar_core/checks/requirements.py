@@ -1,7 +1,8 @@
 """requirements.txt: names, versions, markers and hashes; nothing that leads elsewhere.
 
 pip takes far more from such a file: options, URLs, paths, other files, environment variables.
-Whoever installs the requirements of an archive would hand its author all of that.
+Whoever installs the requirements of an archive hands its author all of that. mar installs nothing,
+and TorchServe took it all: what is found here is a warning.
 """
 
 from __future__ import annotations
@@ -18,23 +19,37 @@ if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
     from mar_core.findings import Finding
 
-__all__ = ["check", "read_requirements"]
+__all__ = ["read_requirements", "requirement_findings"]
 
 _MAX_BYTES = 1 << 20
 _MAX_LINES = 10_000
+_MAX_LINE = 20_000  # with a hundred hashes
 _MAX_SHOWN = 200
+_MAX_NUMBERS = 5
 _PASSWORD = re.compile(r"://[^/@\s]*@")
-_CODING = re.compile(r"^[ \t\f]*#.*?coding[:=]")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
-_HASH = re.compile(r"\s--hash(?:=|\s+)(?:sha256|sha384|sha512):[0-9a-fA-F]+")
+_CODING = re.compile(r"[ \t\f]*#.*?coding[:=]")
+_HASH = re.compile(r"(?<=\s)--hash(?:=|\s)(?:sha256|sha384|sha512):[0-9a-fA-F]+")
 _VARIABLE = re.compile(r"\$\{[A-Za-z0-9_]+\}|%[A-Za-z0-9_]+%")
-_SECURE_INDEX = re.compile(r"--extra-index-url(?:=|\s+)https://\S+")
+_SECURE_INDEX = re.compile(r"--extra-index-url[=\s]\s*https://\S+")
 _PACKAGE = re.compile(r"[\w.+-]+\.(?:whl|zip|tar\.gz|tgz)", re.IGNORECASE)
 _PLACE = re.compile(r"[/\\]|^\.|^[A-Za-z][\w+.-]*:|\s@\s|^[\w.-]+(?:\[[^\]]*\])?@")
+_ENCODINGS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
+)  # fmt: skip
+# What is wrong with a line, for one line and for several.
+_FAULTS = {
+    "MAR-Q002": ("names a URL or a path", "name URLs or paths"),
+    "MAR-Q003": ("gives pip an option", "give pip options"),
+    "MAR-Q004": ("adds another index", "add other indexes"),
+    "MAR-Q005": ("reads an environment variable", "read environment variables"),
+    "MAR-Q006": ("is no requirement", "are no requirements"),
+    "MAR-Q007": ("installs a package from the archive", "install packages from the archive"),
+}
 
 
-def check(subject: Subject) -> Iterator[Finding]:
-    """What is wrong with the requirements.
+def requirement_findings(subject: Subject) -> Iterator[Finding]:
+    """What is odd about the requirements: one finding for all lines of one kind.
 
     Args:
         subject: The archive.
@@ -43,10 +58,13 @@ def check(subject: Subject) -> Iterator[Finding]:
     fault = _fault(subject)
     if fault is not None:
         yield fault
+    lines: dict[str, list[tuple[int, str]]] = {}
     for number, line in read_requirements(subject):
-        for code, message in _judge(line, subject.archive.members):
-            shown = f" ({_shown(line)})" if code == "MAR-Q004" else ""
-            yield finding(code, f"Line {number} {message}{shown}.", member=name)
+        code = _judge(line, subject.archive.members)
+        if code is not None:
+            lines.setdefault(code, []).append((number, line))
+    for code, found in lines.items():
+        yield finding(code, _sentence(code, found), member=name)
 
 
 def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:
@@ -60,7 +78,19 @@ def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:
     """
     name = subject.manifest.requirements_file
     if name in subject.archive.members and name is not None and _fault(subject) is None:
-        yield from _logical_lines(subject.archive.read(name).decode("utf-8"))
+        yield from _logical_lines(_text(subject.archive.read(name)))
+
+
+def _sentence(code: str, found: list[tuple[int, str]]) -> str:
+    one, several = _FAULTS[code]
+    # An index is shown, since any package may come from there; other lines may be from anywhere.
+    shown = f" ({_shown(found[0][1])})" if code == "MAR-Q004" else ""
+    if len(found) == 1:
+        return f"Line {found[0][0]} {one}{shown}."
+    numbers = [str(number) for number, _ in found[:_MAX_NUMBERS]]
+    more = len(found) - len(numbers)
+    listed = ", ".join(numbers) if more else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+    return f"Lines {listed}{f' and {more} more' if more else ''} {several}{shown}."
 
 
 def _fault(subject: Subject) -> Finding | None:
@@ -70,9 +100,9 @@ def _fault(subject: Subject) -> Finding | None:
     if name is None or member is None:
         return None
     if member.size > _MAX_BYTES:
-        message = f"The file is {member.size:,} bytes; at most {_MAX_BYTES:,} are allowed."
+        message = f"The file is {member.size:,} bytes; at most {_MAX_BYTES:,} are read."
         return finding("MAR-Q006", message, member=name)
-    message = _encoding_fault(subject.archive.read(name))
+    message = _text_fault(subject.archive.read(name))
     return finding("MAR-Q001", message, member=name) if message else None
 
 
@@ -81,19 +111,28 @@ def _shown(line: str) -> str:
     return printable(_PASSWORD.sub("://…@", line))[:_MAX_SHOWN]
 
 
-def _encoding_fault(raw: bytes) -> str:
-    """What is wrong with the encoding; pip would follow a comment that names one."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
-        return "The file begins with a byte order mark."
+def _text(raw: bytes) -> str:
+    """The text, by its byte order mark where it has one, as pip reads it.
+
+    Raises:
+        UnicodeDecodeError: It is none.
+    """
+    encoding = next((name for mark, name in _ENCODINGS if raw.startswith(mark)), "utf-8")
+    return raw.decode(encoding)
+
+
+def _text_fault(raw: bytes) -> str:
+    """Why the file is no text of requirements, or nothing."""
     try:
-        text = raw.decode("utf-8")
+        text = _text(raw)
     except UnicodeDecodeError as error:
         return f"The file is not UTF-8 (byte {error.start})."
-    if any(_CODING.match(line) for line in text.splitlines()[:2]):
+    lines = text.splitlines()
+    if any(_CODING.match(line[:_MAX_SHOWN]) for line in lines[:2]):
         return "A comment of the file names an encoding, which pip would follow."
     if not all(char.isprintable() or char in "\r\n\t\f" for char in text):
         return "The file holds control characters."
-    if text.count("\n") > _MAX_LINES:
+    if len(lines) > _MAX_LINES:
         return f"The file has more than {_MAX_LINES:,} lines."
     return ""
 
@@ -110,7 +149,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             parts.append(line.strip("\\"))
             continue
         parts.append(f" {line}" if comment else line)
-        joined = _COMMENT.sub("", "".join(parts)).strip()
+        joined = _without_comment("".join(parts))
         parts = []
         if joined:
             yield first, joined
@@ -118,34 +157,40 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield first, "".join(parts).strip()
 
 
-def _judge(line: str, members: Container[str]) -> Iterator[tuple[str, str]]:
-    """What is wrong with one line, as code and the middle of a sentence."""
+def _without_comment(line: str) -> str:
+    """The line up to a ``#`` that begins it or follows a space."""
+    at = line.find("#")
+    while at > 0 and not line[at - 1].isspace():
+        at = line.find("#", at + 1)
+    return (line if at < 0 else line[:at]).strip()
+
+
+def _judge(line: str, members: Container[str]) -> str | None:
+    """The rule that a line breaks, or None."""
+    if len(line) > _MAX_LINE:
+        return "MAR-Q006"
+    line = " ".join(line.split())  # patterns below go over spaces
     if _VARIABLE.search(line):
-        yield "MAR-Q005", "reads an environment variable"
-    elif _SECURE_INDEX.fullmatch(line):
-        yield "MAR-Q004", "adds another index"
-    elif line.startswith("-"):
-        yield "MAR-Q003", "gives pip an option"
-    elif _PACKAGE.fullmatch(line) and line in members:
-        yield "MAR-Q007", "installs a package from the archive"
-    else:
-        yield from _judge_requirement(_HASH.sub("", f"{line} ").strip())
+        return "MAR-Q005"
+    if _SECURE_INDEX.fullmatch(line):
+        return "MAR-Q004"
+    if line.startswith("-"):
+        return "MAR-Q003"
+    if _PACKAGE.fullmatch(line) and line in members:
+        return "MAR-Q007"
+    return _judge_requirement(_HASH.sub("", line).strip())
 
 
-def _judge_requirement(line: str) -> Iterator[tuple[str, str]]:
+def _judge_requirement(line: str) -> str | None:
     from packaging.requirements import InvalidRequirement, Requirement
 
-    if re.search(r"\s-", line):
-        yield "MAR-Q003", "gives pip an option"
-        return
+    if " -" in line:
+        return "MAR-Q003"
     marker_free = line.partition(";")[0].strip()
     if _PLACE.search(marker_free) or _PACKAGE.fullmatch(marker_free):
-        yield "MAR-Q002", "names a place"
-        return
+        return "MAR-Q002"
     try:
         parsed = Requirement(line)
-    except InvalidRequirement:
-        yield "MAR-Q006", "is no requirement"
-        return
-    if parsed.url:
-        yield "MAR-Q002", "names a place"
+    except (InvalidRequirement, RecursionError):  # brackets in brackets in a marker
+        return "MAR-Q006"
+    return "MAR-Q002" if parsed.url else None

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.handlers import HandlerPlace, place_handler
-from mar_core.checks.python import Module, SourceFault, parse_module
-from mar_core.errors import ArchiveError
+from mar_core.checks.yamltext import MAX_BYTES, YamlFault, read_yaml
+from mar_core.errors import ArchiveError, PluginError
 from mar_core.format.manifest import Manifest
+from mar_core.handlers.lookup import FoundHandler, look_up
+from mar_core.handlers.source import (
+    Module,
+    SourceFault,
+    find_entry,
+    loads_like_base_handler,
+    parse_module,
+)
+from mar_core.plugins import HOST
 from mar_core.weights import (
     Allowance,
     TooCostlyError,
@@ -52,14 +60,48 @@ class Subject:
             self.manifest = Manifest({})
 
     @functools.cached_property
-    def handler(self) -> HandlerPlace | None:
+    def handler(self) -> FoundHandler | None:
         """Where the handler is, or None where the manifest names none that can be found."""
-        return place_handler(self.manifest, self.archive.members)
+        name = self.manifest.handler
+        try:
+            return look_up(name, self.archive.members) if name else None
+        except PluginError:  # offered twice: a matter of this machine, which a run reports
+            return None
 
     @functools.cached_property
     def handler_module(self) -> Module | None:
         """The handler's file, parsed; None where it is not in the archive or is no Python."""
-        return self.module(self.handler.member) if self.handler and self.handler.member else None
+        member = self.handler.member if self.handler else None
+        return self.module(member) if member and member.endswith(".py") else None
+
+    @functools.cached_property
+    def is_loaded_by_base_handler(self) -> bool:
+        """Whether the model is certainly loaded as ``BaseHandler`` does it, not by the handler."""
+        found, module = self.handler, self.handler_module
+        if found is None:
+            return False
+        if found.member is None:
+            return found.distribution == HOST
+        entry = find_entry(module, found.entry) if module else None
+        if entry is None or module is None or not entry.is_class or not entry.name:
+            return False
+        return loads_like_base_handler(module, entry.name)
+
+    @functools.cached_property
+    def config(self) -> Any:
+        """What model-config.yaml holds; None where there is none, or it holds nothing.
+
+        Raises:
+            YamlFault: It is too large, or no plain YAML.
+        """
+        name = self.manifest.config_file
+        member = self.archive.members.get(name or "")
+        if name is None or member is None:
+            return None
+        if member.size > MAX_BYTES:
+            message = f"The file is {member.size:,} bytes; at most {MAX_BYTES:,} are allowed."
+            raise YamlFault("MAR-Y002", message)
+        return read_yaml(self.archive.read(name))
 
     @functools.cached_property
     def weights(self) -> WeightsReport | None:

@@ -36,7 +36,7 @@ _TRUST = (
 _PICKLE = f"Save a state dict (`torch.save(model.state_dict(), …)`) instead. {_TRUST}"
 _AGAIN = "Get or save the file again; it is damaged or was made to deceive."
 _KEYS = "The reference of model-config.yaml lists the keys and their types."
-_PLAIN = "Name packages with versions, markers and hashes only."
+_PLAIN = "mar installs nothing; whoever does is safest with names, versions, markers and hashes."
 
 _CONTENT = {
     # the manifest
@@ -89,6 +89,21 @@ _CONTENT = {
         "Give --serialized-file, --model-file, or a handler that loads its model itself.",
     ),
     "MAR-R008": (
+        _ERROR,
+        "The handler's file can be imported by its name",
+        "Rename the file, and archive it again.",
+    ),
+    "MAR-R009": (
+        _ERROR,
+        "index_to_name.json names classes",
+        'Write it as {"0": "cat", "1": "dog"}.',
+    ),
+    "MAR-R010": (
+        _ERROR,
+        "A text handler comes with its vocabulary",
+        "Add it with --extra-files.",
+    ),
+    "MAR-R011": (
         _WARNING,
         "A network comes with its weights",
         "Give --serialized-file, unless the model file reads its weights itself.",
@@ -195,16 +210,16 @@ _CONTENT = {
     "MAR-Y007": (_ERROR, "The config's values are in range", _KEYS),
     "MAR-Y008": (_WARNING, "The config's keys are spelt as TorchServe does", "Correct the key."),
     # requirements
-    "MAR-Q001": (_ERROR, "Requirements are plain UTF-8 text", "Save the file as UTF-8."),
-    "MAR-Q002": (_ERROR, "Requirements name packages, not places", _PLAIN),
-    "MAR-Q003": (_ERROR, "Requirements give pip no options", _PLAIN),
+    "MAR-Q001": (_WARNING, "Requirements are plain UTF-8 text", "Save the file as UTF-8."),
+    "MAR-Q002": (_WARNING, "Requirements name packages, not URLs and paths", _PLAIN),
+    "MAR-Q003": (_WARNING, "Requirements give pip no options", _PLAIN),
     "MAR-Q004": (
         _WARNING,
         "Requirements come from the default index",
         "Make sure that you trust the index: any package may come from there.",
     ),
-    "MAR-Q005": (_ERROR, "Requirements read no environment variables", _PLAIN),
-    "MAR-Q006": (_ERROR, "Requirements can be read", "Write it as `name==1.2.3`."),
+    "MAR-Q005": (_WARNING, "Requirements read no environment variables", _PLAIN),
+    "MAR-Q006": (_WARNING, "Requirements can be read", "Write them as `name==1.2.3`."),
     "MAR-Q007": (
         _WARNING,
         "Requirements ship no packages of their own",

@@ -32,8 +32,6 @@ CODES: dict[str, Code] = {
     ),
 }
 
-_HOOK = "mar_validate_archive"
-
 
 def validate(
     archive: Archive, *, plugins: Plugins | None = None, allow_pickle: bool = False
@@ -56,7 +54,7 @@ def validate(
 
         plugins = get_plugins()
     found, word = list(archive.findings), _Word(archive, asked=allow_pickle)
-    for name, result in plugins.call_each(_HOOK, archive=archive, findings=_Known(found)):
+    for name, result in plugins.validate_archive(archive, _Known(found)):
         found.extend(word.softened(finding) for finding in _collect(name, result))
     return without_repeats(found)
 

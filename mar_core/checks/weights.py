@@ -8,7 +8,6 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from mar_core.checks.entries import is_loaded_by_base_handler
 from mar_core.checks.table import finding
 from mar_core.checks.trust import TRUST_CODES
 from mar_core.findings import Severity, printable
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.weights import WeightsFormat, WeightsReport
 
-__all__ = ["check"]
+__all__ = ["weights_findings"]
 
 _HEAD = 64
 # Endings of weights: a file of one of them is no text, whatever somebody meant to pack.
@@ -35,7 +34,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 _CODE = (".py", ".pyc", ".so", ".pyd")
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def weights_findings(subject: Subject) -> Iterator[Finding]:
     """What is wrong with the weights, and with other files that a handler may unpickle.
 
     Args:
@@ -96,7 +95,7 @@ _PICKLES = 20  # the rank of pickles, whose content says whether they are Python
 def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding]:
     """A file that no loader takes: an error where a loader would meet it, or it is a mistake."""
     instead = _instead_of_weights(subject, name, row)
-    if is_loaded_by_base_handler(subject) and not other_loaders(get_plugins()):
+    if subject.is_loaded_by_base_handler and not other_loaders(get_plugins()):
         message = (
             instead or f"The file is {row.title}, and the handler leaves it to mar to load it."
         )
@@ -108,20 +107,20 @@ def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Fin
 
 
 def _bare(subject: Subject, name: str) -> Iterator[Finding]:
-    if is_loaded_by_base_handler(subject):
+    if subject.is_loaded_by_base_handler:
         message = "The file is a state dict, and there is no model file that defines its network."
         yield finding("MAR-W001", message, member=name)
 
 
 def _nothing(subject: Subject) -> Iterator[Finding]:
-    if not is_loaded_by_base_handler(subject):
+    if not subject.is_loaded_by_base_handler:
         return
     if not subject.manifest.model_file:
         message = "The manifest names neither weights nor a model file."
         yield finding("MAR-R007", message, member=MANIFEST_NAME)
     else:
         message = "There are no weights: the model keeps the numbers that its constructor gives it."
-        yield finding("MAR-R008", message, member=MANIFEST_NAME)
+        yield finding("MAR-R011", message, member=MANIFEST_NAME)
 
 
 def _instead_of_weights(subject: Subject, name: str, row: WeightsFormat) -> str | None:

@@ -55,10 +55,13 @@ def read_yaml(raw: bytes) -> Any:
         raise YamlFault("MAR-Y001", f"The file is not UTF-8 (byte {error.start}).") from error
     try:
         _check_events(text)
-        root = yaml.compose(text, Loader=_loader())
-        if root is not None:
-            _check_nodes(root)
-        return yaml.safe_load(text)
+        # The nodes that are checked are those that the value is made of.
+        loader = _loader()(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _check_nodes(root)
+        return loader.construct_document(root)
     except yaml.YAMLError as error:
         raise YamlFault("MAR-Y001", _sentence(error)) from error
     except (ValueError, RecursionError, OverflowError, AttributeError) as error:
@@ -135,11 +138,12 @@ def _check_node(node: Any) -> None:
         raise YamlFault("MAR-Y002", f"Line {line} holds a number of {len(node.value):,} digits.")
     if not isinstance(node, yaml.MappingNode):
         return
-    keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-    for key in keys:
-        if keys.count(key) > 1:
-            message = f"The mapping in line {line} has the key {key[1][:80]!r} twice."
+    seen = set()
+    for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+        if (key.tag, key.value) in seen:
+            message = f"The mapping in line {line} has the key {key.value[:80]!r} twice."
             raise YamlFault("MAR-Y005", message)
+        seen.add((key.tag, key.value))
 
 
 def _sentence(error: Any) -> str:

@@ -16,7 +16,9 @@ import typer
 
 from mar_core.cli.command import MarCommand, MarGroup
 from mar_core.cli.messages import show_messages
-from mar_core.errors import MarError
+from mar_core.cli.streams import finish_stdout, open_streams, stream_fault
+from mar_core.errors import MarError, OutputError
+from mar_core.text import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,11 +121,24 @@ def __getattr__(name: str) -> typer.Typer:
 
 def main() -> None:
     """Run ``mar`` with the arguments of this process and exit with its code."""
+    open_streams()
     show_messages()
+    code: int | str | None = 0
     try:
         _make_app(_wanted(sys.argv[1:]))()
+    except SystemExit as error:
+        code = error.code
     except MarError as error:
-        print(f"mar: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        print(printable_lines(f"mar: error: {error}"), file=sys.stderr)
+        code = error.exit_code
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
+    except OSError as error:
+        if not (fault := stream_fault(error)):
+            raise
+        print(f"mar: error: {fault}", file=sys.stderr)
+        code = OutputError.exit_code
+    if fault := finish_stdout():
+        print(f"mar: error: {fault}", file=sys.stderr)
+        code = code or OutputError.exit_code
+    sys.exit(code)

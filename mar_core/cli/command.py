@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mar_core.cli.values import convert_plainly
-from mar_core.errors import PluginError, UsageError
+from mar_core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["MarCommand", "MarGroup"]
+
+__all__ = ["MarCommand", "MarGroup", "sentences"]
 
 # What typer raises for a word that it cannot use; it makes only this subclass of it public.
 _BadUsage: Any = typer.BadParameter.__base__
@@ -34,7 +36,8 @@ class MarCommand(TyperCommand):
         """
         known = [o for p in self.params for o in (*p.opts, *p.secondary_opts)] + ["--help"]
         words = list(_expand(args, [o for o in known if o[:2] == "--"]))
-        with _sentences(ctx):
+        _check_needed(self.params, words, ctx)
+        with sentences(ctx):
             return super().parse_args(ctx, words)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -53,7 +56,7 @@ class MarGroup(TyperGroup):
         """
         if not args:  # shows the help
             return super().parse_args(ctx, args)
-        with _sentences(ctx):
+        with sentences(ctx):
             return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -69,50 +72,42 @@ class MarGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit from None
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands, as help lists them: mar's own, then those of plugins."""
+        own = super().list_commands(ctx)
+        return [*own, *(name for name in self._offered(for_help=True) if name not in own)]
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, from mar or else from a plugin.
 
         Raises:
             UsageError: Nobody has such a command.
+            PluginError: Two plugins have one of that name.
         """
-        command = super().get_command(ctx, cmd_name) or plugin_commands().get(cmd_name)
-        if command is None:
-            near = difflib.get_close_matches(cmd_name, list(self.commands), n=1)
-            hint = f"Did you mean `mar {near[0]}`?" if near else "See `mar --help`."
-            raise UsageError(f"There is no command {cmd_name!r}.", hint=hint)
-        return command
+        command = super().get_command(ctx, cmd_name) or self._seen.get(cmd_name)
+        if command is not None:
+            return command
+        offered = self._offered()
+        if cmd_name in offered:
+            return offered[cmd_name]
+        near = difflib.get_close_matches(cmd_name, [*self.commands, *offered], n=1)
+        hint = f"Did you mean `mar {near[0]}`?" if near else "See `mar --help`."
+        raise UsageError(f"There is no command {cmd_name!r}.", hint=hint)
 
+    @functools.cached_property
+    def _seen(self) -> dict[str, Any]:
+        """Commands of plugins that help has listed."""
+        return {}
 
-def plugin_commands() -> dict[str, Any]:
-    """The commands that plugins register, by name.
+    def _offered(self, *, for_help: bool = False) -> dict[str, Any]:
+        from mar_core.cli.plugin_commands import plugin_commands
 
-    Raises:
-        PluginError: Two plugins register one name.
-    """
-    import typer
-    from typer.main import get_command
-
-    from mar_core.plugins import get_plugins
-
-    owners: dict[str, str] = {}
-    commands: dict[str, Any] = {}
-    app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
-    app.callback()(lambda: None)  # keeps a single command a command of a group
-    for owner in get_plugins().ask_each("mar_register_commands", app=app):
-        for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
-            if name in commands:
-                raise PluginError(
-                    f"The command {name!r} is registered by {owners[name]} and {owner}.",
-                    hint=f"Switch one off: `MAR_DISABLED_PLUGINS={owner} mar {name}`.",
-                )
-            owners[name], commands[name] = owner, command
-        app.registered_commands.clear()
-        app.registered_groups.clear()
-    return commands
+        self._seen.update(plugin_commands(frozenset(self.commands), for_help=for_help))
+        return self._seen
 
 
 @contextlib.contextmanager
-def _sentences(ctx: Any) -> Iterator[None]:
+def sentences(ctx: Any) -> Iterator[None]:
     """Turn typer's errors into ours: a line in place of a box."""
     try:
         yield
@@ -138,6 +133,25 @@ def _tidy_argument(param: Any) -> None:
         param.metavar = name if param.required else f"[{name}]"
     param.get_usage_pieces = lambda _ctx: [param.metavar]
     param.display_type_rich = lambda **_: None
+
+
+def _check_needed(params: list[Any], words: list[str], ctx: Any) -> None:
+    """Name every option that is missing; typer names the first.
+
+    Raises:
+        UsageError: Two or more are missing.
+    """
+    if ctx.resilient_parsing or {"-h", "--help"} & set(words):
+        return
+    given = {word.partition("=")[0] for word in words} | {word[:2] for word in words}
+    missing = [
+        param.opts[0] if param.opts[0].startswith("--") else param.opts[-1]
+        for param in params
+        if param.param_type_name == "option" and param.required and not given & set(param.opts)
+    ]
+    if len(missing) > 1:
+        listed = f"{', '.join(missing[:-1])} and {missing[-1]}"
+        raise UsageError(f"Missing options {listed}.", hint=f"See `{ctx.command_path} --help`.")
 
 
 def _expand(args: Iterable[str], known: list[str]) -> Iterable[str]:

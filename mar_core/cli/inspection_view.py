@@ -21,7 +21,7 @@ __all__ = ["print_lines", "print_tables"]
 def print_lines(inspection: Inspection) -> None:
     """Print ``key: value`` lines, then a line for each member: size, stored size, name."""
     for key, value in _facts(inspection):
-        typer.echo(f"{key}: {value}")
+        typer.echo(f"{key}: {printable(value)}")
     for member in inspection.members:
         typer.echo(f"{member.size:>14,} {member.compressed_size:>14,}  {printable(member.name)}")
 
@@ -37,7 +37,7 @@ def print_tables(inspection: Inspection) -> None:
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
     for key, value in _facts(inspection):
-        facts.add_row(key, Text(value))
+        facts.add_row(key, Text(printable(value)))
     console.print(facts)
     members = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     members.add_column("member", overflow="fold")

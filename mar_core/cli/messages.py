@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from mar_core.errors import MarWarning
+from mar_core.text import printable
 
 __all__ = ["show_messages"]
 
@@ -16,7 +17,7 @@ class _LineHandler(logging.Handler):
     """Writes to what standard error is now: a progress bar may have taken its place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = " ".join(record.getMessage().split())
+        line = printable(" ".join(record.getMessage().split()))
         print(f"mar: {record.levelname.lower()}: {line}", file=sys.stderr)
 
 
@@ -32,7 +33,8 @@ def show_messages() -> None:
         message: Warning | str, category: type[Warning], *where: Any, **more: Any
     ) -> None:
         if issubclass(category, MarWarning):
-            print(f"mar: warning: {' '.join(str(message).split())}", file=sys.stderr)
+            line = printable(" ".join(str(message).split()))
+            print(f"mar: warning: {line}", file=sys.stderr)
         else:
             show(message, category, *where, **more)
 

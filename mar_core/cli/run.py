@@ -20,10 +20,12 @@ def run(
     header: Annotated[list[str] | None, mine.HEADER] = None,
     content_type: Annotated[str | None, mine.CONTENT_TYPE] = None,
     envelope: Annotated[str | None, mine.ENVELOPE] = None,
+    max_input_size: Annotated[str | None, mine.MAX_INPUT_SIZE] = None,
     limit: Annotated[int | None, mine.LIMIT] = None,
     output: Annotated[Path | None, mine.OUTPUT_FILE] = None,
     output_dir: Annotated[Path | None, mine.OUTPUT_DIR] = None,
     resume: Annotated[bool, mine.RESUME] = False,
+    force: Annotated[bool, mine.FORCE] = False,
     unordered: Annotated[bool, mine.UNORDERED] = False,
     as_json: Annotated[bool, mine.JSON] = False,
     quiet: Annotated[bool, mine.QUIET] = False,
@@ -38,6 +40,7 @@ def run(
     address: Annotated[str | None, mine.ADDRESS] = None,
     explain: Annotated[bool, mine.EXPLAIN] = False,
     dry_run: Annotated[bool, mine.DRY_RUN] = False,
+    in_process: Annotated[bool, mine.IN_PROCESS] = False,
     profile: Annotated[Path | None, mine.PROFILE] = None,
     watch: Annotated[bool, mine.WATCH] = False,
     verbose: Annotated[bool, mine.VERBOSE] = False,
@@ -66,7 +69,20 @@ def run(
 
     `mar run --handler handler.py --model-file model.py --serialized-file model.pt 7.png --watch`
     """
-    asked = dict(locals())
+    from mar_core.run.asked import Asked
     from mar_core.run.command import start
 
+    asked = Asked(
+        words=tuple(words or ()), include=tuple(include or ()), column=column,
+        form=tuple(form or ()), header=tuple(header or ()), content_type=content_type,
+        envelope=envelope, max_input_size=max_input_size, limit=limit, output=output,
+        output_dir=output_dir, resume=resume, force=force, unordered=unordered, as_json=as_json,
+        quiet=quiet, device=device, batch_size=batch_size, workers=workers, timeout=timeout,
+        fail_fast=fail_fast, allow_pickle=allow_pickle, no_pixel_limit=no_pixel_limit,
+        engine=engine, address=address, explain=explain, dry_run=dry_run,
+        in_process=in_process, profile=profile, watch=watch, verbose=verbose,
+        handler=handler, serialized_file=serialized_file, model_file=model_file,
+        extra_files=tuple(extra_files or ()), config_file=config_file,
+        requirements_file=requirements_file, model_name=model_name, version=version,
+    )  # fmt: skip
     raise typer.Exit(start(asked))

@@ -57,6 +57,12 @@ ENVELOPE = _option(
     metavar="NAME",
     help="The request envelope to unwrap: `json`, `kserve`, `kservev2` or `body`.",
 )
+MAX_INPUT_SIZE = _option(
+    INPUTS,
+    metavar="SIZE",
+    help="The most that one input may take in memory, such as `2G`; 256M by default. A larger one "
+    "fails alone.",
+)
 LIMIT = _option(INPUTS, metavar="N", min=0, help="Run the first N inputs only.")
 
 OUTPUT_FILE = _option(
@@ -74,6 +80,11 @@ OUTPUT_DIR = _option(
 )
 RESUME = _option(
     OUTPUT, "--resume", help="Go on with an interrupted `--output`: nothing twice, nothing missing."
+)
+FORCE = _option(
+    OUTPUT,
+    "--force",
+    help="Replace an `--output` that mar did not write, or that holds an interrupted run.",
 )
 UNORDERED = _option(OUTPUT, "--unordered", help="Give results as they come.")
 JSON = _option(
@@ -97,7 +108,7 @@ WORKERS = _option(
     HOW,
     metavar="N",
     min=0,
-    help="Run in N processes, each with its own handler. By default in this process.",
+    help="Run in N worker processes, each with its own handler; by default in one.",
 )
 TIMEOUT = _option(
     HOW,
@@ -115,6 +126,11 @@ NO_PIXEL_LIMIT = _option(
 EXPLAIN = _option(LOOK, "--explain", help="Explanations in place of predictions.")
 DRY_RUN = _option(
     LOOK, "--dry-run", help="Say what would run: handler, device, batch size, inputs found."
+)
+IN_PROCESS = _option(
+    LOOK,
+    "--in-process",
+    help="Run without a worker process, for debuggers: `breakpoint()` has the terminal.",
 )
 PROFILE = _option(
     LOOK, metavar="FOLDER", help="Write PyTorch's profile: a trace for a viewer, and a table."

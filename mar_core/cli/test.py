@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mar_core.cli import options
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from mar_core.reports.examples import ExampleResult
@@ -40,9 +41,8 @@ def check_examples(
 
     **Example:** `mar test mnist.mar --device cuda`
     """
-    from mar_core.build.updating import update_examples
     from mar_core.reports.comparison import Tolerance
-    from mar_core.reports.examples import run_examples
+    from mar_core.reports.examples import run_examples, update_examples
     from mar_core.runtime import Recipe
 
     recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)
@@ -63,11 +63,11 @@ def _show(results: list[ExampleResult], *, as_json: bool) -> None:
         typer.echo(json.dumps([result.to_dict() for result in results], indent=2))
         return
     for result in results:
-        typer.echo(f"{'ok    ' if result.passed else 'FAILED'}  {result.example.name}")
+        typer.echo(f"{'ok    ' if result.passed else 'FAILED'}  {printable(result.example.name)}")
         if result.error:
-            typer.echo(f"        {result.error}")
+            typer.echo(f"        {printable(result.error)}")
         for difference in result.differences[:SHOWN]:
-            typer.echo(f"        {difference}")
+            typer.echo(f"        {printable(str(difference))}")
         if len(result.differences) > SHOWN:
             typer.echo(f"        and {len(result.differences) - SHOWN} more")
     passed = sum(result.passed for result in results)

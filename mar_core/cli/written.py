@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mar_core.cli.progress import copying
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ def report(written: Written, *, quiet: bool) -> None:
         typer.echo(str(finding), err=True)
     if not quiet:
         size, digest = _size(written.path), written.manifest.digest
-        typer.echo(f"{written.path}  {size:,} bytes  sha256:{digest}")
+        typer.echo(f"{printable(str(written.path))}  {size:,} bytes  sha256:{digest}")
 
 
 def _end(number: int, _frame: object) -> None:

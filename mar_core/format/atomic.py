@@ -3,24 +3,68 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError
-from mar_core.format.exchange import exchange
-from mar_core.format.folders import PARTIAL_SUFFIX
+from mar_core.format import locks
+from mar_core.format.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Partial", "check_place", "new_file", "new_folder"]
+__all__ = ["PARTIAL_SUFFIX", "Partial", "check_place", "exchange", "new_file", "new_folder"]
+
+PARTIAL_SUFFIX = ".mar-partial"
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def exchange(new: Path, old: Path) -> None:
+    """Swap two folders; in one step where the system can, so that there is always one at ``old``.
+
+    Args:
+        new: What becomes ``old``.
+        old: What becomes ``new``, for the caller to remove.
+
+    Raises:
+        OSError: They cannot be swapped; both are as they were.
+    """
+    if not _exchange_at_once(new, old):
+        aside = new.with_name(f"{new.name}.old")
+        old.rename(aside)
+        try:
+            new.rename(old)
+        except OSError:
+            aside.rename(old)
+            raise
+        aside.rename(new)
+
+
+def _exchange_at_once(new: Path, old: Path) -> bool:
+    """Linux's renameat2, which Python does not wrap."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    paths = os.fsencode(new), os.fsencode(old)
+    if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}:
+        return False
+    raise OSError(code, os.strerror(code), str(old))
+
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PARTIAL = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -40,16 +84,20 @@ class Partial:
 
 
 @contextlib.contextmanager
-def new_file(target: Path, *, force: bool, needed: int) -> Iterator[Partial]:
+def new_file(
+    target: Path, *, force: bool, needed: int, instead_of: os.stat_result | None = None
+) -> Iterator[Partial]:
     """Write a file beside its place, flush it, and give it its name.
 
     Where the system can, the file has no name until then, so that not even a killed process leaves
-    anything behind.
+    anything behind; what one has left elsewhere is removed by whoever writes there next. A file
+    that is replaced hands on its mode, and a link to it stays a link.
 
     Args:
         target: Where it goes.
         force: Replace a file that is there; otherwise of two writers one fails.
         needed: About how many bytes it will take.
+        instead_of: How the file that is replaced must look still.
 
     Yields:
         The file to fill. Whatever is raised meanwhile, nothing is left and an older file is as it
@@ -58,11 +106,15 @@ def new_file(target: Path, *, force: bool, needed: int) -> Iterator[Partial]:
     Raises:
         ArchiveError: The place is taken, cannot be written to, or has no room.
     """
+    target = _behind_links(target, force=force)
     with _explained(target, needed):
+        _clear_leftovers(target.parent)
         partial = _open_unnamed(target.parent) or _open_named(target)
         try:
+            _keep_mode(target, partial.descriptor, force=force)
             yield partial
             os.fsync(partial.descriptor)
+            _check_unchanged(target, instead_of)
             _publish(partial, target, force=force)
             _flush(target.parent)
         finally:
@@ -72,7 +124,9 @@ def new_file(target: Path, *, force: bool, needed: int) -> Iterator[Partial]:
 
 
 @contextlib.contextmanager
-def new_folder(target: Path, *, force: bool, needed: int) -> Iterator[Path]:
+def new_folder(
+    target: Path, *, force: bool, needed: int, instead_of: os.stat_result | None = None
+) -> Iterator[Path]:
     """Fill a folder beside its place and give it its name; like ``new_file``.
 
     Yields:
@@ -81,12 +135,15 @@ def new_folder(target: Path, *, force: bool, needed: int) -> Iterator[Path]:
     Raises:
         ArchiveError: The place is taken, cannot be written to, or has no room.
     """
-    partial = _beside(target)
+    target = _behind_links(target, force=force)
     with _explained(target, needed):
-        partial.mkdir()
+        _clear_leftovers(target.parent)
+        partial, lock = _made_folder(target)
         try:
+            _keep_mode(target, lock, force=force)
             yield partial
             _flush(partial)
+            _check_unchanged(target, instead_of)
             if force and target.is_dir():
                 exchange(partial, target)
             else:
@@ -94,6 +151,7 @@ def new_folder(target: Path, *, force: bool, needed: int) -> Iterator[Path]:
             _flush(target.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+            os.close(lock)
 
 
 def check_place(target: Path, *, force: bool, folder: bool) -> None:
@@ -116,6 +174,11 @@ def check_place(target: Path, *, force: bool, folder: bool) -> None:
         if target.is_dir() is not folder:
             kind = "a folder" if target.is_dir() else "not a folder"
             raise ArchiveError(f"{target} is {kind}; it is not replaced.", hint="Move it away.")
+        if folder and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
+            raise ArchiveError(
+                f"{target} is a folder that holds no archive; it is not replaced.",
+                hint="Move it away, or write elsewhere with --export-path.",
+            )
     if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
         raise ArchiveError(
             f"Nothing can be written in {parent}: permission denied.",
@@ -138,16 +201,66 @@ def _open_unnamed(folder: Path) -> Partial | None:
     if not path.exists():
         os.close(descriptor)
         return None
+    locks.keep(descriptor)  # it has a name for a moment where it replaces another one
     return Partial(descriptor, path, named=False)
 
 
 def _open_named(target: Path) -> Partial:
-    path = _beside(target)
-    return Partial(os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666), path, named=True)
+    while True:
+        path = _beside(target)
+        descriptor = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
+        if locks.keep(descriptor, path):
+            return Partial(descriptor, path, named=True)
+        os.close(descriptor)
+
+
+def _made_folder(target: Path) -> tuple[Path, int]:
+    """A new folder beside its place, and the descriptor that says that it is being filled."""
+    while True:
+        path = _beside(target)
+        path.mkdir()
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY)
+            if locks.keep(descriptor, path):
+                return path, descriptor
+            os.close(descriptor)
 
 
 def _beside(target: Path) -> Path:
     return target.parent / f".{target.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left here; the living hold a lock."""
+    with os.scandir(folder) as entries:
+        left = [Path(entry.path) for entry in entries if _PARTIAL.fullmatch(entry.name)]
+    for path in left:
+        locks.clear_away(path, shutil.rmtree if path.is_dir() else os.unlink)
+
+
+def _behind_links(target: Path, *, force: bool) -> Path:
+    """Where a link leads that shall be written through."""
+    return Path(os.path.realpath(target)) if force and target.is_symlink() else target
+
+
+def _keep_mode(target: Path, descriptor: int, *, force: bool) -> None:
+    """Give what is new the mode and, where that is allowed, the owner of what it replaces."""
+    if not (force and target.exists()):
+        return
+    status = target.stat()
+    if hasattr(os, "fchown"):
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+
+
+def _check_unchanged(target: Path, expected: os.stat_result | None) -> None:
+    if expected is None:
+        return
+    found = target.stat()
+    same = os.path.samestat(found, expected)
+    if not same or (found.st_size, found.st_mtime_ns) != (expected.st_size, expected.st_mtime_ns):
+        raise ArchiveError(f"{target} was changed by somebody else meanwhile.", hint="Try again.")
 
 
 def _publish(partial: Partial, target: Path, *, force: bool) -> None:

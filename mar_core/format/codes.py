@@ -107,6 +107,14 @@ CODES: dict[str, Code] = {
     # files that are being archived
     "MAR-E001": _warning("Every pattern of --extra-files matches a file", "Check --extra-files."),
     "MAR-E002": _warning("Extra files are no leftovers of other tools", "Leave the file out."),
+    "MAR-E003": _warning(
+        "Links in folders of extra files stay inside",
+        "What they point to is packed; leave the link out if that is not meant.",
+    ),
+    "MAR-E004": _warning(
+        "No keys and tokens are packed",
+        "Leave it out, and read it from the environment: whoever gets the archive can read it.",
+    ),
     # limits
     "MAR-L001": _error("The archive has no more members than allowed", _MAKE),
     "MAR-L002": _error("The members together are not too large for the file", _LIMIT),

@@ -1,16 +1,30 @@
-"""What a member is made of before it is written: bytes, a file, or a member of another archive."""
+"""What members are made of before they are written, and their order: bytes, files, kept members."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from mar_core.errors import ArchiveError
+from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.view import Archive, Member
 
-__all__ = ["Content", "Kept", "member_of", "open_content", "same_content", "size_of", "unreadable"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "LARGE",
+    "Content",
+    "Kept",
+    "in_order",
+    "member_of",
+    "open_content",
+    "same_content",
+    "size_of",
+    "unreadable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +94,27 @@ def same_content(first: Content | None, second: Content) -> bool:
 def unreadable(path: Path, error: OSError) -> ArchiveError:
     """The error for a source that cannot be read."""
     return ArchiveError(f"{path} cannot be read: {error.strerror}.")
+
+
+LARGE = 1 << 20
+
+
+def in_order(contents: Mapping[str, Content], serialized: str | None) -> dict[str, Content]:
+    """The members in the order of the archive: what seldom changes first, the manifest last.
+
+    The weights, then everything of a mebibyte or more, then the small files: when one of those
+    changes, all that stands before stays where it is.
+
+    Args:
+        contents: What each member is made of.
+        serialized: The member that holds the weights, or None.
+    """
+
+    def place(name: str) -> tuple[int, str]:
+        if name == MANIFEST_NAME:
+            return 3, name
+        if name == serialized:
+            return 0, name
+        return (1 if size_of(contents[name]) >= LARGE else 2), name
+
+    return {name: contents[name] for name in sorted(contents, key=place)}

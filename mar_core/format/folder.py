@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from mar_core.errors import ArchiveError
 from mar_core.findings import Severity
 from mar_core.format.codes import finding, refusal
+from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.names import check_names
 from mar_core.format.packed import listed_digests
-from mar_core.format.reader_file import CHUNK
 from mar_core.format.view import Archive, Member
 
 if TYPE_CHECKING:

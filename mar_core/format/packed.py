@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from mar_core.errors import ArchiveError
 from mar_core.findings import Finding, Severity, ValidationError
 from mar_core.format.codes import finding, refusal
+from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.names import check_names
-from mar_core.format.reader_file import CHUNK
-from mar_core.format.reader_streams import Expected
+from mar_core.format.streams import Expected
 from mar_core.format.view import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from mar_core.format.file import ArchiveFile
     from mar_core.format.limits import Limits
-    from mar_core.format.reader_file import ArchiveFile
     from mar_core.format.view import Member
 
 __all__ = ["PackedArchive", "listed_digests"]

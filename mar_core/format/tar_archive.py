@@ -8,29 +8,25 @@ from typing import TYPE_CHECKING, BinaryIO
 from mar_core.format.codes import finding, refusal
 from mar_core.format.names import check_name
 from mar_core.format.packed import PackedArchive
-from mar_core.format.reader_streams import plain, sequential
-from mar_core.format.tar_gzip import GzipReader
-from mar_core.format.tar_walk import TarEntry, walk_tar
+from mar_core.format.streams import plain
+from mar_core.format.tar_reader import TarEntry, inflated_copy, walk_tar
 from mar_core.format.view import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from mar_core.findings import Finding
+    from mar_core.format.file import ArchiveFile
     from mar_core.format.limits import Limits
-    from mar_core.format.reader_file import ArchiveFile
 
 __all__ = ["TarArchive"]
-
-_SMALL, _SMALL_TOGETHER = 1 << 20, 32 << 20
 
 
 class TarArchive(PackedArchive):
     """A gzip-compressed tar, open for reading.
 
-    Opening reads it to the end, since only there gzip says whether it was whole. Small members stay
-    in memory. The others are unpacked again when they are opened: all of them in one more pass when
-    that is done in the order of the archive.
+    Opening inflates it to the end, since only there gzip says whether it was whole, into a copy
+    that members are read from: in memory while it is small, in a file without a name else.
 
     Args:
         file: The open file; closed with the archive.
@@ -38,16 +34,25 @@ class TarArchive(PackedArchive):
 
     Raises:
         ValidationError: It is not sound; all faults of names and kinds come together.
+        ArchiveError: There is no room for the copy.
     """
 
     kind = "tgz"
 
     def __init__(self, file: ArchiveFile, limits: Limits) -> None:
-        self._limits = limits
-        self._small: dict[str, bytes] = {}
-        self._cursor: GzipReader | None = None
         self._lock = threading.Lock()
-        entries = list(self._walk(file, limits))
+        self._tar = inflated_copy(file, limits)
+        try:
+            entries = self._admitted(file, limits)
+        except BaseException:
+            self._tar.close()
+            raise
+        self._offsets = {_inner(entry.name): entry.offset for entry in entries}
+        files = [entry for entry in entries if not entry.folder]
+        super().__init__(file, {_inner(entry.name): _member(entry) for entry in files})
+
+    def _admitted(self, file: ArchiveFile, limits: Limits) -> list[TarEntry]:
+        entries = list(walk_tar(file, self._tar, limits))
         _check_folder(file, entries)
         self._judge(
             file,
@@ -57,40 +62,23 @@ class TarArchive(PackedArchive):
             total=sum(entry.size for entry in entries),
             others=[entry.fault for entry in entries if entry.fault],
         )
-        self._offsets = {_inner(entry.name): entry.offset for entry in entries}
-        files = [entry for entry in entries if not entry.folder]
-        super().__init__(file, {_inner(entry.name): _member(entry) for entry in files})
+        return entries
 
     def open(self, name: str) -> BinaryIO:
-        """See ``Archive.open``; a large member is unpacked once more."""
-        expected = self._expected(self._known(name).name)
-        small = self._small.get(name)
-        if small is not None:
-            return plain(self._file, expected, lambda start, length: small[start : start + length])
-        reader = self._reader_at(self._offsets[name])
-        return sequential(self._file, expected, reader.read, done=lambda: self._keep(reader))
+        """See ``Archive.open``."""
+        offset = self._offsets[self._known(name).name]
 
-    def _reader_at(self, offset: int) -> GzipReader:
-        """The reader that an earlier stream left, where it has not gone too far, or a fresh one."""
-        with self._lock:
-            reader, self._cursor = self._cursor, None
-        if reader is None or reader.position > offset:
-            reader = GzipReader(self._file, self._limits)
-        reader.skip(offset - reader.position)
-        return reader
+        def fetch(start: int, length: int) -> bytes:
+            with self._lock:  # streams over several members may be read in turns
+                self._tar.seek(offset + start)
+                return self._tar.read(length)
 
-    def _keep(self, reader: GzipReader) -> None:
-        with self._lock:
-            self._cursor = reader
+        return plain(self._file, self._expected(name), fetch)
 
-    def _walk(self, file: ArchiveFile, limits: Limits) -> Iterator[TarEntry]:
-        reader = GzipReader(file, limits)
-        room = _SMALL_TOGETHER
-        for entry in walk_tar(file, reader, limits):
-            if not entry.folder and entry.size <= min(_SMALL, room):
-                self._small[_inner(entry.name)] = reader.read(entry.size)
-                room -= entry.size
-            yield entry
+    def close(self) -> None:
+        """Let go of the file and of its copy."""
+        super().close()
+        self._tar.close()
 
 
 def _inner(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
 
-__all__ = ["Archive", "ExtraFile", "Member"]
+__all__ = ["Archive", "ArchiveFormat", "ExtraFile", "Member"]
 
 READ_LIMIT = 64 << 20
+
+
+class ArchiveFormat(enum.StrEnum):
+    """How an archive is stored, by torch-model-archiver's names."""
+
+    DEFAULT = "default"
+    ZIP_STORE = "zip-store"
+    TGZ = "tgz"
+    NO_ARCHIVE = "no-archive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

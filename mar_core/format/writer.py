@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mar_core.build.request import ArchiveFormat
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
 from mar_core.format.contents import size_of
 from mar_core.format.digests import quiet
+from mar_core.format.folder_writer import FolderWriter
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.reader import open_archive
-from mar_core.format.write_folder import FolderWriter
-from mar_core.format.write_tgz import TgzWriter
-from mar_core.format.write_zip import ZipWriter
+from mar_core.format.tar_writer import TgzWriter
+from mar_core.format.view import ArchiveFormat
+from mar_core.format.zip_writer import ZipWriter
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mar_core.build.sources import Sources
     from mar_core.format.contents import Content
     from mar_core.format.digests import Digests
+    from mar_core.format.sources import Sources
 
 __all__ = ["Appender", "fill", "reread", "write"]
 
@@ -42,6 +43,7 @@ def write(
     *,
     archive_format: ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
+    instead_of: os.stat_result | None = None,
     digests: bool = True,
     progress: Callable[[int], None] = quiet,
 ) -> Manifest:
@@ -52,6 +54,7 @@ def write(
         target: The file or folder that it becomes.
         archive_format: How it is stored.
         force: Replace what is there.
+        instead_of: How what is replaced must look still.
         digests: Add the size and the SHA-256 of every member to the manifest.
         progress: Told the bytes done since it was last called.
 
@@ -63,10 +66,11 @@ def write(
             is left behind, and what was there before is as it was.
     """
     needed = sum(size_of(content) for content in archive.contents.values())
+    how: dict[str, Any] = {"force": force, "needed": needed, "instead_of": instead_of}
     if archive_format is ArchiveFormat.NO_ARCHIVE:
-        with atomic.new_folder(target, force=force, needed=needed) as folder:
+        with atomic.new_folder(target, **how) as folder:
             return fill(FolderWriter(folder, progress=progress), archive, digests=digests)
-    with atomic.new_file(target, force=force, needed=needed) as partial:
+    with atomic.new_file(target, **how) as partial:
         appender: Appender
         if archive_format is ArchiveFormat.TGZ:
             prefix = str(archive.manifest.model_name)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding
 from mar_core.format.packed import PackedArchive
-from mar_core.format.reader_streams import inflated, plain
+from mar_core.format.streams import inflated, plain
 from mar_core.format.view import Member
-from mar_core.format.zip_records import STORED, UTF8_NAME
-from mar_core.format.zip_walk import walk
+from mar_core.format.zip_reader import ZipReader
+from mar_core.format.zip_records import UTF8_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mar_core.findings import Finding
+    from mar_core.format.file import ArchiveFile
     from mar_core.format.limits import Limits
-    from mar_core.format.reader_file import ArchiveFile
+    from mar_core.format.zip_reader import Placed
     from mar_core.format.zip_records import Entry
-    from mar_core.format.zip_walk import Placed
 
 __all__ = ["ZipArchive"]
 
@@ -44,7 +44,7 @@ class ZipArchive(PackedArchive):
         super().__init__(file, {name: _member(placed) for name, placed in files.items()})
 
     def _admitted(self, file: ArchiveFile, limits: Limits) -> list[Placed]:
-        placed = walk(file, limits)
+        placed = ZipReader(file, limits).walk()
         entries = [one.entry for one in placed]
         self._judge(
             file,
@@ -66,7 +66,7 @@ class ZipArchive(PackedArchive):
         placed = self._placed[self._known(name).name]
         entry, offset = placed.entry, placed.data_offset
         expected = self._expected(name, crc=entry.crc)
-        if entry.method == STORED:
+        if entry.stored:
             return plain(
                 self._file,
                 expected,
@@ -77,7 +77,7 @@ class ZipArchive(PackedArchive):
 
 def _member(placed: Placed) -> Member:
     entry = placed.entry
-    stored = entry.method == STORED
+    stored = entry.stored
     return Member(
         name=entry.name,
         size=entry.size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,7 @@ __all__ = [
     "UTF8_NAME",
     "Entry",
     "LocalHeader",
+    "ZipSource",
     "extra_fields",
     "zip64_values",
 ]
@@ -63,6 +64,20 @@ HAS_DESCRIPTOR, UTF8_NAME = 1 << 3, 1 << 11
 MAX16, MAX32 = 0xFFFF, 0xFFFFFFFF
 EXTRA_ZIP64, EXTRA_STRONG_ENCRYPTION, EXTRA_UNICODE_PATH = 0x0001, 0x0017, 0x7075
 EXTRA_ASI_UNIX, EXTRA_AES = 0x756E, 0x9901
+
+
+class ZipSource(Protocol):
+    """Where the bytes of a zip come from, and how a fault of it is told."""
+
+    @property
+    def size(self) -> int:
+        """The length in bytes."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes from ``offset``; fewer only at the end."""
+
+    def refuse(self, code: str, message: str, *, member: str | None = None) -> Exception:
+        """The error to raise for one fault."""
 
 
 class LocalHeader(NamedTuple):
@@ -106,6 +121,11 @@ class Entry:
     size: int
     offset: int
     mode: int
+
+    @property
+    def stored(self) -> bool:
+        """Whether the content lies in the file as it is, not deflated."""
+        return self.method == STORED
 
 
 def extra_fields(raw: bytes) -> Iterator[tuple[int, bytes]]:

@@ -23,15 +23,14 @@ from mar_core.format.zip_records import (
 )
 
 if TYPE_CHECKING:
-    from mar_core.findings import ValidationError
-    from mar_core.format.reader_file import ArchiveFile
+    from mar_core.format.zip_records import ZipSource
 
 __all__ = ["explain_missing_end"]
 
 _MOST_RECORDS = 30_000
 
 
-def explain_missing_end(file: ArchiveFile) -> ValidationError:
+def explain_missing_end(file: ZipSource) -> Exception:
     """Walk from the front as far as records say how long they are."""
     position = 0
     for _ in range(_MOST_RECORDS):
@@ -52,12 +51,12 @@ def explain_missing_end(file: ArchiveFile) -> ValidationError:
     return file.refuse("MAR-A005", message)
 
 
-def _cut_off(file: ArchiveFile) -> ValidationError:
+def _cut_off(file: ZipSource) -> Exception:
     message = f"The file was cut off at byte {file.size:,}; the rest is missing."
     return file.refuse("MAR-A005", message)
 
 
-def _after_end(file: ArchiveFile, position: int) -> ValidationError:
+def _after_end(file: ZipSource, position: int) -> Exception:
     record = file.read_at(position, END.size)
     if len(record) < END.size:
         return _cut_off(file)
@@ -67,7 +66,7 @@ def _after_end(file: ArchiveFile, position: int) -> ValidationError:
     return file.refuse("MAR-A007", f"{after:,} bytes stand behind the end of the archive.")
 
 
-def _length(file: ArchiveFile, signature: bytes, position: int) -> int | None:
+def _length(file: ZipSource, signature: bytes, position: int) -> int | None:
     """The length of the record there with what belongs to it, or None where that is unknown."""
     fixed = {END64_SIGNATURE: END64.size, LOCATOR_SIGNATURE: LOCATOR.size}
     if signature in fixed:
@@ -81,7 +80,7 @@ def _length(file: ArchiveFile, signature: bytes, position: int) -> int | None:
     return _local_length(file, position) if signature == LOCAL_SIGNATURE else None
 
 
-def _local_length(file: ArchiveFile, position: int) -> int | None:
+def _local_length(file: ZipSource, position: int) -> int | None:
     raw = file.read_at(position, LOCAL.size)
     if len(raw) < LOCAL.size:
         return LOCAL.size

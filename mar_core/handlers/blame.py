@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mar_core.format.manifest import Manifest
     from mar_core.handlers.code import ArchiveCode
+    from mar_core.handlers.own_process import OwnProcess
 
 __all__ = ["Blame", "install_name", "missing_module"]
 
@@ -47,7 +48,7 @@ class Blame:
     """
 
     name: str
-    code: ArchiveCode
+    code: ArchiveCode | OwnProcess
     manifest: Manifest
     distribution: str | None
 
@@ -77,7 +78,7 @@ class Blame:
 
 
 def _explain(
-    error: BaseException, name: str, code: ArchiveCode, manifest: Manifest
+    error: BaseException, name: str, code: ArchiveCode | OwnProcess, manifest: Manifest
 ) -> tuple[str, str | None]:
     where = _where(error, code) or f"The handler {name}"
     if isinstance(error, SyntaxError):
@@ -125,7 +126,9 @@ def missing_module(name: str, where: str, manifest: Manifest) -> tuple[str, str]
     )
 
 
-def _missing_name(error: ImportError, where: str, code: ArchiveCode) -> tuple[str, str | None]:
+def _missing_name(
+    error: ImportError, where: str, code: ArchiveCode | OwnProcess
+) -> tuple[str, str | None]:
     module = error.name or ""
     said = compat.said(module)
     text = " ".join(str(error).replace(f"{code.package}.", "").split())
@@ -140,7 +143,7 @@ def _missing_name(error: ImportError, where: str, code: ArchiveCode) -> tuple[st
     return f"{where}: {text}.", None
 
 
-def _where(error: BaseException, code: ArchiveCode) -> str | None:
+def _where(error: BaseException, code: ArchiveCode | OwnProcess) -> str | None:
     """The innermost line of the archive's own code, as ``file.py (line 3)``."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = code.file_name(frame.filename)

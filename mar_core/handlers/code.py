@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers import isolation
+from mar_core.handlers.own_process import OwnProcess
 from mar_core.ts import compat
 from mar_core.weights import model_code
 
@@ -73,6 +74,10 @@ class ArchiveCode:
         spec = isolation.find(f"{self.package}.{top}", self._root.__path__)
         # A folder without __init__.py gives way to an installed package of its name.
         return spec is not None and (spec.loader is not None or not _installed(top))
+
+    def __contains__(self, member: object) -> bool:
+        """Whether the archive has a file of that name."""
+        return (self.model_dir / str(member)).is_file()
 
     def find_file(self, name: str) -> Path | None:
         """The file that defines a module of the archive, whatever else has its name.
@@ -182,12 +187,15 @@ class ArchiveCode:
         self._seen_path = list(sys.path)
 
 
-def code_of(model_dir: Path) -> ArchiveCode:
+def code_of(model_dir: Path) -> ArchiveCode | OwnProcess:
     """The code of an unpacked archive: the one at work where it is that archive's, else a new one.
 
     Args:
         model_dir: The folder that holds its members.
     """
+    own = OwnProcess.current
+    if own is not None and own.model_dir.resolve() == model_dir.resolve():
+        return own
     code = isolation.current()
     if isinstance(code, ArchiveCode) and code.model_dir.resolve() == model_dir.resolve():
         return code

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import json
+import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.code import ArchiveCode
+from mar_core.handlers.load import load_handler
+from mar_core.handlers.lookup import look_up
 from mar_core.ts.service import Service
 
 if TYPE_CHECKING:
+    from mar_core.handlers.load import LoadedHandler
     from mar_core.ts.metrics import MetricsCache
 
-__all__ = ["ModelLoader", "ModelLoaderFactory", "TsModelLoader"]
+__all__ = [
+    "HandlerImportError",
+    "HandlerValueError",
+    "ModelLoader",
+    "ModelLoaderFactory",
+    "TsModelLoader",
+]
+
+
+class HandlerValueError(HandlerError, ValueError):
+    """A handler's file does not hold one handler; TorchServe raises ``ValueError``."""
+
+
+class HandlerImportError(HandlerError, ModuleNotFoundError):
+    """A handler, or what it imports, is not there; TorchServe raises ``ModuleNotFoundError``."""
 
 
 class ModelLoader(ABC):
@@ -53,26 +71,31 @@ class TsModelLoader(ModelLoader):
             metrics_cache: Where the handler records metrics.
 
         Raises:
-            HandlerError: There is no such handler, or it cannot be imported or made.
+            HandlerImportError: There is no such handler, or it cannot be imported.
+            HandlerValueError: It cannot be made, or is not one handler.
         """
+        if metrics_cache is not None:  # what is recorded during the load belongs to a request
+            metrics_cache.set_request_ids(str(uuid.uuid4()))
+            metrics_cache.model_name = metrics_cache.model_name or model_name
         path = Path(model_dir, MANIFEST_NAME)
         manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         named = {**manifest, "model": {**manifest.get("model", {}), "modelName": model_name}}
         if handler is not None:
             named["model"]["handler"] = handler
-        loaded = load_handler(Manifest(named), Path(model_dir), envelope=envelope)
+        loaded = _load(Manifest(named), Path(model_dir), envelope)
         service = Service(
             model_name,
             model_dir,
             manifest or None,
-            loaded.entry,
+            # The handler's own method, or its function, as TorchServe hands it over.
+            loaded.entry if envelope else getattr(loaded.instance, "handle", loaded.instance),
             gpu_id,
             batch_size,
             limit_max_image_pixels,
             metrics_cache,
         )
         if loaded.initialize is None:
-            raise HandlerError(
+            raise HandlerValueError(
                 f"The handler {loaded.name} has no method initialize.",
                 stage="initialize",
                 handler=loaded.name,
@@ -80,6 +103,34 @@ class TsModelLoader(ModelLoader):
             )
         loaded.initialize(service.context)
         return service
+
+
+def _load(manifest: Manifest, model_dir: Path, envelope: str | None) -> LoadedHandler:
+    """Load a handler; what is wrong with it is raised as what TorchServe raises, too."""
+    try:
+        return load_handler(manifest, model_dir, envelope=envelope)
+    except HandlerError as error:
+        absent = isinstance(error.__cause__, ImportError) or not _is_there(manifest, model_dir)
+        kind = HandlerImportError if absent else HandlerValueError
+        message = error.message
+        if not absent and error.__cause__ is None:  # callers match the beginning of TorchServe's
+            message = f"Expected only one class or a function to call. {message}"
+        raise kind(
+            message,
+            stage=error.stage,
+            handler=error.handler,
+            distribution=error.distribution,
+            code=error.code,
+            hint=error.hint,
+        ) from error
+
+
+def _is_there(manifest: Manifest, model_dir: Path) -> bool:
+    code = ArchiveCode(model_dir, manifest.model_name or "model")
+    try:
+        return look_up(manifest.handler or "", code) is not None
+    finally:
+        code.close()
 
 
 class ModelLoaderFactory:

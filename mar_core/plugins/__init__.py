@@ -6,7 +6,7 @@ Listing reads metadata and imports nothing. Loading imports plugins one by one, 
 
 from __future__ import annotations
 
-from mar_core.plugins.entries import (
+from mar_core.plugins.entry_points import (
     HANDLER_GROUP,
     HOST,
     PLUGIN_GROUP,
@@ -17,8 +17,8 @@ from mar_core.plugins.entries import (
     nearest_handlers,
     unreadable_distributions,
 )
+from mar_core.plugins.hooks import PluginFailure, Plugins
 from mar_core.plugins.load import PluginWarning, disabled_names, get_plugins, load_plugins
-from mar_core.plugins.loaded import PluginFailure, Plugins
 from mar_core.plugins.manager import hook_arguments, hook_names, new_manager
 
 __all__ = [

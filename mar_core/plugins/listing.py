@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import PluginError, UsageError
-from mar_core.plugins.entries import (
+from mar_core.plugins.entry_points import (
     HANDLER_GROUP,
     PLUGIN_GROUP,
     EntryInfo,
@@ -37,6 +37,7 @@ __all__ = [
     "hook_uses",
     "last_words",
     "list_entries",
+    "python",
 ]
 
 CHECK_SECONDS = 120
@@ -184,8 +185,7 @@ def _faults(entry: EntryInfo, entries: list[EntryInfo]) -> Iterator[tuple[str, s
 def _checked(status: EntryStatus) -> EntryStatus:
     if status.state != "available":
         return status
-    command = [sys.executable, "-m", "mar_core.plugins.check"]
-    command += [status.kind, status.name, status.distribution]
+    command = python("mar_core.plugins.trial", status.kind, status.name, status.distribution)
     try:
         # The child talks JSON on standard output; what plugins print goes to its standard error.
         child = subprocess.run(
@@ -197,6 +197,19 @@ def _checked(status: EntryStatus) -> EntryStatus:
         return replace(status, state="broken", reason=last_words(child))
     answer = json.loads(child.stdout)
     return replace(status, **{**answer, "provides": tuple(answer["provides"])})
+
+
+def python(module: str, *words: str) -> list[str]:
+    """The command that runs a module of ours in a process of its own.
+
+    ``-P`` keeps the current folder out of ``sys.path``: it may be an unpacked archive, whose
+    ``json.py`` or ``torch.py`` must not be imported by whoever only looks at it.
+
+    Args:
+        module: The module.
+        *words: Its arguments.
+    """
+    return [sys.executable, "-P", "-m", module, *words]
 
 
 def last_words(child: subprocess.CompletedProcess[str]) -> str:

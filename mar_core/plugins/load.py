@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mar_core.errors import MarWarning, PluginError
-from mar_core.plugins.entries import (
+from mar_core.plugins.entry_points import (
     PLUGIN_GROUP,
     EntryInfo,
     clash_hint,
@@ -18,11 +18,11 @@ from mar_core.plugins.entries import (
     rivals,
     unreadable_distributions,
 )
-from mar_core.plugins.loaded import PluginFailure, Plugins
+from mar_core.plugins.hooks import PluginFailure, Plugins
 from mar_core.plugins.manager import new_manager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "DISABLED_VARIABLE",
@@ -46,24 +46,32 @@ class PluginWarning(MarWarning):
     """An installed plugin was left out."""
 
 
-def load_plugins(*, disabled: Iterable[str] = (), strict: bool = False) -> Plugins:
-    """Import and register every plugin that is installed.
+def load_plugins(
+    *,
+    disabled: Iterable[str] = (),
+    strict: bool = False,
+    wanted: Callable[[EntryInfo], bool] = lambda _: True,
+) -> Plugins:
+    """Import and register the plugins that are installed.
 
     Args:
         disabled: Names of plugins that must not even be imported; ``*`` stands for every plugin
             that does not come with mar itself.
+        wanted: Whether a plugin is to be loaded; by default each is.
         strict: Raise at the first plugin that fails, for the tests of plugin authors.
 
     Raises:
         PluginError: ``strict`` is set and a plugin failed.
     """
-    plugins = Plugins(new_manager())
+    plugins = Plugins(new_manager(), strict=strict)
     blocked = set(disabled)
     entries = find_entries(PLUGIN_GROUP)
     # Ours first: pluggy asks the last registered first, so that others come before us.
     for entry in sorted(entries, key=lambda entry: (not entry.is_ours, entry.name)):
         if is_disabled(entry, blocked):
             plugins.blocked.append(entry)
+            continue
+        if not wanted(entry):
             continue
         try:
             _load_one(plugins, entry, rivals(entry, entries))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format import ExtraFile
+from mar_core.hookspecs import hookimpl
 from mar_core.reports.comparison import DEFAULT_TOLERANCE, Difference, Tolerance, differences
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ __all__ = [
     "INDEX",
     "Example",
     "ExampleResult",
+    "mar_collect_files",
     "read_examples",
-    "record",
-    "recorded_again",
     "run_examples",
+    "update_examples",
 ]
 
 FOLDER = "MAR-INF/examples"
@@ -94,7 +95,8 @@ class ExampleResult:
         }
 
 
-def record(request: ArchiveRequest) -> list[ExtraFile]:
+@hookimpl
+def mar_collect_files(request: ArchiveRequest) -> list[ExtraFile]:
     """Run the model on the examples of a request, as they will be packed.
 
     Args:
@@ -107,6 +109,8 @@ def record(request: ArchiveRequest) -> list[ExtraFile]:
         UsageError: An example is no file.
         ArchiveError: The model fails on one; such an archive is not written.
     """
+    if not request.examples:
+        return []
     from mar_core.runtime import Recipe
 
     sources = dataclasses.replace(request, examples=())
@@ -170,7 +174,7 @@ def run_examples(recipe: Recipe, *, tolerance: Tolerance | None = None) -> list[
             return [_run_one(predictor, one, path, tolerance) for one, path in pairs]
 
 
-def recorded_again(results: Sequence[ExampleResult]) -> bytes:
+def _recorded_again(results: Sequence[ExampleResult]) -> bytes:
     """The ``examples.json`` that holds what came out now, in place of what was recorded.
 
     Args:
@@ -183,6 +187,26 @@ def recorded_again(results: Sequence[ExampleResult]) -> bytes:
         if result.error:
             raise ArchiveError(f"The example {result.example.name} fails: {result.error}")
     return _dump([dataclasses.replace(result.example, results=result.got) for result in results])
+
+
+def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickle: bool) -> None:
+    """Record what an archive's examples gave now, as ``mar test --update`` does.
+
+    Args:
+        path: The archive.
+        results: What ``run_examples`` returned.
+        allow_pickle: Take weights that can run code when loaded.
+
+    Raises:
+        ArchiveError: An example has failed, or the archive cannot be written. It stays as it is.
+    """
+    recorded = _recorded_again(results)
+    with tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
+        index = Path(scratch, Path(INDEX).name)
+        index.write_bytes(recorded)
+        from mar_core.build.updating import update
+
+        update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
 
 
 def _record_one(predictor: Predictor, path: Path) -> list[Any]:
@@ -209,10 +233,10 @@ def _answers(predictor: Predictor, path: Path) -> tuple[list[Any], str]:
     """The results for a file, read as ``mar run`` reads it, or why there are none."""
     from mar_core.plugins import get_plugins
     from mar_core.run import ReadOptions
-    from mar_core.run.inputs import collect_readers, expand
+    from mar_core.run.inputs import expand
     from mar_core.runtime.values import plain
 
-    inputs = list(expand([str(path)], ReadOptions(), collect_readers(get_plugins())))
+    inputs = list(expand([str(path)], ReadOptions(), get_plugins().readers()))
     outcomes = [plain(outcome) for outcome in predictor.run(inputs)]
     for outcome in outcomes:
         if outcome.failure is not None:

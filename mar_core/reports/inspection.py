@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.entries import find_entry
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
-from mar_core.checks.yamltext import MAX_BYTES, YamlFault, read_yaml
+from mar_core.checks.yamltext import YamlFault
+from mar_core.handlers.source import find_entry
 
 if TYPE_CHECKING:
     import os
@@ -183,10 +183,10 @@ def _member(archive: Archive, name: str, listed: dict[str, Any]) -> MemberSummar
 
 
 def _handler(subject: Subject) -> HandlerSummary | None:
-    name, place = subject.manifest.handler, subject.handler
+    name, found = subject.manifest.handler, subject.handler
     if name is None:
         return None
-    if place is None:
+    if found is None:
         shipped = subject.manifest.mar.get("handler")
         recorded = shipped if isinstance(shipped, dict) else {}
         return HandlerSummary(
@@ -196,15 +196,15 @@ def _handler(subject: Subject) -> HandlerSummary | None:
             version=_text(recorded.get("version")),
         )
     module = subject.handler_module
-    entry = place.target.partition(":")[2] if place.target else place.entry
+    entry = found.target.partition(":")[2] if found.target else found.entry
     return HandlerSummary(
         name=name,
-        origin="archive" if place.member else "installed",
-        member=place.member,
-        module=place.module,
-        entry=find_entry(module, place.entry).name if module else entry,
-        distribution=place.distribution,
-        version=place.version,
+        origin="archive" if found.member else "installed",
+        member=found.member,
+        module=found.module,
+        entry=find_entry(module, found.entry).name if module else entry,
+        distribution=found.distribution,
+        version=found.version,
     )
 
 
@@ -228,12 +228,8 @@ def _requirements(subject: Subject) -> list[str]:
 
 def read_config(subject: Subject) -> Any:
     """What model-config.yaml holds as plain JSON values; None where there is none to read."""
-    name = subject.manifest.config_file
-    member = subject.archive.members.get(name or "")
-    if name is None or member is None or member.size > MAX_BYTES:
-        return None
     try:
-        return _plain(read_yaml(subject.archive.read(name)))
+        return _plain(subject.config)
     except YamlFault:
         return None
 

@@ -3,34 +3,82 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
-from mar_core.records import ReadOptions, RunOptions
+from mar_core.format.limits import parse_size
+from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions
 from mar_core.run.request import parse_field, parse_headers
 from mar_core.run.session import Job
 from mar_core.runtime import Recipe
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = ["Asked", "job_of"]
 
-__all__ = ["job_of"]
-
-# The flags of ``mar archive`` that describe what is not packed.
-UNPACKED = (
-    *("model_name", "version", "model_file", "serialized_file"),
-    *("extra_files", "config_file", "requirements_file"),
-)
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-def job_of(asked: Mapping[str, Any]) -> Job:
-    """What to do.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Every flag of ``mar run`` as it was typed; ``mar run --help`` says what each means."""
 
-    Args:
-        asked: Every flag of ``mar run`` by the name of its parameter.
+    words: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    column: str | None = None
+    form: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    content_type: str | None = None
+    envelope: str | None = None
+    max_input_size: str | None = None
+    limit: int | None = None
+    output: Path | None = None
+    output_dir: Path | None = None
+    resume: bool = False
+    force: bool = False
+    unordered: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    device: str | None = None
+    batch_size: str | None = None
+    workers: int | None = None
+    timeout: float | None = None
+    fail_fast: bool = False
+    allow_pickle: bool = False
+    no_pixel_limit: bool = False
+    engine: str = "local"
+    address: str | None = None
+    explain: bool = False
+    dry_run: bool = False
+    in_process: bool = False
+    profile: Path | None = None
+    watch: bool = False
+    verbose: bool = False
+    handler: str | None = None
+    serialized_file: Path | None = None
+    model_file: Path | None = None
+    extra_files: tuple[str, ...] = ()
+    config_file: Path | None = None
+    requirements_file: Path | None = None
+    model_name: str | None = None
+    version: str | None = None
+
+    def unpacked(self) -> dict[str, object]:
+        """The flags of ``mar archive`` that describe what is not packed, by their names."""
+        return {
+            "--model-name": self.model_name,
+            "--version": self.version,
+            "--model-file": self.model_file,
+            "--serialized-file": self.serialized_file,
+            "--extra-files": self.extra_files,
+            "--config-file": self.config_file,
+            "--requirements-file": self.requirements_file,
+        }
+
+
+def job_of(asked: Asked) -> Job:
+    """What to do.
 
     Raises:
         UsageError: There is nothing to run, nothing to run it on, or a flag makes no sense.
@@ -38,55 +86,61 @@ def job_of(asked: Mapping[str, Any]) -> Job:
     source, inputs = _sources(asked)
     recipe = Recipe(
         source=source,
-        device=asked["device"],
-        allow_pickle=asked["allow_pickle"],
-        envelope=asked["envelope"],
-        limit_image_pixels=not asked["no_pixel_limit"],
+        device=asked.device,
+        allow_pickle=asked.allow_pickle,
+        envelope=asked.envelope,
+        limit_image_pixels=not asked.no_pixel_limit,
     )
-    form = tuple(field for word in asked["form"] or () for field in parse_field(word))
     return Job(
         recipe=recipe,
         sources=inputs,
-        form=form,
+        form=tuple(field for word in asked.form for field in parse_field(word)),
         reading=_reading(asked),
         running=_running(asked),
-        engine=asked["engine"],
-        output=asked["output"],
-        resume=asked["resume"],
-        details=asked["as_json"],
-        limit=asked["limit"],
-        quiet=asked["quiet"],
-        verbose=asked["verbose"],
+        engine=asked.engine,
+        output=asked.output,
+        resume=asked.resume,
+        force=asked.force,
+        details=asked.as_json,
+        limit=asked.limit,
+        quiet=asked.quiet,
+        verbose=asked.verbose,
     )
 
 
-def _sources(asked: Mapping[str, Any]) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
+def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
     """What to run, and on what: an archive is the first word, unless a handler is named."""
-    words = asked["words"] or []
     source: Path | ArchiveRequest
-    if asked["handler"] is not None:
-        source, inputs = _request(asked), words
-    elif given := [name for name in UNPACKED if asked[name]]:
+    if asked.handler is not None:
+        source, inputs = _request(asked, asked.handler), asked.words
+    elif given := [flag for flag, value in asked.unpacked().items() if value]:
         raise UsageError(
-            f"--{given[0].replace('_', '-')} describes what is not packed, and needs --handler.",
+            f"{given[0]} describes what is not packed, and needs --handler.",
             hint="For an archive, leave it out.",
         )
-    elif not words:
+    elif not asked.words:
         hint = "Try `mar run model.mar input.png`, or --handler and the flags of `mar archive`."
         raise UsageError("There is nothing to run.", hint=hint)
     else:
-        source, inputs = Path(words[0]), words[1:]
-    if not inputs and not asked["form"]:
+        source, inputs = Path(asked.words[0]), asked.words[1:]
+    if not inputs and not asked.form:
         hint = "Name files, folders or patterns, or `-` for standard input."
         raise UsageError("There are no inputs.", hint=hint)
-    return source, tuple(inputs)
+    return source, inputs
 
 
-def _request(asked: Mapping[str, Any]) -> ArchiveRequest:
-    flags = {name: asked[name] for name in UNPACKED}
-    flags["model_name"] = flags["model_name"] or _name_for(asked["handler"], flags["model_file"])
-    flags["extra_files"] = tuple(flags["extra_files"] or ())
-    return ArchiveRequest(handler=asked["handler"], allow_pickle=asked["allow_pickle"], **flags)
+def _request(asked: Asked, handler: str) -> ArchiveRequest:
+    return ArchiveRequest(
+        handler=handler,
+        model_name=asked.model_name or _name_for(handler, asked.model_file),
+        version=asked.version,
+        model_file=asked.model_file,
+        serialized_file=asked.serialized_file,
+        extra_files=asked.extra_files,
+        config_file=asked.config_file,
+        requirements_file=asked.requirements_file,
+        allow_pickle=asked.allow_pickle,
+    )
 
 
 def _name_for(handler: str, model_file: Path | None) -> str:
@@ -95,31 +149,37 @@ def _name_for(handler: str, model_file: Path | None) -> str:
     return _NOT_IN_A_NAME.sub("_", stem).lstrip("_.-") or "model"
 
 
-def _reading(asked: Mapping[str, Any]) -> ReadOptions:
+def _reading(asked: Asked) -> ReadOptions:
     return ReadOptions(
-        include=tuple(asked["include"] or ()),
-        column=asked["column"],
-        content_type=asked["content_type"],
-        headers=parse_headers(asked["header"] or ()),
+        include=asked.include,
+        column=asked.column,
+        content_type=asked.content_type,
+        headers=parse_headers(asked.header),
+        max_input_size=_bytes(asked.max_input_size),
     )
 
 
-def _running(asked: Mapping[str, Any]) -> RunOptions:
-    if asked["profile"] is not None and (asked["workers"] or asked["timeout"]):
+def _bytes(text: str | None) -> int:
+    return MAX_INPUT_SIZE if text is None else parse_size(text, name="--max-input-size")
+
+
+def _running(asked: Asked) -> RunOptions:
+    here = "--profile" if asked.profile else "--in-process" if asked.in_process else None
+    if here is not None and (asked.workers or asked.timeout):
         raise UsageError(
-            "--profile looks into this process, where --workers and --timeout run nothing.",
-            hint="Leave them out while you profile.",
+            f"{here} runs in this process, where --workers and --timeout do nothing.",
+            hint="Leave them out, or leave it out.",
         )
     return RunOptions(
-        batch_size=_batch_size(asked["batch_size"]),
-        workers=asked["workers"],
-        timeout=asked["timeout"],
-        unordered=asked["unordered"],
-        fail_fast=asked["fail_fast"],
-        explain=asked["explain"],
-        profile=asked["profile"],
-        address=asked["address"],
-        output_dir=asked["output_dir"],
+        batch_size=_batch_size(asked.batch_size),
+        workers=0 if here is not None else asked.workers,
+        timeout=asked.timeout,
+        unordered=asked.unordered,
+        fail_fast=asked.fail_fast,
+        explain=asked.explain,
+        profile=asked.profile,
+        address=asked.address,
+        output_dir=asked.output_dir,
     )
 
 

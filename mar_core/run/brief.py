@@ -42,6 +42,9 @@ def error_line(failure: Failure) -> str:
     message = one_line(failure.message)
     if failure.stage == "read":
         return message
+    if failure.stage == "response":
+        said = "" if message == failure.type else f": {message}"
+        return f"{failure.code} {failure.type}{said}"
     return f"{failure.type} in {failure.stage}: {message}"
 
 

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError
 from mar_core.run.asked import job_of
-from mar_core.run.session import execute, interrupted_line
+from mar_core.run.session import check_outputs, execute, interrupted_line
 from mar_core.run.stdout import private_stdout
 from mar_core.run.summary import summary_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
     from mar_core.records import RunSummary
+    from mar_core.run.asked import Asked
     from mar_core.run.session import Job
 
 __all__ = ["start"]
@@ -27,11 +26,11 @@ SOME_FAILED = 1
 INTERRUPTED = 130
 
 
-def start(asked: Mapping[str, Any]) -> int:
+def start(asked: Asked) -> int:
     """Do what ``mar run`` was asked to do.
 
     Args:
-        asked: Every flag by the name of its parameter.
+        asked: Every flag.
 
     Returns:
         The exit code: 0, or 1 when an input failed, or 130 when the user stopped it.
@@ -39,12 +38,12 @@ def start(asked: Mapping[str, Any]) -> int:
     Raises:
         MarError: Nothing could be run.
     """
-    job, as_json = job_of(asked), asked["as_json"]
-    if asked["dry_run"]:
-        return _dry_run(job, as_json=as_json)
-    if asked["watch"]:
-        return _watch(job, as_json=as_json)
-    return _run(job, as_json=as_json)
+    job = job_of(asked)
+    if asked.dry_run:
+        return _dry_run(job, as_json=asked.as_json)
+    if asked.watch:
+        return _watch(job, as_json=asked.as_json)
+    return _run(job, as_json=asked.as_json)
 
 
 def _run(job: Job, *, as_json: bool) -> int:
@@ -55,16 +54,19 @@ def _run(job: Job, *, as_json: bool) -> int:
         except MarError as error:
             if job.verbose and error.__cause__ is not None:
                 traceback.print_exception(error.__cause__)
+            elif job.verbose:  # it comes from a worker
+                sys.stderr.write(getattr(error, "traceback", ""))
             raise
     _conclude(job, summary)
     if summary.interrupted:
         return INTERRUPTED
-    return SOME_FAILED if summary.failed else 0
+    return SOME_FAILED if summary.failed or summary.failed_before else 0
 
 
 def _watch(job: Job, *, as_json: bool) -> int:
     from mar_core.run.watch import files_of, watch
 
+    check_outputs(job)
     watch(
         lambda: _run(job, as_json=as_json) != INTERRUPTED,
         files=lambda: files_of(job),
@@ -75,6 +77,7 @@ def _watch(job: Job, *, as_json: bool) -> int:
 def _dry_run(job: Job, *, as_json: bool) -> int:
     from mar_core.run.dry import describe, description_lines
 
+    check_outputs(job)
     found = describe(job)
     lines = [json.dumps(found, indent=2)] if as_json else description_lines(found)
     sys.stdout.write("\n".join([*lines, ""]))

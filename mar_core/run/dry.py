@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from mar_core.build.handler_spec import installed_handler
+from mar_core.checks.subject import Subject
 from mar_core.checks.validation import check
 from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
 from mar_core.run.session import inputs_of
+from mar_core.text import printable
 from mar_core.ts.device import choose_gpu_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mar_core.format import Archive
     from mar_core.run.session import Job
 
 __all__ = ["describe", "description_lines"]
@@ -35,8 +35,9 @@ def describe(job: Job) -> dict[str, Any]:
     find_engine(job.engine, get_plugins())
     with job.recipe.open() as archive:
         check(archive, plugins=get_plugins(), allow_pickle=job.recipe.allow_pickle)
-        manifest, config = archive.manifest, _config(archive)
-        where = _where(archive, manifest.handler or "")
+        subject = Subject(archive)
+        manifest, found = archive.manifest, subject.handler
+        config = subject.config or {}
     gpu = choose_gpu_id(job.recipe.device, config)
     first, number = _count(job)
     options = job.running
@@ -44,11 +45,11 @@ def describe(job: Job) -> dict[str, Any]:
         "model": manifest.model_name,
         "version": manifest.model_version,
         "handler": manifest.handler,
-        "handler_from": where,
+        "handler_from": found.origin if found else "not found",
         "device": "cpu" if gpu is None else job.recipe.device or f"accelerator {gpu}",
         "engine": job.engine,
         "batch_size": options.batch_size or job.recipe.batch_size or config.get("batchSize") or 1,
-        "workers": options.workers or (1 if options.timeout else 0),
+        "workers": 1 if options.workers is None else options.workers,
         "inputs": number,
         "first_inputs": first,
     }
@@ -69,25 +70,7 @@ def description_lines(found: Mapping[str, Any]) -> list[str]:
         "batch size": found["batch_size"],
         "inputs": f"{found['inputs']:,}" + (f": {names}{more}" if names else ""),
     }
-    return [f"{name:<11} {value}" for name, value in facts.items()]
-
-
-def _config(archive: Archive) -> dict[str, Any]:
-    import yaml
-
-    name = archive.manifest.config_file
-    config = yaml.safe_load(archive.read(name)) if name else None
-    return config if isinstance(config, dict) else {}
-
-
-def _where(archive: Archive, handler: str) -> str:
-    file = handler.partition(":")[0]
-    if file in archive.members or f"{file}.py" in archive.members:
-        return "a file of the archive"
-    found = installed_handler(handler)
-    if found is None:
-        return "not found"
-    return f"{found.distribution} {found.version}" if found.distribution else "installed"
+    return [f"{name:<11} {printable(str(value))}" for name, value in facts.items()]
 
 
 def _count(job: Job) -> tuple[list[str], int]:

@@ -36,21 +36,19 @@ def find_engine(name: str, plugins: Plugins) -> Engine:
         UsageError: There is none.
         PluginError: Two plugins register it.
     """
-    offers: dict[str, list[tuple[str, EngineFactory]]] = {}
-    pending: list[tuple[str, EngineFactory]] = []
-
-    def register(engine: str, factory: EngineFactory) -> None:
-        pending.append((engine, factory))
-
-    for plugin in plugins.ask_each("mar_register_engines", register=register):
-        for engine, factory in pending:
-            offers.setdefault(engine, []).append((plugin, factory))
-        pending.clear()
+    offers = plugins.engines()
     if name not in offers:
         known = ", ".join(sorted(offers)) or "none"
-        hint = "Install it: `pip install mar-ray`." if name == "ray" else None
+        hint = "Engines come from plugins; `mar plugins --check` lists who offers which."
         raise UsageError(f"There is no engine {name!r}; there are: {known}.", hint=hint)
     if len(offers[name]) > 1:
         owners = " and ".join(sorted(plugin for plugin, _ in offers[name]))
         raise PluginError(f"The engine {name!r} is registered by {owners}.")
-    return offers[name][0][1]()
+    plugin, factory = offers[name][0]
+    engine = factory()
+    if not callable(getattr(engine, "run", None)):
+        raise PluginError(
+            f"The engine {name!r} of the plugin {plugin} is a {type(engine).__name__}, which has "
+            "no method run."
+        )
+    return engine

@@ -9,31 +9,26 @@ from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
+from mar_core.run.outputs import Outputs
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import broken, check_there, open_source, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mar_core.plugins import Plugins
     from mar_core.records import Input, Reader, ReadOptions
 
-__all__ = ["collect_readers", "expand"]
-
-
-def collect_readers(plugins: Plugins) -> list[Reader]:
-    """The readers of all plugins, in the order in which they are asked: mar's own are the last."""
-    readers: list[Reader] = []
-    pending: list[Reader] = []
-    for _ in plugins.ask_each("mar_register_readers", register=pending.append):
-        readers += reversed(pending)
-        pending.clear()
-    return readers
+__all__ = ["expand", "listed"]
 
 
 def expand(
-    sources: Iterable[str], options: ReadOptions, readers: Sequence[Reader]
+    sources: Iterable[str],
+    options: ReadOptions,
+    readers: Sequence[Reader],
+    outputs: Outputs | None = None,
+    *,
+    opened: Callable[[str], None] | None = None,
 ) -> Iterator[Input]:
     """The inputs of everything that the user named, one after the other, none read yet.
 
@@ -43,17 +38,37 @@ def expand(
         sources: Paths, folders, patterns, URLs, ``@list`` and ``-``, mixed freely.
         options: How to read them.
         readers: Whom to ask, in that order.
+        outputs: What the run writes, and must not read.
+        opened: Told the name of each source before its inputs come.
 
     Yields:
         The inputs, in the order of the sources and of what they hold; each id is there once.
     """
     seen: dict[str, int] = {}
     for source in sources:
-        for leaf in _leaves(source, options, readers):
+        for leaf in _leaves(source, options, readers, outputs or Outputs()):
             inputs = iter([leaf]) if not isinstance(leaf, str) else _read(leaf, options, readers)
             name = leaf if isinstance(leaf, str) else leaf.id
             seen[name] = seen.get(name, 0) + 1
+            if opened is not None:
+                opened(name)
             yield from inputs if seen[name] == 1 else _renamed(inputs, seen[name])
+
+
+def listed(sources: Iterable[str]) -> Iterator[str]:
+    """What the lists among the sources name, lists in lists included, where that can be read."""
+    waiting = [source for source in sources if _is_list(source) and source != "@-"]
+    seen = set(waiting)
+    while waiting:
+        source = waiting.pop()
+        yield source[1:]
+        with contextlib.suppress(InputError):
+            for line in _list_lines(source, ()):
+                if not _is_list(line):
+                    yield line
+                elif line not in seen:
+                    seen.add(line)
+                    waiting.append(line)
 
 
 def _renamed(inputs: Iterable[Input], time: int) -> Iterator[Input]:
@@ -62,17 +77,24 @@ def _renamed(inputs: Iterable[Input], time: int) -> Iterator[Input]:
 
 
 def _leaves(
-    source: str, options: ReadOptions, readers: Sequence[Reader], lists: tuple[str, ...] = ()
+    source: str,
+    options: ReadOptions,
+    readers: Sequence[Reader],
+    outputs: Outputs,
+    lists: tuple[str, ...] = (),
 ) -> Iterator[str | Input]:
     """What a source comes to: names that a reader takes, and inputs that are known to fail."""
     try:
         if _is_list(source):
             for line in _list_lines(source, lists):
-                yield from _leaves(line, options, readers, (*lists, source))
+                yield from _leaves(line, options, readers, outputs, (*lists, source))
+        elif outputs.holds(source):
+            name = printable(source)
+            yield broken(source, f"{name} is where this run writes, and none of its inputs.")
         elif _reader(source, readers) is not None:
             yield source
         elif is_folder(source) or is_pattern(source):
-            yield from find_files(source, options.include)
+            yield from find_files(source, options.include, outputs)
         else:
             check_there(source)
             yield broken(source, f"No reader takes {printable(source)}.")

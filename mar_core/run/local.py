@@ -21,21 +21,19 @@ CAUGHT = (Exception, SystemExit, KeyboardInterrupt)
 
 
 class LocalEngine:
-    """Runs an archive in this process, or in worker processes of this machine.
+    """Runs an archive in worker processes of this machine.
 
-    Worker processes are used where the user asks for them, and where a time limit is set: a handler
-    that hangs can only be stopped from outside.
+    In this process it runs for debuggers alone (no workers), and for PyTorch's profiler.
     """
 
     def run(
         self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
     ) -> Iterator[Outcome]:
         """One outcome for each input, in order unless ``options.unordered``."""
-        workers = options.workers or (1 if options.timeout else 0)
-        if workers:
-            groups = self._in_workers(recipe, inputs, options, summary, workers)
-        else:
+        if options.workers == 0:
             groups = self._here(recipe, inputs, options, summary)
+        else:
+            groups = self._in_workers(recipe, inputs, options, summary, options.workers or 1)
         if options.unordered:
             return (outcome for group in groups for outcome in group)
         return in_order(groups)

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mar_core.hookspecs import hookimpl
-from mar_core.run.writers.place import writing
+from mar_core.runtime.place import writing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -39,7 +39,7 @@ def profiled(ran: Iterable[Ran], predictor: Predictor, folder: Path) -> Iterator
     """
     from torch.profiler import profile
 
-    predictor.life.manager.register(_Stages(), "mar-profile")
+    predictor.life.take_part(_Stages(), "mar-profile")
     batches = iter(ran)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

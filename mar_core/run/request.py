@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import UsageError
 from mar_core.records import Input
-from mar_core.run.readers.sources import open_source, reading
+from mar_core.run.readers.sources import open_source, read_bounded, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
 from mar_core.runtime.content import BINARY, decode, media_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from mar_core.records import ReadOptions
 
 __all__ = ["FormField", "form_input", "parse_field", "parse_headers"]
 
@@ -55,19 +57,22 @@ class FormField:
     path: str | None = None
     content_type: str = ""
 
-    def read(self) -> Any:
+    def read(self, limit: int) -> Any:
         """The value that the handler gets.
 
+        Args:
+            limit: The most bytes that it may take.
+
         Raises:
-            InputError: The file cannot be read.
+            InputError: The file cannot be read, or is too large.
         """
         if self.path is None:
             content = (self.value or "").encode(errors="surrogateescape")
         elif self.path == STDIN:
-            content = binary_stdin().read()
+            content = read_bounded(binary_stdin(), limit, STDIN)
         else:
             with open_source(self.path) as stream, reading(self.path):
-                content = stream.read()
+                content = read_bounded(stream, limit, self.path)
         return decode(content, self.content_type)
 
 
@@ -104,27 +109,25 @@ def parse_headers(words: Iterable[str]) -> dict[str, str]:
     return dict(_header(word) for word in words)
 
 
-def form_input(
-    fields: Sequence[FormField], *, headers: Mapping[str, str], name: str = "form"
-) -> Input:
+def form_input(fields: Sequence[FormField], options: ReadOptions, *, name: str = "form") -> Input:
     """The input that sends a form; as in TorchServe, of two fields with one name the last counts.
 
     Args:
         fields: What ``parse_field`` gave.
-        headers: The request's headers.
+        options: Its headers, and how large it may be.
         name: The input's id.
     """
     last = {field.name: field for field in fields}
     types = {field.name: field.content_type for field in last.values()}
     return Input(
         id=name,
-        read=functools.partial(_read_form, tuple(last.values())),
-        headers=request_headers(types, headers, content_type=FORM),
+        read=functools.partial(_read_form, tuple(last.values()), options.max_input_size),
+        headers=request_headers(types, options.headers, content_type=FORM),
     )
 
 
-def _read_form(fields: tuple[FormField, ...]) -> dict[str, Any]:
-    return {field.name: field.read() for field in fields}
+def _read_form(fields: tuple[FormField, ...], limit: int) -> dict[str, Any]:
+    return {field.name: field.read(limit) for field in fields}
 
 
 def _attached(name: str, path: str, options: Mapping[str, str]) -> FormField:

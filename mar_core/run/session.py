@@ -11,21 +11,25 @@ from typing import TYPE_CHECKING, TextIO
 
 from mar_core.plugins import get_plugins
 from mar_core.records import ReadOptions, RunOptions, RunSummary
+from mar_core.run.changed import ChangedSources
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
-from mar_core.run.inputs import collect_readers, expand
+from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption
+from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
 from mar_core.run.request import form_input
 from mar_core.run.summary import count
 from mar_core.run.writers import open_writer
+from mar_core.runtime.place import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rich.console import Console
 
+    from mar_core.format import Archive
     from mar_core.records import Input, Outcome
     from mar_core.run.progress import Show
     from mar_core.run.request import FormField
@@ -51,6 +55,7 @@ class Job:
         engine: The engine's name.
         output: Where results go; None is standard output.
         resume: Go on with what ``output`` holds.
+        force: Replace an output that mar did not write, or that holds an interrupted run.
         details: Write down what the handler said about its answers, too.
         limit: Run this many inputs at most.
         quiet: Say nothing but results and errors.
@@ -65,10 +70,32 @@ class Job:
     engine: str = "local"
     output: Path | None = None
     resume: bool = False
+    force: bool = False
     details: bool = False
     limit: int | None = None
     quiet: bool = False
     verbose: bool = False
+
+    @property
+    def outputs(self) -> Outputs:
+        """Where it writes."""
+        folders = (self.running.output_dir, self.running.profile)
+        return Outputs(self.output, tuple(folder for folder in folders if folder is not None))
+
+
+def check_outputs(job: Job) -> None:
+    """Refuse a job that would write over what it reads.
+
+    Raises:
+        UsageError: It would.
+    """
+    fields = (field.path for field in job.form)
+    inputs = (*job.sources, *(path for path in fields if path is not None))
+    outputs = job.outputs
+    # Lists are read for it only where there is something to lose.
+    lists = listed(job.sources) if outputs.identities() else ()
+    named = [source for source in inputs if source not in STREAMS]
+    check_apart(outputs, archive=job.recipe.source, inputs=named, lists=lists)
 
 
 def execute(
@@ -87,37 +114,66 @@ def execute(
     Raises:
         MarError: The archive cannot be loaded, or the output cannot be written.
     """
+    check_outputs(job)
     with job.recipe.open() as archive:
         summary = RunSummary(model=archive.manifest.model_name or "model")
+        if job.running.explain:
+            _check_explains(archive)
         digest = ""
         if job.output is not None:
             digest = identify(archive, job.recipe, job.reading, explain=job.running.explain)
+    for folder in job.outputs.folders:
+        sweep(folder)
     writer = open_writer(
         job.output,
         resume=job.resume,
+        force=job.force,
         digest=digest,
         output_dir=job.running.output_dir,
         details=job.details,
         stream=stream,
         console=console,
     )
+    summary.failed_before = writer.failed_before
     run = _Run(job, writer, summary)
     finished = False
     try:
-        get_plugins().notify("mar_run_started", summary=summary)
+        get_plugins().run_started(summary)
         finished = run.to_its_end(results_on_terminal=console is not None)
     finally:
         writer.close(finished=finished)
-        get_plugins().notify("mar_run_finished", summary=summary)
+        get_plugins().run_finished(summary)
     return summary
 
 
-def inputs_of(job: Job) -> Iterator[Input]:
-    """The inputs of a job, in order, none read yet."""
+def _check_explains(archive: Archive) -> None:
+    """Say before a model is loaded that its handler cannot explain.
+
+    Raises:
+        MarError: It cannot; the sentence says what it lacks.
+    """
+    from mar_core.checks.subject import Subject
+    from mar_core.handlers.explain import why_unexplained
+
+    subject = Subject(archive)
+    if subject.handler is not None:
+        error = why_unexplained(subject.handler, subject.handler_module)
+        if error is not None:
+            raise error
+
+
+def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator[Input]:
+    """The inputs of a job, in order, none read yet.
+
+    Args:
+        job: The job.
+        opened: Told the name of each source before its inputs come.
+    """
     if job.form:
-        inputs: Iterable[Input] = [form_input(job.form, headers=job.reading.headers)]
+        inputs: Iterable[Input] = [form_input(job.form, job.reading)]
     else:
-        inputs = expand(job.sources, job.reading, collect_readers(get_plugins()))
+        readers = get_plugins().readers()
+        inputs = expand(job.sources, job.reading, readers, job.outputs, opened=opened)
     return itertools.islice(inputs, job.limit)
 
 
@@ -130,6 +186,7 @@ class _Run:
         self._summary = summary
         self._start = time.monotonic()
         self._interruption = Interruption(self._last_words)
+        self._changed = ChangedSources(writer.done_since)
 
     def to_its_end(self, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
@@ -147,16 +204,18 @@ class _Run:
                 stopped = interruption.wished or (failed and job.running.fail_fast)
                 if stopped:
                     break
+        self._changed.warn()
         summary.seconds = time.monotonic() - self._start
         summary.interrupted = interruption.wished
         return not stopped and not interruption.wished
 
     def _inputs(self) -> Iterator[Input]:
-        for source in inputs_of(self._job):
+        for source in inputs_of(self._job, self._changed.opened):
             if self._interruption.wished:
                 return
             if source.id in self._writer.done:
                 self._summary.skipped += 1
+                self._changed.skipped()
             else:
                 yield source
 
@@ -181,7 +240,7 @@ class _Run:
     def _last_words(self) -> None:
         self._summary.interrupted = True
         self._writer.flush()
-        get_plugins().notify("mar_run_finished", summary=self._summary)
+        get_plugins().run_finished(self._summary)
         print(interrupted_line(self._summary, self._job.output), file=sys.stderr, flush=True)
 
 

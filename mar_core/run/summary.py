@@ -28,7 +28,8 @@ def count(summary: RunSummary, outcome: Outcome) -> None:
 def summary_lines(summary: RunSummary) -> list[str]:
     """The end of a run in words: inputs, errors by kind, rate, where the time went."""
     rate = f", {summary.total / summary.seconds:,.1f} a second" if summary.seconds else ""
-    skipped = f", {summary.skipped:,} done before" if summary.skipped else ""
+    before = f", {summary.failed_before:,} of them failed" if summary.failed_before else ""
+    skipped = f", {summary.skipped:,} done before{before}" if summary.skipped else ""
     done = f"{_inputs(summary.total)} in {_seconds(summary.seconds)}{rate}"
     ended = f"{summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
     lines = [f"{summary.model}: {done}; {ended}"]

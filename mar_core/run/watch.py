@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from mar_core.build import ArchiveRequest
 from mar_core.errors import MarError
+from mar_core.format.paths import is_inside
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import is_url
 from mar_core.runtime import Recipe
+from mar_core.text import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mar_core.run.outputs import Outputs
     from mar_core.run.session import Job
 
 __all__ = ["files_of", "watch"]
@@ -43,7 +46,7 @@ def watch(act: Callable[[], bool], *, files: Callable[[], Iterable[Path]]) -> No
             if not act():
                 return
         except MarError as error:
-            print(f"mar: error: {error}", file=sys.stderr)
+            print(f"mar: error: {printable_lines(str(error))}", file=sys.stderr)
         print("mar: waiting for a change; Ctrl-C ends", file=sys.stderr, flush=True)
         while (now := _stamps(stamps)) == stamps:
             time.sleep(POLL_SECONDS)
@@ -67,8 +70,11 @@ def files_of(job: Job) -> Iterator[Path]:
         yield source
     for name in job.sources:
         if not is_url(name):
-            yield Path(name.removeprefix("@"))
-            yield from _below(name, job.reading.include)
+            path = Path(name.removeprefix("@"))
+            # A folder changes whenever a file comes to be in it: our own must not wake us.
+            if not (path.is_dir() and any(is_inside(file, path) for file in job.outputs.files())):
+                yield path
+            yield from _below(name, job.reading.include, job.outputs)
     yield from (Path(field.path) for field in job.form if field.path is not None)
 
 
@@ -85,10 +91,10 @@ def _sources(request: ArchiveRequest) -> Iterator[Path]:
     yield from (source for source in sources if source is not None)
 
 
-def _below(name: str, include: tuple[str, ...]) -> Iterator[Path]:
+def _below(name: str, include: tuple[str, ...], outputs: Outputs) -> Iterator[Path]:
     try:
         if is_folder(name) or is_pattern(name):
-            yield from map(Path, find_files(name, include))
+            yield from map(Path, find_files(name, include, outputs))
     except MarError:  # likewise
         return
 

@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mar_core.records import Failure, Input, Outcome, Response
 from mar_core.runtime.failures import (
@@ -22,23 +22,22 @@ from mar_core.ts.context import begin_batch
 from mar_core.ts.rejection import rejections
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mar_core.runtime.lifecycle import LifeCycle
-    from mar_core.ts.context import Context
+    from mar_core.ts.context import Context, RequestProcessor
 
-__all__ = ["Batch", "BatchRunner", "Request"]
+__all__ = ["Batch", "BatchRunner", "Row", "read"]
 
 logger = logging.getLogger(__name__)
 
 _PLAIN_RESPONSE = Response()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One input that has been read."""
+class Row(NamedTuple):
+    """One request that has been read: its place among those asked, and what the handler sees."""
 
-    index: int
+    number: int
     id: str
     row: Any
     headers: Mapping[str, Any]
@@ -53,8 +52,7 @@ class BatchRunner:
         context: The context that it was initialized with.
         explain: Ask for explanations in place of predictions.
         independent: Give each batch a context of its own, for stages that overlap.
-        caught: What counts as the handler's failure; a process in which Ctrl-C cannot raise adds
-            ``KeyboardInterrupt``.
+        caught: What counts as the handler's failure. In a worker that is everything.
         model_lock: Held around inference, so that a retry never meets the next batch in the model.
         out_of_memory_at: The size of the smallest batch that ran out of memory, or None.
         batch_fault_told: Whether it has been said that the handler fails with batches alone.
@@ -78,30 +76,18 @@ class BatchRunner:
         Returns:
             One outcome for each, in order.
         """
-        batch = self.read(inputs)
-        batch.preprocess()
-        batch.inference()
-        return batch.outcomes()
+        return self.read(inputs).run()
 
     def read(self, inputs: Sequence[tuple[int, Input]]) -> Batch:
         """Read the inputs of a batch; those that cannot be read have their outcome already."""
-        requests: list[Request] = []
-        failed: list[Outcome] = []
         start = time.perf_counter()
-        for index, source in inputs:
-            found = self._read(index, source)
-            if isinstance(found, Request):
-                requests.append(found)
-            else:
-                failed.append(found)
+        found = [read(index, source, caught=self.caught) for index, source in inputs]
         self.life.add_seconds("read", time.perf_counter() - start)
-        return Batch(self, requests, done=failed)
-
-    def _read(self, index: int, source: Input) -> Request | Outcome:
-        try:
-            return Request(index, source.id, source.read(), source.headers)
-        except self.caught as error:
-            return _failed(index, source.id, failure_of(error, "read"))
+        return Batch(
+            self,
+            [one for one in found if isinstance(one, Row)],
+            done=[one for one in found if isinstance(one, Outcome)],
+        )
 
     def note_batch_fault(self, error: BaseException, stage: str, size: int) -> None:
         """Say, once, that the handler fails with batches and not with their requests."""
@@ -119,6 +105,19 @@ class BatchRunner:
         self.out_of_memory_at = min(size, self.out_of_memory_at or size)
 
 
+def read(
+    index: int,
+    source: Input,
+    *,
+    caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
+) -> Row | Outcome:
+    """Read one input; if that fails, what became of it."""
+    try:
+        return Row(index, source.id, source.read(), source.headers)
+    except caught as error:
+        return _failed(index, source.id, failure_of(error, "read"))
+
+
 class Batch:
     """Requests that share each call of a stage.
 
@@ -126,27 +125,42 @@ class Batch:
         runner: What runs it.
         requests: The requests, read.
         done: Outcomes that are known already.
+        sink: Takes the parts that the handler sends ahead, with the ``index`` of their request, as
+            they are made; without one they are kept for the outcomes.
 
     Attributes:
         requests: Those that have not failed by themselves.
-        model_seconds: How long the model took.
+        seconds: Wall-clock seconds by stage.
     """
 
     def __init__(
-        self, runner: BatchRunner, requests: list[Request], *, done: Sequence[Outcome] = ()
+        self,
+        runner: BatchRunner,
+        requests: list[Row],
+        *,
+        done: Sequence[Outcome] = (),
+        sink: Callable[[int, Any], None] | None = None,
     ) -> None:
         self.requests = requests
-        self.model_seconds = 0.0
+        self.seconds: dict[str, float] = {}
         self._runner = runner
         self._done = list(done)
         self._data: Any = None
+        self._sink = sink
         self._chunks: dict[int, list[Any]] = {}
+        self._begun: set[int] = set()
         self._stage = "preprocess"
         self._error: BaseException | None = None
         self._context = copy.copy(runner.context) if runner.independent else runner.context
         # As in TorchServe, the first request's header speaks for its batch.
         asked = bool(requests) and requests[0].headers.get("explain") == "True"
         self._explain = runner.explain or asked
+
+    def run(self) -> list[Outcome]:
+        """All stages, one after the other."""
+        self.preprocess()
+        self.inference()
+        return self.outcomes()
 
     def preprocess(self) -> None:
         """Point the context at these requests and run the first stage."""
@@ -159,8 +173,8 @@ class Batch:
         )
         with rejecting as rejected:
             try:
-                self._address()
-                self._data = life.stage("preprocess", rows, self._context, size=len(rows))
+                self._begin()
+                self._data = self._stage_of(life, rows)
             except self._runner.caught as error:
                 self._error = error
         if rejected and (self._error is None or len(rejected) == len(rows)):
@@ -172,14 +186,10 @@ class Batch:
             return
         self._stage = "inference"
         with self._runner.model_lock:
-            start = time.perf_counter()
             try:
-                self._data = self._runner.life.stage(
-                    "inference", self._data, self._context, size=len(self.requests)
-                )
+                self._data = self._stage_of(self._runner.life, self._data)
             except self._runner.caught as error:
                 self._error = error
-            self.model_seconds = time.perf_counter() - start
 
     def outcomes(self) -> list[Outcome]:
         """Run the last stage and say what became of each request, retrying where it failed."""
@@ -190,7 +200,7 @@ class Batch:
                 self._error = error
         if self._error is not None:
             self._done.extend(self._isolate(self._error))
-        return sorted(self._done, key=_index)
+        return sorted(self._done, key=_index) if len(self._done) > 1 else self._done
 
     def _succeed(self) -> list[Outcome]:
         life, size = self._runner.life, len(self.requests)
@@ -200,51 +210,68 @@ class Batch:
             with self._runner.model_lock:
                 start = time.perf_counter()
                 results = life.explain(self._data, raw, self._context, size=size)
-                self.model_seconds = time.perf_counter() - start
+                self.seconds["explain"] = time.perf_counter() - start
         else:
             self._stage = "postprocess"
-            results = life.stage("postprocess", self._data, self._context, size=size)
+            results = self._stage_of(life, self._data)
         self._stage = "result"
-        name = life.loaded.name
-        results = check_results(results, expected=size, handler=name)
+        results = check_results(results, expected=size, handler=life.loaded.name)
+        processors = self._context.request_processor
         return [
             Outcome(
-                index=request.index,
+                index=request.number,
                 id=request.id,
                 result=result,
-                response=self._response(at),
-                streamed=tuple(self._chunks.get(at, ())),
+                response=_response(processor),
+                streamed=tuple(self._chunks.get(request.number, ())),
             )
-            for at, (request, result) in enumerate(zip(self.requests, results, strict=True))
+            for request, processor, result in zip(self.requests, processors, results, strict=True)
         ]
+
+    def _stage_of(self, life: LifeCycle, data: Any) -> Any:
+        """Run the stage that has come."""
+        stage = self._stage
+        if stage != "inference" and life.passes_on(stage):
+            return data
+        start = time.perf_counter()
+        try:
+            return life.stage(stage, data, self._context, size=len(self.requests))
+        finally:
+            self.seconds[stage] = time.perf_counter() - start
 
     def _leave_out(self, rejected: Mapping[int, Exception]) -> None:
         """Go on without the requests that the handler has rejected one by one."""
         for at, error in rejected.items():
             request = self.requests[at]
             failure = failure_of(error, "preprocess")
-            self._done.append(_failed(request.index, request.id, failure))
+            self._done.append(_failed(request.number, request.id, failure))
         self.requests = [request for at, request in enumerate(self.requests) if at not in rejected]
         self._error = None
         if self.requests:
-            self._address()
+            self._begin()
 
     def _isolate(self, error: BaseException) -> list[Outcome]:
         """Halve the batch until what fails fails alone."""
-        requests, half = self.requests, len(self.requests) // 2
         too_large = is_out_of_memory(error)
         if too_large:
             free_device_memory()
-        if not half:
-            failure = failure_of(error, self._stage)
-            return [_failed(requests[0].index, requests[0].id, failure)]
+        # A part that has been sent cannot be taken back and sent once more.
+        final = self._begun if len(self.requests) > 1 else {self.requests[0].number}
+        requests = [request for request in self.requests if request.number not in final]
+        outcomes = [
+            _failed(request.number, request.id, failure_of(error, self._stage))
+            for request in self.requests
+            if request.number in final
+        ]
+        if not requests:
+            return outcomes
         self._data = None
-        outcomes: list[Outcome] = []
-        for part in (requests[:half], requests[half:]):
-            batch = Batch(self._runner, part)
-            batch.preprocess()
-            batch.inference()
-            outcomes += batch.outcomes()
+        half = max(1, len(requests) // 2)
+        for part in filter(None, (requests[:half], requests[half:])):
+            batch = Batch(self._runner, part, sink=self._sink)
+            outcomes += batch.run()
+            for stage, seconds in batch.seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         # An input that does not fit even alone says nothing about the size of batches.
         if too_large and not any(map(_lacked_memory, outcomes)):
             self._runner.note_out_of_memory(len(requests))
@@ -252,34 +279,40 @@ class Batch:
             self._runner.note_batch_fault(error, self._stage, len(requests))
         return outcomes
 
-    def _address(self) -> None:
+    def _begin(self) -> None:
         """Tell the context, and a handler that keeps it, which requests these are."""
-        context, loaded = self._context, self._runner.life.loaded
+        context, loaded, requests = self._context, self._runner.life.loaded, self.requests
         extra = {"explain": "True"} if self._explain else {}
-        ids = [request.id for request in self.requests]
-        begin_batch(context, ids, [{**request.headers, **extra} for request in self.requests])
+        ids = [request.id for request in requests]
+        begin_batch(context, ids, [{**request.headers, **extra} for request in requests])
         context.sink = self._stream
         if loaded.staged:
             loaded.instance.context = context
 
     def _stream(self, at: int, chunk: Any) -> None:
-        """Keep a part of an answer that the handler sends ahead of it."""
-        self._chunks.setdefault(at, []).append(chunk)
+        """Hand on, or keep, a part of an answer that the handler sends ahead of it."""
+        index = self.requests[at].number
+        if self._sink is not None:
+            self._begun.add(index)
+            self._sink(index, chunk)
+        else:
+            self._chunks.setdefault(index, []).append(chunk)
 
-    def _response(self, at: int) -> Response:
-        processor = self._context.request_processor[at]
-        status = processor.get_response_status_code() or _PLAIN_RESPONSE.status
-        phrase = processor.get_response_status_phrase() or ""
-        headers = processor.get_response_headers()
-        if status == _PLAIN_RESPONSE.status and not phrase and not headers:
-            return _PLAIN_RESPONSE
-        said = {str(name): str(value) for name, value in headers.items()}
-        return Response(
-            status=int(status),
-            phrase=str(phrase),
-            content_type=said.get("content-type"),
-            headers=said,
-        )
+
+def _response(processor: RequestProcessor) -> Response:
+    status = processor.get_response_status_code() or _PLAIN_RESPONSE.status
+    phrase = processor.get_response_status_phrase() or ""
+    headers = processor.get_response_headers()
+    if status == _PLAIN_RESPONSE.status and not phrase and not headers:
+        return _PLAIN_RESPONSE
+    said = {str(name): str(value) for name, value in headers.items()}
+    kinds = [value for name, value in said.items() if name.lower() == "content-type"]
+    return Response(
+        status=int(status),
+        phrase=str(phrase),
+        content_type=kinds[-1] if kinds else None,
+        headers=said,
+    )
 
 
 def _failed(index: int, name: str, failure: Failure) -> Outcome:

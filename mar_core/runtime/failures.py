@@ -15,7 +15,14 @@ from mar_core.records import Failure
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["OUT_OF_RESOURCES", "failure_of", "free_device_memory", "is_out_of_memory"]
+__all__ = [
+    "OUT_OF_RESOURCES",
+    "failure_of",
+    "free_device_memory",
+    "is_out_of_memory",
+    "own_lines",
+    "text_of",
+]
 
 BAD_INPUT = 400
 NO_PREDICTION = 503
@@ -36,42 +43,67 @@ def failure_of(error: BaseException, stage: str) -> Failure:
         The failure: a ``PredictionException`` keeps its code and message, a lack of memory says
         what to try, everything else says where in the handler it happened.
     """
+    code = _code(error, stage)
     return Failure(
         stage=error.stage if isinstance(error, HandlerError) else stage,
         type=type(error).__name__,
         message=_sentence(error),
-        code=_code(error, stage),
-        traceback=_own_lines(error),
+        code=code,
+        traceback=own_lines(error),
+        public=_public(error, code),
     )
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says; its ``__str__`` is the handler's, and may raise anything."""
+    try:
+        return str(error)
+    except BaseException as fault:  # noqa: BLE001 - one item must never end a run
+        return f"no message: its __str__ raised {type(fault).__name__}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a smaller batch may help: no memory left, in RAM or on the device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
-    )
+    if not isinstance(error, RuntimeError):
+        return False
+    text = text_of(error)
+    return "out of memory" in text or "can't allocate memory" in text
 
 
 def _code(error: BaseException, stage: str) -> int:
-    own = getattr(error, "error_code", None)  # PredictionException, ours or TorchServe's
-    if isinstance(own, int):
-        return own
-    if is_out_of_memory(error) or (not isinstance(error, MarError) and "CUDA" in str(error)):
+    if _has_own_code(error):
+        return int(error.error_code)  # type: ignore[attr-defined]
+    if is_out_of_memory(error) or (not isinstance(error, MarError) and "CUDA" in text_of(error)):
         return OUT_OF_RESOURCES
     if isinstance(error, InputError) or stage == "read":
         return BAD_INPUT
     return error.code if isinstance(error, HandlerError) else NO_PREDICTION
 
 
+def _has_own_code(error: BaseException) -> bool:
+    """Whether it is a PredictionException, ours or TorchServe's."""
+    return isinstance(getattr(error, "error_code", None), int)
+
+
+def _public(error: BaseException, code: int) -> str:
+    if _has_own_code(error):
+        return _sentence(error)
+    if isinstance(error, HandlerError) and error.public:
+        return error.public
+    if isinstance(error, InputError):
+        return str(error)
+    return "Out of resources" if code == OUT_OF_RESOURCES else "Prediction failed"
+
+
 def _sentence(error: BaseException) -> str:
     if isinstance(error, MarError):
         return str(error)
-    if hasattr(error, "error_code"):
-        return str(getattr(error, "message", error))
-    text = " ".join(str(error).split())
+    if _has_own_code(error):
+        message = getattr(error, "message", None)
+        return message if isinstance(message, str) else text_of(error)
+    text = " ".join(text_of(error).split())
     if isinstance(error, SystemExit):
         text = f"The handler called sys.exit({text or ''})"
     elif is_out_of_memory(error):
@@ -91,12 +123,16 @@ def _where(error: BaseException) -> str:
     return f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
 
 
-def _own_lines(error: BaseException) -> str:
+def own_lines(error: BaseException) -> str:
+    """The traceback from the handler's first line on; empty where it says nothing."""
     if isinstance(error, InputError):
         return ""
-    lines = traceback.format_exception(
-        type(error), error, _handler_part(error.__traceback__), chain=True
-    )
+    try:
+        lines = traceback.format_exception(
+            type(error), error, _handler_part(error.__traceback__), chain=True
+        )
+    except BaseException:  # noqa: BLE001 - it calls the handler's own code, such as __str__
+        return ""
     return "".join(lines)
 
 

@@ -11,12 +11,13 @@ from mar_core import plugins
 from mar_core.ts.adapter import HandlerAdapter, unwrap
 
 if TYPE_CHECKING:
-    from mar_core.handlers.handlers import LoadedHandler
+    from collections.abc import Callable
+
+    from mar_core.handlers.load import LoadedHandler
     from mar_core.ts.context import Context
 
-__all__ = ["STAGES", "LifeCycle"]
+__all__ = ["LifeCycle"]
 
-STAGES = ("preprocess", "inference", "postprocess")
 _HOOKS = (
     "mar_load_model",
     "mar_initialize",
@@ -26,6 +27,7 @@ _HOOKS = (
     "mar_explain",
     "mar_teardown",
 )
+_OBSERVED = "mar_stage_finished"
 
 
 class LifeCycle:
@@ -51,7 +53,14 @@ class LifeCycle:
         for name, plugin in _taking_part(installed):
             self.manager.register(plugin, name)
         # Registered last and marked trylast: nothing can come after the handler.
-        self.manager.register(HandlerAdapter(loaded), f"handler:{loaded.name}")
+        self._adapter = HandlerAdapter(loaded)
+        self.manager.register(self._adapter, f"handler:{loaded.name}")
+        self._calls = self._shortest_calls()
+
+    def take_part(self, plugin: object, name: str) -> None:
+        """Add a plugin to the stages of this handler alone."""
+        self.manager.register(plugin, name)
+        self._calls = self._shortest_calls()
 
     def initialize(self, context: Context) -> None:
         """Get the handler ready."""
@@ -59,7 +68,10 @@ class LifeCycle:
 
     def teardown(self, context: Context) -> None:
         """Let the handler clean up."""
-        self._call("teardown", 0, context=context)
+        try:
+            self._call("teardown", 0, context=context)
+        finally:
+            self._installed.tell_failures()
 
     def stage(self, stage: str, data: Any, context: Context, *, size: int) -> Any:
         """Run ``preprocess``, ``inference`` or ``postprocess`` on a batch.
@@ -79,36 +91,72 @@ class LifeCycle:
         """Explain a batch: what ``preprocess`` returned, and the requests as they came."""
         return self._call("explain", size, data=data, raw=raw, context=context)
 
+    def passes_on(self, stage: str) -> bool:
+        """Whether a stage only hands the data on, and nobody looks: a handler of one stage."""
+        return not self.loaded.staged and self._calls[stage] is not None and not self._is_observed()
+
     def add_seconds(self, stage: str, seconds: float) -> None:
         """Add to the time that a stage has taken."""
         with self._lock:
             self.seconds[stage] += seconds
 
+    def take_seconds(self) -> dict[str, float]:
+        """The time that stages have taken since the last call."""
+        with self._lock:
+            seconds = dict(self.seconds)
+            self.seconds.clear()
+        return seconds
+
     def record_metric(self, metric: Any) -> None:
         """Tell observers of a metric that the handler recorded."""
-        self._installed.notify("mar_metric_recorded", model=self.model, metric=metric)
+        self._installed.metric_recorded(self.model, metric)
+
+    def _shortest_calls(self) -> dict[str, Callable[..., Any] | None]:
+        return {hook.removeprefix("mar_"): self._shortest(hook) for hook in _HOOKS[1:]}
+
+    def _shortest(self, hook: str) -> Callable[..., Any] | None:
+        """The adapter's own method where no plugin has a part in the stage: pluggy costs more."""
+        if len(getattr(self.manager.hook, hook).get_hookimpls()) > 1:
+            return None
+        method: Callable[..., Any] = getattr(self._adapter, hook)
+        return method
+
+    def _is_observed(self) -> bool:
+        return bool(getattr(self._installed.manager.hook, _OBSERVED).get_hookimpls())
 
     def _call(self, stage: str, size: int, **arguments: Any) -> Any:
-        hook = getattr(self.manager.hook, f"mar_{stage}")
+        loaded, direct = self.loaded, self._calls[stage]
         start = time.perf_counter()
         error: BaseException | None = None
         try:
-            with self.loaded.activate():
-                return unwrap(hook(handler=self.loaded.instance, **arguments))
+            with loaded.activate():
+                if direct is not None:
+                    return unwrap(_directly(direct, stage, loaded.instance, arguments))
+                hook = getattr(self.manager.hook, f"mar_{stage}")
+                return unwrap(hook(handler=loaded.instance, **arguments))
         except BaseException as raised:
             error = raised
             raise
         finally:
             seconds = time.perf_counter() - start
             self.add_seconds(stage, seconds)
-            self._installed.notify(
-                "mar_stage_finished",
-                model=self.model,
-                stage=stage,
-                seconds=seconds,
-                size=size,
-                error=error,
-            )
+            if self._is_observed():
+                self._installed.stage_finished(
+                    model=self.model, stage=stage, seconds=seconds, size=size, error=error
+                )
+
+
+def _directly(
+    method: Callable[..., Any], stage: str, handler: Any, arguments: dict[str, Any]
+) -> Any:
+    """Call the adapter as pluggy would: each of its methods takes what it needs."""
+    if stage == "initialize":
+        return method(context=arguments["context"])
+    if stage == "teardown":
+        return method(handler=handler)
+    if stage == "explain":
+        return method(handler=handler, **arguments)
+    return method(handler, arguments["data"], arguments["context"])
 
 
 def _taking_part(installed: plugins.Plugins) -> list[tuple[str, object]]:

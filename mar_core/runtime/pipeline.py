@@ -35,7 +35,7 @@ def in_turn(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[R
         for batch in ahead(pool, runner.read, batches, depth=WAITING):
             batch.preprocess()
             batch.inference()
-            yield batch.outcomes(), batch.model_seconds
+            yield batch.outcomes(), _model_seconds(batch)
 
 
 def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[Ran]:
@@ -81,6 +81,10 @@ def ahead(
         yield pending.popleft().result()
 
 
+def _model_seconds(batch: Batch) -> float:
+    return batch.seconds.get("inference") or batch.seconds.get("explain", 0.0)
+
+
 def _prepare(runner: BatchRunner, numbered: NumberedBatch) -> Batch:
     batch = runner.read(numbered)
     batch.preprocess()
@@ -95,7 +99,7 @@ def _infer(prepared: Future[Batch]) -> Batch:
 
 def _finish(inferred: Future[Batch]) -> Ran:
     batch = inferred.result()
-    return batch.outcomes(), batch.model_seconds
+    return batch.outcomes(), _model_seconds(batch)
 
 
 @contextlib.contextmanager

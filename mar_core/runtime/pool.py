@@ -3,68 +3,78 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
+import selectors
+import socket
 import time
 from collections import deque
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
+from mar_core.records import Outcome, Response
 from mar_core.runtime.batching import Batcher
 from mar_core.runtime.cores import cores
-from mar_core.runtime.deaths import Death, pieces
-from mar_core.runtime.process import WorkerProcess
-from mar_core.runtime.wire import Done, Ready, Refused, Setup
+from mar_core.runtime.feed import Feed, Parcel
+from mar_core.runtime.prepared import needs_torch, prepare_opened
+from mar_core.runtime.protocol import ANSWER, READY, REFUSED, Ready, Setup, refusal, reply_of
+from mar_core.runtime.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Self
 
-    from mar_core.records import Input, Outcome, RunOptions, RunSummary
+    from mar_core.records import Input, RunOptions, RunSummary
     from mar_core.runtime import Recipe
-    from mar_core.runtime.batching import NumberedBatch
+    from mar_core.runtime.deaths import Death
+    from mar_core.runtime.protocol import Reply
+    from mar_core.runtime.worker_process import Job
 
 __all__ = ["WorkerPool"]
 
-# Batches that a worker holds: the one that it runs, and the next.
-GIVEN = 2
 MOST_DEATHS = 20
 LOADING_SECONDS = 600.0
 TICK = 0.1
-_GONE = (EOFError, OSError, pickle.UnpicklingError)
+_PLAIN_RESPONSE = Response()
 
 
 class WorkerPool:
     """Runs batches in worker processes, and outlives every one of them.
 
-    Use it as a context manager; the workers end with it.
+    Use it as a context manager; the workers end with it. They start before the archive is looked
+    at, and import PyTorch meanwhile.
 
     Args:
         recipe: What to load, and how.
         options: ``batch_size``, ``timeout``, ``explain`` and ``output_dir`` count.
         count: How many workers.
         summary: Where to count batches and the seconds of their stages.
+
+    Raises:
+        MarError: The archive cannot be read, or a rule refuses it.
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        options: RunOptions,
-        *,
-        count: int,
-        summary: RunSummary,
+        self, recipe: Recipe, options: RunOptions, *, count: int, summary: RunSummary
     ) -> None:
-        self._setup = Setup(recipe=recipe, explain=options.explain, output_dir=options.output_dir)
-        self._size = options.batch_size
-        self._threads = max(1, cores() // count)
-        self._timeout = options.timeout
+        self._size, self._timeout = options.batch_size, options.timeout
+        self._threads = max(1, cores() // count) if count > 1 else None
         self._summary = summary
-        self._workers = [self._start() for _ in range(count)]
-        self._again: deque[NumberedBatch] = deque()
-        self._newest = 0
-        self._exhausted = False
-        self._deaths = 0
+        self._again: deque[Job] = deque()
+        self._newest, self._deaths = 0, 0
         self._batcher: Batcher | None = None
+        self._feed: Feed | None = None
+        self._selector = selectors.DefaultSelector()
+        self._waking, self._woken = socket.socketpair()
+        for end in (self._waking, self._woken):
+            end.setblocking(False)  # noqa: FBT003
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._workers = [self._start() for _ in range(count)]
+        try:
+            self._setup = self._prepare(recipe, options)
+            for worker in self._workers:
+                worker.load(self._setup)
+        except BaseException:
+            self._kill()
+            raise
 
     def run(self, inputs: Iterable[Input]) -> Iterator[list[Outcome]]:
         """Run inputs in batches; the outcomes of each batch as it ends.
@@ -77,17 +87,20 @@ class WorkerPool:
         Raises:
             MarError: The archive cannot be loaded, or its workers die again and again.
         """
-        self._exhausted = False
-        batches: Iterator[NumberedBatch] | None = None
-        while not self._finished():
-            if batches is None and (batcher := self._find_batcher()):
-                batches = batcher.batches(inputs)
-            if batches is not None:
-                self._feed(batches)
-            for worker in self._speaking():
-                yield self._hear(worker)
-            for worker in self._late():
-                yield self._lose(worker, late=True)
+        try:
+            while not self._finished():
+                if self._feed is None and (batcher := self._find_batcher()):
+                    ahead = 2 * len(self._workers)
+                    self._feed = Feed(inputs, batcher, ahead=ahead, wake=self._wake)
+                yield from filter(None, self._give())
+                for worker in self._speaking():
+                    yield from filter(None, self._hear(worker))
+                for worker in self._gone_or_late():
+                    yield self._lose(worker)
+        finally:
+            if self._feed is not None:
+                self._feed.close()
+                self._feed = None
 
     def close(self) -> None:
         """Let the handlers clean up, and end the workers."""
@@ -108,7 +121,39 @@ class WorkerPool:
 
     def _kill(self) -> None:
         for worker in self._workers:
-            worker.kill()
+            worker.end()
+        self._selector.close()
+        self._waking.close()
+        self._woken.close()
+
+    def _prepare(self, recipe: Recipe, options: RunOptions) -> Setup:
+        with recipe.open() as archive:
+            if needs_torch(archive):
+                for worker in self._workers:
+                    worker.import_early("torch")
+            prepared = prepare_opened(archive, recipe)
+        folder = options.output_dir
+        return Setup(
+            prepared=prepared,
+            explain=options.explain,
+            output_dir=None if folder is None else folder.absolute(),
+        )
+
+    def _start(self) -> WorkerProcess:
+        worker = WorkerProcess(threads=self._threads)
+        self._selector.register(worker, selectors.EVENT_READ)
+        return worker
+
+    def _restart(self) -> WorkerProcess:
+        """Another worker, of the same archive as those before it.
+
+        Raises:
+            ArchiveError: The archive has changed meanwhile.
+        """
+        self._setup.prepared.check_unchanged()
+        worker = self._start()
+        worker.load(self._setup)
+        return worker
 
     def _find_batcher(self) -> Batcher | None:
         """What makes the batches, as soon as a worker has said how the archive wants them."""
@@ -119,104 +164,139 @@ class WorkerPool:
                 break
         return self._batcher
 
-    def _start(self) -> WorkerProcess:
-        return WorkerProcess(self._setup, threads=self._threads)
-
     def _finished(self) -> bool:
         waiting = self._again or any(worker.jobs for worker in self._workers)
-        return self._exhausted and not waiting
+        return self._feed is not None and self._feed.exhausted and not waiting
 
-    def _ready(self) -> list[WorkerProcess]:
-        return [worker for worker in self._workers if worker.ready]
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._waking.send(b"\0")
 
-    def _feed(self, batches: Iterator[NumberedBatch]) -> None:
-        """Give every worker enough to do."""
-        for worker in self._ready():
-            while len(worker.jobs) < GIVEN:
-                batch = self._next(batches)
-                if batch is None:
-                    return
-                with contextlib.suppress(OSError):  # it is gone, and that will be heard
-                    worker.give(batch)
+    def _give(self) -> Iterator[list[Outcome]]:
+        """Give every worker enough to do; what cannot be read is an outcome already."""
+        for worker in self._workers:
+            ready = worker.ready
+            if ready is None or any(job.alone for job in worker.jobs):
+                continue
+            while len(worker.jobs) < ready.depth:
+                if self._again:
+                    if self._again[0].alone and worker.jobs:
+                        break
+                    job = self._again.popleft()
+                    worker.give([job])
+                    if job.alone:
+                        break
+                    continue
+                parcel = self._next()
+                if parcel is None:
+                    break
+                worker.give(parcel.jobs)
+                yield parcel.failed
 
-    def _next(self, batches: Iterator[NumberedBatch]) -> NumberedBatch | None:
-        if self._again:
-            return self._again.popleft()
-        if self._exhausted or self._too_far_ahead():
+    def _next(self) -> Parcel | None:
+        if self._feed is None or self._too_far_ahead():
             return None
-        batch = next(batches, None)
-        if batch is None:
-            self._exhausted = True
-        else:
-            self._newest = max(self._newest, *(index for index, _ in batch))
-        return batch
+        parcel = self._feed.take()
+        if parcel is not None:
+            self._newest = max(self._newest, parcel.last)
+            self._add_seconds({"read": parcel.seconds})
+        return parcel
 
     def _too_far_ahead(self) -> bool:
         """Whether results that must wait for an older one would pile up."""
-        held = [index for w in self._workers for job in w.jobs for index, _ in job]
-        held += [index for job in self._again for index, _ in job]
-        reach = self._batcher.reach if self._batcher is not None else 1
-        return bool(held) and self._newest - min(held) > reach * (2 + 2 * len(self._workers))
+        held = [row.number for w in self._workers if w.jobs for row in w.jobs[0].rows]
+        held += [row.number for job in self._again for row in job.rows]
+        if not held or self._feed is None or self._batcher is None:
+            return False
+        reach = max(self._batcher.reach, self._feed.size * self._batcher.size)
+        return self._newest - min(held) > reach * (2 + 4 * len(self._workers))
 
     def _speaking(self) -> list[WorkerProcess]:
-        """The workers that have sent something, or have ended."""
-        by_connection: dict[Any, WorkerProcess] = {w.connection: w for w in self._workers}
-        heard = [by_connection[found] for found in wait(list(by_connection), TICK)]
-        # What a dead worker forked may hold its socket open, so that no end of it is heard.
-        return heard or [worker for worker in self._workers if not worker.alive]
+        """The workers that have sent something; what waits to be written goes out meanwhile."""
+        for worker in self._workers:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.is_behind else 0)
+            if self._selector.get_key(worker).events != events:
+                self._selector.modify(worker, events)
+        speaking: list[WorkerProcess] = []
+        for key, events in self._selector.select(TICK):
+            if key.fileobj is self._woken:
+                self._woken.recv(4096)
+                continue
+            found: Any = key.fileobj
+            if events & selectors.EVENT_WRITE:
+                found.write()
+            if events & selectors.EVENT_READ:
+                speaking.append(found)
+        return speaking
 
-    def _late(self) -> list[WorkerProcess]:
-        now = time.monotonic()
-        return [worker for worker in self._workers if now - worker.since > self._limit(worker)]
+    def _gone_or_late(self) -> list[WorkerProcess]:
+        """What a dead worker forked may hold its socket open, so that no end of it is heard."""
+        return [worker for worker in self._workers if not worker.alive or self._is_late(worker)]
 
-    def _limit(self, worker: WorkerProcess) -> float:
+    def _is_late(self, worker: WorkerProcess) -> bool:
         if not worker.ready:
-            return max(LOADING_SECONDS, self._timeout or 0)
-        return self._timeout if self._timeout and worker.jobs else float("inf")
+            return time.monotonic() - worker.since > max(LOADING_SECONDS, self._timeout or 0)
+        return bool(self._timeout and worker.jobs and worker.running_for() > self._timeout)
 
-    def _hear(self, worker: WorkerProcess) -> list[Outcome]:
+    def _hear(self, worker: WorkerProcess) -> Iterator[list[Outcome]]:
         try:
-            message = worker.take()
-        except _GONE:
-            return self._lose(worker)
-        if isinstance(message, Refused):
-            raise message.error
-        if isinstance(message, Ready):
-            return []
-        self._deaths = 0
-        self._count(message)
-        return message.outcomes
+            messages = worker.read()
+        except EOFError:
+            yield self._lose(worker)
+            return
+        for message in messages:
+            if message[0] == ANSWER:
+                self._deaths = 0
+                yield self._answered(worker, message)
+            elif message[0] == READY:
+                worker.ready = Ready(*message[1:])
+                self._add_seconds(worker.ready.seconds)
+            elif message[0] == REFUSED:
+                raise refusal(message)
 
-    def _count(self, done: Done) -> None:
+    def _answered(self, worker: WorkerProcess, message: list[Any]) -> list[Outcome]:
+        _, number, seconds, out_of_memory, replies = message
+        job = worker.jobs.popleft()
+        if job.number != number or len(replies) != len(job.rows):
+            raise HandlerError("The worker mixed its answers up.", stage="worker")
         self._summary.batches += 1
-        for stage, seconds in done.seconds.items():
-            before = self._summary.stage_seconds.get(stage, 0.0)
-            self._summary.stage_seconds[stage] = before + seconds
+        self._add_seconds(seconds)
+        model = seconds.get("inference") or seconds.get("explain", 0.0)
+        if self._feed is not None:
+            self._feed.learn(sum(seconds.values()))
         if self._batcher is not None:
-            self._batcher.report(
-                len(done.outcomes),
-                done.seconds.get("inference") or done.seconds.get("explain", 0.0),
-                out_of_memory=done.out_of_memory,
-            )
+            self._batcher.report(len(replies), model, out_of_memory=out_of_memory)
+        return [
+            _outcome(row.number, row.id, reply_of(reply))
+            for row, reply in zip(job.rows, replies, strict=True)
+        ]
 
-    def _lose(self, worker: WorkerProcess, *, late: bool = False) -> list[Outcome]:
+    def _add_seconds(self, seconds: dict[str, float]) -> None:
+        total = self._summary.stage_seconds
+        for stage, added in seconds.items():
+            total[stage] = total.get(stage, 0.0) + added
+
+    def _lose(self, worker: WorkerProcess) -> list[Outcome]:
         """Replace a worker that died or hangs; what it ran is tried again in pieces, or failed."""
-        death = Death(code=worker.kill(), seconds=self._limit(worker) if late else None)
+        late = self._timeout if worker.alive and self._is_late(worker) else None
+        self._selector.unregister(worker)
+        death = worker.end(late=late)
         self._deaths += 1
         if not worker.ready or self._deaths > MOST_DEATHS:
             raise self._give_up(worker, death)
-        jobs = list(worker.jobs)
-        self._workers[self._workers.index(worker)] = self._start()
-        if not jobs:
-            return []
-        self._again.extendleft(reversed(jobs[1:]))
-        guilty = jobs[0]
-        if len(guilty) == 1:
-            return [death.outcome(guilty[0])]
-        if death.may_be_memory and self._batcher is not None:
-            self._batcher.shrink_below(len(guilty))
-        self._again.extendleft(reversed(pieces(guilty)))
-        return []
+        outcomes: list[Outcome] = []
+        again: list[Job] = []
+        for job in worker.unanswered():
+            found = worker.again(job)
+            if death.may_be_memory and len(found) > 1 and self._batcher is not None:
+                self._batcher.shrink_below(len(job.rows))
+            if not found:
+                row = job.rows[0]
+                outcomes.append(Outcome(index=row.number, id=row.id, failure=death.failure()))
+            again += found
+        self._again.extendleft(reversed(again))
+        self._workers[self._workers.index(worker)] = self._restart()
+        return outcomes
 
     def _give_up(self, worker: WorkerProcess, death: Death) -> HandlerError:
         if not worker.ready:
@@ -226,3 +306,18 @@ class WorkerPool:
             stage="worker",
             hint="Look for the cause in the handler, then go on with --resume.",
         )
+
+
+def _outcome(index: int, name: str, reply: Reply) -> Outcome:
+    status, phrase, headers, kind, _, _, failure, parts, value = reply
+    response = _PLAIN_RESPONSE
+    if headers or status != _PLAIN_RESPONSE.status or phrase:
+        response = Response(status=status, phrase=phrase, content_type=kind, headers=headers)
+    return Outcome(
+        index=index,
+        id=name,
+        result=value,
+        failure=failure,
+        response=response if failure is None else _PLAIN_RESPONSE,
+        streamed=tuple(parts),
+    )

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mar_core.build import ArchiveRequest
-from mar_core.cache import entries as cache
 from mar_core.checks.trust import needed_trust, trusts_everything
-from mar_core.checks.validation import check
 from mar_core.errors import HandlerError, MarError
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
 from mar_core.runtime.convert import as_input
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.lifecycle import LifeCycle
+from mar_core.runtime.prepared import prepare
 from mar_core.runtime.recipe import Recipe
-from mar_core.ts.context import make_context, read_config
+from mar_core.ts.context import make_context
 from mar_core.ts.device import choose_gpu_id
 
 if TYPE_CHECKING:
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from mar_core.findings import Finding
+    from mar_core.handlers.own_process import OwnProcess
     from mar_core.records import Failure, Input, Outcome
+    from mar_core.runtime.prepared import Prepared
 
 __all__ = ["Predictor", "load"]
 
@@ -84,40 +84,49 @@ class Predictor:
 
     Args:
         recipe: What to load, and how.
+        prepared: The same archive, validated and unpacked already.
+        code: This process's own archive; by default its modules are kept apart from others'.
 
     Attributes:
-        recipe: The same.
+        recipe: What it was made of.
+        prepared: The archive, validated and unpacked.
         manifest: The archive's manifest.
         digest: The digest that names the archive.
         findings: What validation found that did not refuse the archive.
         batch_size: Requests in a batch.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        prepared: Prepared | None = None,
+        code: OwnProcess | None = None,
+    ) -> None:
         self.recipe = recipe
-        installed = get_plugins()
-        with recipe.open() as archive:
-            self.manifest = archive.manifest
-            self.findings: tuple[Finding, ...] = tuple(
-                check(archive, plugins=installed, allow_pickle=recipe.allow_pickle)
-            )
-            model_dir = cache.unpacked(archive)
-        self.digest = self.manifest.digest
-        self.name = self.manifest.model_name or "model"
-        config = _config(self.manifest.config_file, model_dir)
-        self.batch_size = recipe.batch_size or _batch_size(config)
+        ready = prepare(recipe) if prepared is None else prepared
+        self.prepared = ready
+        self.manifest, self.findings = ready.manifest, ready.findings
+        self.digest, self.name, self.batch_size = ready.digest, ready.name, ready.batch_size
         self.context = make_context(
             self.manifest,
-            model_dir,
-            gpu_id=choose_gpu_id(recipe.device, config),
+            ready.model_dir,
+            gpu_id=choose_gpu_id(recipe.device, ready.config),
             batch_size=self.batch_size,
             limit_max_image_pixels=recipe.limit_image_pixels,
+            config=ready.config,
         )
         self.context.system_properties["allow_pickle"] = (
             recipe.allow_pickle or trusts_everything() or needed_trust(self.findings)
         )
-        self.loaded = load_handler(self.manifest, model_dir, envelope=recipe.envelope)
-        self.life = LifeCycle(self.loaded, model=self.name, installed=installed)
+        self.loaded = load_handler(
+            self.manifest,
+            ready.model_dir,
+            envelope=recipe.envelope,
+            code=code,
+            config=ready.config,
+        )
+        self.life = LifeCycle(self.loaded, model=self.name, installed=get_plugins())
         self._lock = threading.Lock()
         self._open = True
         self._initialize()
@@ -267,12 +276,3 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"<Predictor {self.name} ({self.loaded.name}) from {self.recipe.source}>"
-
-
-def _config(name: str | None, model_dir: Path) -> dict[str, Any]:
-    return read_config(model_dir / name) if name else {}
-
-
-def _batch_size(config: dict[str, Any]) -> int:
-    size = config.get("batchSize")
-    return size if isinstance(size, int) and size > 0 else 1

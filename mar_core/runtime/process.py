@@ -1,149 +1,140 @@
-"""One worker process, as its parent sees it."""
+"""A worker process as the operating system sees it: started, watched, ended with all it started."""
 
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections import deque
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from mar_core.runtime.wire import Done, Ready, receive
+from mar_core.runtime.deaths import Death, Part, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import IO
 
-    from mar_core.runtime.batching import NumberedBatch
-    from mar_core.runtime.wire import Message, Setup
-
-__all__ = ["WorkerProcess"]
+__all__ = ["PAGE", "Process"]
 
 # How long a worker may take to end by itself, and after SIGTERM.
 PATIENCE = 2.0
-# What one batch may write to standard error before the rest of it is left out.
-MOST_NOISE = 64 << 10
-CHUNK = 8 << 10
+# Three numbers of eight bytes: calls begun, calls finished, when the last one began.
+PAGE = 24
 # A json.py in the current folder must not stand in for the standard library's.
-_INTERPRETER = [sys.executable, "-P"]
+_COMMAND = [sys.executable, "-P", "-c", "from mar_core.runtime.worker import main; main()"]
 
 
-class WorkerProcess:
-    """A worker: a process group of its own, a private socket, and the batches that it was given.
+class Process:
+    """A worker: a process group of its own with a private socket, and a page that it counts on.
+
+    It ends when its parent does: it waits for the end of a pipe that nobody writes to.
 
     Args:
-        setup: What the worker is told first.
-        threads: How many threads PyTorch may use in it.
+        threads: How many threads PyTorch may use in it; None leaves that to PyTorch.
+        environment: What its environment has beside, or in place of, this process's.
 
     Attributes:
-        connection: The socket to it.
-        jobs: The batches that it has not answered; the first one is the one that it runs.
-        ready: What it said when it had loaded the archive; None before.
-        since: When the first of ``jobs`` began, by the monotonic clock.
+        socket: The parent's end of the socket.
+        output: What it prints, and what its handler's processes do.
     """
 
-    def __init__(self, setup: Setup, *, threads: int) -> None:
+    def __init__(
+        self, *, threads: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [*_INTERPRETER, "-m", "mar_core.runtime.worker", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,  # what it prints goes where its errors go
-                stderr=subprocess.STDOUT,
-                pass_fds=(theirs.fileno(),),
-                env=_environment(os.environ, threads),
-                start_new_session=True,
-            )
-        self.connection = Connection(ours.detach())
-        self.jobs: deque[NumberedBatch] = deque()
-        self.ready: Ready | None = None
-        self.since = time.monotonic()
-        self._noise = 0
-        threading.Thread(target=self._pass_on_noise, daemon=True).start()
-        self.connection.send(setup)
+        reading, self._lifeline = os.pipe()
+        with theirs, tempfile.TemporaryFile() as file:
+            file.truncate(PAGE)
+            self._page = mmap.mmap(file.fileno(), PAGE)
+            passed = (theirs.fileno(), reading, file.fileno())
+            try:
+                self._process = subprocess.Popen(
+                    [*_COMMAND, *map(str, passed)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,  # what it prints goes where its errors go
+                    stderr=subprocess.STDOUT,
+                    pass_fds=passed,
+                    env=_environment({**os.environ, **(environment or {})}, threads),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(reading)
+        self.socket = ours
+        self._late: float | None = None
+        self._closed = False
 
-    def give(self, batch: NumberedBatch) -> None:
-        """Queue a batch for it.
+    @property
+    def pid(self) -> int:
+        """Its process id, which is its group's too."""
+        return self._process.pid
 
-        Raises:
-            OSError: The worker is gone.
-        """
-        if not self.jobs:
-            self.since = time.monotonic()
-        self.jobs.append(batch)
-        self.connection.send(batch)
-
-    def take(self) -> Message:
-        """Read its next message.
-
-        Raises:
-            EOFError: The worker is gone.
-            OSError: Likewise.
-        """
-        message = receive(self.connection)
-        self.since = time.monotonic()
-        self._noise = 0
-        if isinstance(message, Ready):
-            self.ready = message
-        elif isinstance(message, Done):
-            self.jobs.popleft()
-        return message
+    @property
+    def output(self) -> IO[bytes]:
+        """What it prints."""
+        stream = self._process.stdout
+        assert stream is not None  # noqa: S101 - asked for above
+        return stream
 
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
         return self._process.poll() is None
 
-    def ask_to_end(self) -> None:
-        """Let it clean up and end."""
-        with contextlib.suppress(OSError):
-            self.connection.send(None)
+    def part_of(self, call: int) -> Part:
+        """What part a call had in its death."""
+        begun, finished, _ = memoryview(self._page).cast("Q")
+        return part_of(call, begun=begun, finished=finished)
 
-    def wait(self) -> None:
-        """Wait a little for its end."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE)
+    def running_for(self) -> float:
+        """For how many seconds its last call has been running; 0 when none is."""
+        begun, finished, since = memoryview(self._page).cast("Q")
+        return time.monotonic() - since / 1e9 if begun > finished else 0.0
 
-    def kill(self) -> int:
-        """End it and everything that it has started.
-
-        Returns:
-            Its exit code, negative for a signal.
-        """
-        self._signal(signal.SIGTERM if self.alive else signal.SIGKILL)
-        self.wait()
-        self._signal(signal.SIGKILL)
-        code = self._process.wait()
-        self.connection.close()
-        return code
-
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to everything that it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _pass_on_noise(self) -> None:
-        """Copy what it prints to our standard error, within limits."""
-        stream = self._process.stdout
-        if stream is None:
-            return
-        with stream:
-            while chunk := stream.read1(CHUNK):  # type: ignore[attr-defined]
-                before, self._noise = self._noise, self._noise + len(chunk)
-                if before < MOST_NOISE:
-                    sys.stderr.write(chunk.decode(errors="replace"))
-                    sys.stderr.flush()
-                elif before < MOST_NOISE + CHUNK:
-                    self._noise += CHUNK
-                    sys.stderr.write("\nmar: the handler writes too much; the rest is left out\n")
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; whether it has come."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return not self.alive
+
+    def end(self, *, late: float | None = None) -> Death:
+        """End it, and everything that it has started: asked first, then not.
+
+        Args:
+            late: The time limit that it ran over.
+        """
+        if late is not None:
+            self._late = late
+        if self.alive:
+            self.signal(signal.SIGTERM)
+            self.wait(PATIENCE)
+        return self.kill()
+
+    def kill(self, *, late: float | None = None) -> Death:
+        """End it, and everything that it has started, at once."""
+        if late is not None:
+            self._late = late
+        self.signal(signal.SIGKILL)
+        code = self._process.wait()
+        if not self._closed:
+            self._closed = True
+            os.close(self._lifeline)
+        return Death(code=code, seconds=self._late)
 
 
-def _environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
-    """Ours, with a share of the cores for each library that starts threads."""
+def _environment(environment: Mapping[str, str], threads: int | None) -> dict[str, str]:
+    """The environment, with a share of the cores for each library that starts threads."""
+    if threads is None:
+        return dict(environment)
     # PyTorch lets MKL's number overrule OpenMP's; what the user says of one counts for both.
     share = environment.get("OMP_NUM_THREADS", str(threads))
     return {"OMP_NUM_THREADS": share, "MKL_NUM_THREADS": share, **environment}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mar_core.format import Archive
     from mar_core.runtime.predictor import Predictor
+    from mar_core.runtime.prepared import Prepared
 
 __all__ = ["Recipe"]
 
@@ -49,6 +50,16 @@ class Recipe:
 
             return plan(self.source)
         return open_archive(self.source)
+
+    def prepare(self) -> Prepared:
+        """Validate and unpack the archive, without loading anything of it.
+
+        Raises:
+            ArchiveError: It cannot be read, or a rule refuses it.
+        """
+        from mar_core.runtime.prepared import prepare
+
+        return prepare(self)
 
     def load(self) -> Predictor:
         """Validate the archive, load its handler and initialize it.

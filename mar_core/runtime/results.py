@@ -26,13 +26,19 @@ def check_results(results: Any, *, expected: int, handler: str) -> list[Any]:
     wanted = f"it must return a list with one result for each request, here {expected}."
     if not isinstance(results, list):
         got = "None" if results is None else f"a {type(results).__name__}"
-        raise HandlerError(f"{handler} returned {got}; {wanted}", stage="result", handler=handler)
+        raise HandlerError(
+            f"{handler} returned {got}; {wanted}",
+            stage="result",
+            handler=handler,
+            public="Invalid model predict output",
+        )
     if len(results) != expected:
         raise HandlerError(
             f"{handler} returned {_count(len(results), 'result')} for "
             f"{_count(expected, 'request')}; {wanted}",
             stage="result",
             handler=handler,
+            public="number of batch response mismatched",
         )
     return results
 

@@ -151,7 +151,7 @@ def _inline(value: Any, where: str) -> Any:
     if isinstance(value, _BYTES):
         return {"base64": base64.b64encode(value).decode("ascii")}
     if _is(value, "PIL.Image", "Image"):
-        from mar_core.run.writers.blobs import encode
+        from mar_core.runtime.blobs import encode
 
         return {"base64": base64.b64encode(encode(value)[0]).decode("ascii")}
     try:

@@ -1,97 +1,186 @@
-"""A worker process: loads the archive, and answers batches until its parent is gone.
+"""A worker process: loads one archive, and answers calls until its parent is gone.
 
-Run as ``python -m mar_core.runtime.worker DESCRIPTOR``. Results travel over that descriptor alone:
-what a handler prints lands on standard error.
+Started by ``mar_core.runtime.process``. Answers travel over a private socket alone: what a handler
+prints lands on standard error.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
+import importlib
+import mmap
 import os
-import queue
 import signal
+import socket
 import sys
 import threading
-from multiprocessing.connection import Connection
+import time
 from typing import TYPE_CHECKING, Any
 
-from mar_core.errors import HandlerError, MarError
-from mar_core.run.writers.blobs import BlobFolder
-from mar_core.runtime.values import plain
-from mar_core.runtime.wire import WIRED, Done, Ready, Refused, send
+from mar_core.errors import HandlerError
+from mar_core.runtime.protocol import (
+    CALL,
+    DESCRIBE,
+    END,
+    IMPORT,
+    LOAD,
+    frames,
+    from_worker,
+    refused,
+)
 
 if TYPE_CHECKING:
-    from mar_core.runtime.batching import NumberedBatch
-    from mar_core.runtime.wire import Setup
+    from collections.abc import Iterator
 
-__all__ = ["main"]
+    from mar_core.runtime.answering import Answering
+from mar_core.runtime.protocol import Setup
+
+__all__ = ["Outbox", "main"]
+
+# How long an answer may wait for others to travel with it.
+TOGETHER = 0.002
 
 
-def main(descriptor: int) -> None:
-    """Serve the parent at the other end of a socket.
+class Outbox:
+    """What goes to the parent, several messages at a time. Any thread may use it."""
 
-    Args:
-        descriptor: The socket's file descriptor.
-    """
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._waiting: list[list[Any]] = []
+        self._sent = 0.0
+
+    def add(self, message: list[Any]) -> None:
+        """Send a message, at once or with those that come soon."""
+        with self._lock:
+            self._waiting.append(message)
+        if time.perf_counter() - self._sent > TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        with self._lock:
+            messages, self._waiting = self._waiting, []
+            if messages:
+                self._connection.sendall(from_worker(messages))
+            self._sent = time.perf_counter()
+
+
+class Page:
+    """How many calls were begun and finished, where the parent can read it when this dies."""
+
+    def __init__(self, descriptor: int) -> None:
+        with os.fdopen(descriptor, "r+b") as file:
+            self._numbers = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
+
+    def begin(self) -> None:
+        """A call begins."""
+        self._numbers[2] = time.monotonic_ns()
+        self._numbers[0] += 1
+
+    def finish(self) -> None:
+        """A call has ended."""
+        self._numbers[2] = time.monotonic_ns()
+        self._numbers[1] += 1
+
+
+def main() -> None:
+    """Serve the parent at the other end of the socket that the command line names."""
+    descriptor, lifeline, page = map(int, sys.argv[1:4])
+    del sys.argv[1:]
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = Connection(descriptor)
-    # A child that the handler forks must not keep the connection open.
-    os.register_at_fork(after_in_child=connection.close)
-    setup = connection.recv()
-    jobs: queue.SimpleQueue[NumberedBatch | None] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(connection, jobs), daemon=True).start()
+    if "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = _no_terminal
+    connection = _private(socket.socket(fileno=descriptor), lifeline)
+    threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
+    outbox = Outbox(connection)
+    messages = frames(connection.makefile("rb"))
+    status = 0
     try:
-        _serve(connection, jobs, setup)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the parent says it, whatever it is
-        send(connection, Refused(error=_sendable(error)))
+        _serve(messages, outbox, Page(page))
+    except BaseException as error:  # noqa: BLE001 - the parent says it, whatever it is
+        status = 1
+        with contextlib.suppress(OSError):
+            outbox.add(refused(error))
+            outbox.flush()
+    flush_printed()
+    # Not past what the handler left behind: a thread that never ends must not hold this up.
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own, without its wait for threads
+    os._exit(status)
 
 
-def _receive(connection: Connection, jobs: queue.SimpleQueue[NumberedBatch | None]) -> None:
-    """Take batches in while others run, and end at once when the parent is gone."""
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            jobs.put(connection.recv())
+def flush_printed() -> None:
+    """Let out what the handler has printed; it may have closed the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+
+
+def _no_terminal(*arguments: Any, **keywords: Any) -> None:
+    """For ``breakpoint()``: the terminal is the parent's."""
+    del arguments, keywords
+    raise HandlerError(
+        "breakpoint() needs a terminal, which a worker process does not have.",
+        stage="handle",
+        hint="Run it with `mar run --in-process`.",
+    )
+
+
+def _private(connection: socket.socket, lifeline: int) -> socket.socket:
+    """Keep what belongs to the parent from processes that the handler starts."""
+    connection.set_inheritable(False)
+    os.set_inheritable(lifeline, False)  # noqa: FBT003
+
+    def let_go() -> None:
+        connection.close()
+        for descriptor in (connection_number, lifeline):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    connection_number = connection.fileno()
+    os.register_at_fork(after_in_child=let_go)
+    return connection
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """Wait for the end of a pipe that nobody writes to, and end this and all that it started."""
+    with contextlib.suppress(OSError):
+        os.read(lifeline, 1)
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def _serve(
-    connection: Connection,
-    jobs: queue.SimpleQueue[NumberedBatch | None],
-    setup: Setup,
-) -> None:
-    save = BlobFolder(setup.output_dir).save_for if setup.output_dir else None
-    with setup.recipe.load() as predictor:
-        by_length = predictor.loaded.by_length
-        send(connection, Ready(batch_size=predictor.batch_size, by_length=by_length))
-        caught = (Exception, SystemExit, KeyboardInterrupt)
-        runner = predictor.runner(explain=setup.explain, caught=caught)
-        seconds = predictor.life.seconds
-        while (batch := jobs.get()) is not None:
-            outcomes = [plain(outcome, save=save) for outcome in runner.run(batch)]
-            _flush()
-            message = Done(
-                outcomes=outcomes, seconds=dict(seconds), out_of_memory=runner.out_of_memory_at
-            )
-            seconds.clear()
-            runner.out_of_memory_at = None
-            send(connection, message)
+def _serve(messages: Iterator[list[tuple[Any, ...]]], outbox: Outbox, page: Page) -> None:
+    answering: Answering | None = None
+    for frame in messages:
+        for kind, *fields in frame:
+            if kind == CALL and answering is not None:
+                answering.answer(*fields)
+            elif kind == DESCRIBE and answering is not None:
+                answering.describe(*fields)
+            elif kind == IMPORT:
+                _import(*fields)
+            elif kind == LOAD:
+                answering = _load(*fields, outbox=outbox, page=page)
+            elif kind == END:
+                if answering is not None:
+                    answering.close()
+                return
+        outbox.flush()
+    os.killpg(os.getpgid(0), signal.SIGKILL)  # the parent is gone
 
 
-def _sendable(error: BaseException) -> MarError:
-    """The error as one of ours, which the parent can make again."""
-    if isinstance(error, MarError) and type(error).__module__ in WIRED:
-        return error
-    text = f"The archive cannot be loaded: {type(error).__name__}: {error}"
-    return HandlerError(text, stage="load", hint=getattr(error, "hint", None))
+def _load(setup: Setup, *, outbox: Outbox, page: Page) -> Answering:
+    from mar_core.runtime.answering import Answering
+
+    return Answering(setup, outbox, page)
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-
-
-if __name__ == "__main__":
-    arguments: list[Any] = sys.argv[1:]
-    main(int(arguments[0]))
+def _import(module: str) -> None:
+    """Import what the archive will need, while the parent still looks at the archive."""
+    with contextlib.suppress(Exception):
+        importlib.import_module(module)

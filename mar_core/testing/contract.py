@@ -185,7 +185,7 @@ class HandlerContract:
     def test_discovery_imports_no_torch(self, case: HandlerCase) -> None:
         """Finding the handler, and loading the plugins that come with it, stays quick."""
         entry = _entry(case)
-        command = [sys.executable, "-c", DISCOVERY, entry.distribution, entry.name]
+        command = [sys.executable, "-P", "-c", DISCOVERY, entry.distribution, entry.name]
         child = subprocess.run(command, capture_output=True, text=True, check=False)
         if child.returncode != 0:
             pytest.fail(child.stderr.strip())

@@ -29,6 +29,7 @@ __all__ = [
     "PT230_AVAILABLE",
     "XLA_AVAILABLE",
     "BaseHandler",
+    "setup_ort_session",
 ]
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,27 @@ ONNX_AVAILABLE = find_spec("onnxruntime") is not None
 IPEX_AVAILABLE = False
 
 NOT_IMPLEMENTED = 501
+
+
+def setup_ort_session(model_pt_path: str, map_location: str | None) -> Any:
+    """A session of onnxruntime's for an ONNX model, on the GPU where that is wanted and can be.
+
+    Args:
+        model_pt_path: The model's file.
+        map_location: ``cuda``, or anything else for the CPU.
+
+    Raises:
+        ModuleNotFoundError: onnxruntime is not installed.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = os.cpu_count() or 1
+    wanted = ["CUDAExecutionProvider"] if map_location == "cuda" else []
+    there = onnxruntime.get_available_providers()
+    providers = [one for one in wanted if one in there] + ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(model_pt_path, options, providers=providers)
 
 
 class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in TorchServe
@@ -127,6 +149,12 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         import torch
 
         return torch.jit.load(model_pt_path, map_location=self.device)  # type: ignore[no-untyped-call]
+
+    def _use_torch_export_aot_compile(self) -> bool:
+        """Whether the config says that the weights are a library that AOTInductor compiled."""
+        wanted = (getattr(self, "model_yaml_config", None) or {}).get("pt2")
+        export = wanted.get("export") if isinstance(wanted, dict) else None
+        return bool(isinstance(export, dict) and export.get("aot_compile"))
 
     def _load_torch_export_aot_compile(self, model_so_path: str) -> Any:
         """Load a shared library that AOTInductor compiled.

@@ -17,12 +17,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from mar_core.ts.passing import in_passing, passing_names
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "PATH",
     "ROOT",
     "MissingNameError",
+    "find_spec",
+    "home_of",
     "install",
     "is_absent",
     "load",
@@ -33,9 +38,12 @@ __all__ = [
 ]
 
 ROOT = "ts"
+# For `sys.path` and PYTHONPATH of processes that a handler starts: holds a module `ts`.
+PATH = Path(__file__).with_name("path")
 
 # TorchServe's modules and ours that stand for them.
 _HOMES = {
+    "ts.async_service": "mar_core.ts.async_service",
     "ts.context": "mar_core.ts.context",
     "ts.handler_utils.hf_batch_streamer": "mar_core.ts.hf_batch_streamer",
     "ts.handler_utils.micro_batching": "mar_core.ts.micro_batching",
@@ -49,15 +57,19 @@ _HOMES = {
     "ts.metrics.metric_cache_abstract": "mar_core.ts.metrics.config",
     "ts.metrics.metric_cache_errors": "mar_core.ts.metrics.config",
     "ts.metrics.metric_cache_yaml_impl": "mar_core.ts.metrics.config",
+    "ts.metrics.metric_collector": "mar_core.ts.metrics.collector",
+    "ts.metrics.metric_encoder": "mar_core.ts.metrics.legacy",
     "ts.metrics.metric_type_enum": "mar_core.ts.metrics.metric",
     "ts.metrics.metrics_store": "mar_core.ts.metrics.legacy",
-    "ts.metrics.process_memory_metric": "mar_core.ts.metrics.system",
+    "ts.metrics.process_memory_metric": "mar_core.ts.metrics.process_memory",
+    "ts.metrics.system_metrics": "mar_core.ts.metrics.system",
     "ts.metrics.unit": "mar_core.ts.metrics.legacy",
     "ts.model_loader": "mar_core.handlers.model_loader",
     "ts.model_service.model_service": "mar_core.ts.model_service",
     "ts.protocol.otf_message_handler": "mar_core.ts.otf_message_handler",
     "ts.service": "mar_core.ts.service",
     "ts.torch_handler.base_handler": "mar_core.ts.base_handler",
+    "ts.torch_handler.contractions": "builtin_handlers.contractions",
     "ts.torch_handler.densenet_handler": "builtin_handlers.densenet_handler",
     "ts.torch_handler.image_classifier": "builtin_handlers.image_classifier",
     "ts.torch_handler.image_segmenter": "builtin_handlers.image_segmenter",
@@ -70,36 +82,34 @@ _HOMES = {
     "ts.torch_handler.text_classifier": "builtin_handlers.text_classifier",
     "ts.torch_handler.text_handler": "builtin_handlers.text_handler",
     "ts.torch_handler.unit_tests.test_utils.mock_context": "mar_core.ts.mock_context",
+    "ts.torch_handler.unit_tests.test_utils.model_dir": "mar_core.ts.model_dir",
     "ts.torch_handler.vision_handler": "builtin_handlers.vision_handler",
+    "ts.utils.hf_utils": "mar_core.ts.hf_utils",
+    "ts.utils.timeit_decorator": "mar_core.ts.timeit_decorator",
     "ts.utils.util": "mar_core.ts.util",
     "ts.version": "mar_core.ts.version",
 }
 # What exists in TorchServe and not here, and what to do about it.
+_DISTRIBUTED = (
+    "Load the model in the handler's initialize with the library itself, one process for each GPU, "
+    "by accelerate, DeepSpeed or torch.distributed."
+)
+_SERVER = "Start the server with `mar serve`."
 _ABSENT = {
-    "ts.async_service": "A handler with `async def handle` runs without it.",
-    "ts.arg_parser": "Use `mar run`; there is no server.",
-    "ts.handler_utils.distributed": "Load the model in the handler's initialize with the library "
-    "itself (PiPPy, DeepSpeed), or run with torchserve.",
+    "ts.arg_parser": _SERVER,
+    "ts.handler_utils.distributed": _DISTRIBUTED,
     "ts.handler_utils.preprocess": "Build the DALI pipeline in the handler with nvidia.dali.",
-    "ts.launcher": "It starts a server; use `mar run`, or `mar_core.load` in Python.",
-    "ts.llm_launcher": "It starts a server; use the LLM engine's own.",
-    "ts.metrics.metric_collector": "It watches a server.",
-    "ts.metrics.metric_encoder": "It belongs to a server.",
-    "ts.metrics.system_metrics": "It watches a server; use psutil.",
-    "ts.model_server": "It starts a server; use `mar run`.",
-    "ts.model_service_worker": "It is a worker of a server; use `mar run --workers N`.",
-    "ts.torch_handler.contractions": "Call TextHandler._expand_contractions(text).",
+    "ts.launcher": f"{_SERVER} In tests, `mar_core.load` runs an archive without one.",
+    "ts.llm_launcher": f"{_SERVER} The archive's handler loads the LLM.",
+    "ts.model_server": _SERVER,
+    "ts.model_service_worker": f"{_SERVER} It starts its own workers.",
     "ts.torch_handler.dali_handler": "Derive from ImageClassifier and decode with nvidia.dali in "
     "preprocess.",
     "ts.torch_handler.dali_image_classifier": "Use image_classifier.",
-    "ts.torch_handler.distributed": "Load the model in the handler's initialize with the library "
-    "itself (PiPPy, DeepSpeed), or run with torchserve.",
+    "ts.torch_handler.distributed": _DISTRIBUTED,
     "ts.torch_handler.trt_llm_handler": "Call tensorrt_llm in a handler of your own.",
-    "ts.torch_handler.unit_tests.test_utils.model_dir": "Download the model with urllib.",
     "ts.torch_handler.vllm_handler": "Call vllm in a handler of your own.",
-    "ts.utils.hf_utils": "Call huggingface_hub.snapshot_download.",
     "ts.utils.setup_model_venv": "Make an environment with `python -m venv`.",
-    "ts.utils.timeit_decorator": "Use ts.handler_utils.timer.timed.",
 }
 
 
@@ -164,6 +174,11 @@ def said(home: str) -> str | None:
     return next((name for name, ours in _HOMES.items() if ours == home), None)
 
 
+def home_of(name: str) -> str | None:
+    """The module of ours that stands for one of TorchServe's, or None."""
+    return _HOMES.get(name)
+
+
 def install() -> None:
     """Make the ``ts.*`` names importable for code that comes from no archive."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
@@ -172,7 +187,9 @@ def install() -> None:
 
 def _other() -> importlib.machinery.ModuleSpec | None:
     """The package called ``ts`` that is installed here, if one is."""
-    return importlib.machinery.PathFinder.find_spec(ROOT)
+    spec = importlib.machinery.PathFinder.find_spec(ROOT)
+    ours = spec is not None and spec.origin is not None and Path(spec.origin).parent == PATH
+    return None if ours else spec
 
 
 def _is_torchserve(spec: importlib.machinery.ModuleSpec) -> bool:
@@ -183,7 +200,9 @@ def _is_torchserve(spec: importlib.machinery.ModuleSpec) -> bool:
 
 def _make(name: str) -> ModuleType:
     if name in _HOMES:
-        return importlib.import_module(_HOMES[name])
+        module = importlib.import_module(_HOMES[name])
+        vars(module).setdefault("__getattr__", _PassingNames(module.__name__))
+        return module
     if name not in _PACKAGES:
         raise missing(name)
     package = ModuleType(name, "Names of TorchServe's, found in mar.")
@@ -199,6 +218,20 @@ def _make(name: str) -> ModuleType:
 
     package.__getattr__ = attribute  # type: ignore[method-assign]
     return package
+
+
+class _PassingNames:
+    """The ``__getattr__`` of a module that stands for one or several of TorchServe's."""
+
+    def __init__(self, home: str) -> None:
+        self._home = home
+
+    def __call__(self, attribute: str) -> object:
+        if not attribute.startswith("__"):
+            for name in [one for one, home in _HOMES.items() if home == self._home]:
+                if attribute in passing_names(name):
+                    return in_passing(name, attribute)
+        raise AttributeError(f"module {self._home!r} has no attribute {attribute!r}")
 
 
 def missing(name: str) -> MissingNameError:
@@ -217,14 +250,21 @@ class _Finder:
         path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol's signature
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.partition(".")[0] != ROOT:
-            return None
-        if not offers(fullname):
-            if sys.modules.get(ROOT) is not _modules.get(ROOT):
-                return None  # an installed package of that name, asked for what it has not
-            raise missing(fullname)
-        is_package = fullname in _PACKAGES
-        return importlib.util.spec_from_loader(fullname, _Loader(), is_package=is_package)
+        return find_spec(fullname) if fullname.partition(".")[0] == ROOT else None
+
+
+def find_spec(fullname: str) -> importlib.machinery.ModuleSpec | None:
+    """How to import one of TorchServe's modules; None where another package has that name.
+
+    Raises:
+        MissingNameError: mar does not have it.
+    """
+    if not offers(fullname):
+        if sys.modules.get(ROOT) is not _modules.get(ROOT):
+            return None  # an installed package of that name, asked for what it has not
+        raise missing(fullname)
+    is_package = fullname in _PACKAGES
+    return importlib.util.spec_from_loader(fullname, _Loader(), is_package=is_package)
 
 
 class _Loader(importlib.abc.Loader):

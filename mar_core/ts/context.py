@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError
-from mar_core.ts.metrics import MetricsCache
+from mar_core.ts.metrics import metrics_for
 from mar_core.ts.version import SERVER_VERSION
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Context:
         model_yaml_config: The archive's model-config.yaml as parsed; empty where there is none.
 
     Attributes:
+        cl_socket: The socket of TorchServe's own server, in a worker of its; None elsewhere.
         request_ids: The id of each request of this batch, by its index.
         request_processor: One ``RequestProcessor`` for each request of this batch.
         stopping_criteria: For continuous batching: for each index, a function of one result that
@@ -49,6 +50,7 @@ class Context:
     """
 
     model_loaders: Any = None
+    cl_socket: Any = None
 
     def __init__(  # noqa: PLR0917 - TorchServe's signature
         self,
@@ -222,6 +224,8 @@ def make_context(
     gpu_id: int | None = None,
     batch_size: int = 1,
     limit_max_image_pixels: bool = True,
+    metrics_config: Path | None = None,
+    config: dict[str, Any] | None = None,
 ) -> Context:
     """The context of an unpacked archive, with its model-config.yaml read.
 
@@ -231,11 +235,15 @@ def make_context(
         gpu_id: The number of the accelerator to use, or None for the CPU.
         batch_size: The largest number of requests in a batch.
         limit_max_image_pixels: Whether very large images are refused.
+        metrics_config: TorchServe's file of that name, which says what metrics there are.
+        config: The archive's model-config.yaml, where it has been read already.
 
     Raises:
         ArchiveError: The config file is missing, or is not a YAML mapping.
+        UsageError: The file of metrics cannot be used.
     """
-    config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
+    if config is None:
+        config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
     return Context(
         manifest.model_name,
         str(model_dir),
@@ -244,7 +252,7 @@ def make_context(
         gpu_id,
         SERVER_VERSION,
         limit_max_image_pixels,
-        MetricsCache(manifest.model_name),
+        metrics_for(manifest.model_name, model_dir, config, metrics_config),
         config,
     )
 

@@ -1,12 +1,15 @@
-"""Micro-batching: a batch goes through the stages in small parts, several at once."""
+"""``ts.handler_utils.micro_batching``: a batch goes through the stages in small parts."""
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import os
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,9 +17,72 @@ if TYPE_CHECKING:
 
     from mar_core.ts.context import Context
 
-__all__ = ["HANDLER_METHODS", "MicroBatching"]
+__all__ = ["HANDLER_METHODS", "MicroBatching", "WorkerThread"]
 
 HANDLER_METHODS = ["preprocess", "inference", "postprocess"]
+
+
+@dataclass(eq=False)
+class WorkerThread:
+    """One thread of a stage.
+
+    Attributes:
+        event: Set once the thread is done.
+        thread: The thread.
+    """
+
+    event: threading.Event
+    thread: threading.Thread
+
+
+class _Stage:
+    """The threads of one stage, and the queue that they take work from."""
+
+    def __init__(self, name: str) -> None:
+        self.threads: list[WorkerThread] = []
+        self._name = name
+        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+
+    def submit(self, work: Callable[[], Any]) -> Future[Any]:
+        if not self.threads:
+            raise RuntimeError("MicroBatching was shut down; set its parallelism to start it again")
+        future: Future[Any] = Future()
+        self._queue.put((future, work))
+        return future
+
+    def resize(self, count: int) -> None:
+        """Start threads, or end some after what is queued."""
+        for _ in range(count - len(self.threads)):
+            event = threading.Event()
+            thread = threading.Thread(
+                target=_work, args=(self._queue, event), name=f"mar-{self._name}", daemon=True
+            )
+            thread.start()
+            self.threads.append(WorkerThread(event, thread))
+        self.release(len(self.threads) - count)
+        while len(self.threads) > count:
+            for worker in [one for one in self.threads if one.event.wait(0.01)]:
+                self.threads.remove(worker)
+
+    def release(self, count: int) -> None:
+        """Let some threads end, without waiting for them."""
+        for _ in range(count):
+            self._queue.put(None)
+
+
+def _work(
+    queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None], done: threading.Event
+) -> None:
+    """Do what is queued until None is; knows nothing of its owner, which may go meanwhile."""
+    while (item := queue.get()) is not None:
+        future, work = item
+        del item
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+        del future, work
+    done.set()
 
 
 class MicroBatching:
@@ -41,7 +107,7 @@ class MicroBatching:
         self.micro_batch_size = micro_batch_size
         self._parallelism: dict[str, int] = {}
         self._local = threading.local()
-        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._stages = {stage: _Stage(stage) for stage in HANDLER_METHODS}
         self.parallelism = parallelism or {}
 
     @property
@@ -58,13 +124,18 @@ class MicroBatching:
                 f"not {parallelism}."
             )
         self._parallelism.update(parallelism)
-        for stage in HANDLER_METHODS:
-            self._resize(stage, max(self._parallelism.get(stage, 1), 1))
+        for name, stage in self._stages.items():
+            stage.resize(max(self._parallelism.get(name, 1), 1))
+
+    @property
+    def thread_groups(self) -> dict[str, list[WorkerThread]]:
+        """The threads of each stage."""
+        return {name: list(stage.threads) for name, stage in self._stages.items()}
 
     def shutdown(self) -> None:
-        """End all threads."""
-        for pool in self._pools.values():
-            pool.shutdown()
+        """End all threads, after what they have begun."""
+        for stage in self._stages.values():
+            stage.resize(0)
 
     def get_micro_batch_idx(self) -> int | None:
         """In a stage: the number of the part at work, from 0; elsewhere None."""
@@ -106,22 +177,16 @@ class MicroBatching:
         return output
 
     def __del__(self) -> None:
-        self.shutdown()
-
-    def _resize(self, stage: str, threads: int) -> None:
-        pool = self._pools.get(stage)
-        if pool is not None and pool._max_workers == threads:  # noqa: SLF001 - has no public name
-            return
-        self._pools[stage] = ThreadPoolExecutor(threads, thread_name_prefix=f"mar-{stage}")
-        if pool is not None:
-            pool.shutdown()
+        # Nothing is waited for: the last reference may be dropped in one of these threads.
+        for stage in getattr(self, "_stages", {}).values():
+            stage.release(len(stage.threads))
 
     def _submit(self, index: int, part: Any) -> Future[Any]:
         """Queue one part in every stage; each waits for the stage before it."""
         value: Callable[[], Any] = lambda: part  # noqa: E731
-        for stage in HANDLER_METHODS:
-            context = contextvars.copy_context()
-            future = self._pools[stage].submit(context.run, self._run, stage, index, value)
+        for name, stage in self._stages.items():
+            run = contextvars.copy_context().run
+            future = stage.submit(functools.partial(run, self._run, name, index, value))
             value = future.result
         return future
 

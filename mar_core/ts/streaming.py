@@ -1,4 +1,4 @@
-"""What handlers import from ``ts.handler_utils.utils``: answers in parts, and classes by name."""
+"""``ts.handler_utils.utils``: answers in parts, and classes by name."""
 
 from __future__ import annotations
 
@@ -26,12 +26,18 @@ def send_intermediate_predict_response(
     Args:
         ret: For each request of the batch its part.
         req_id_map: The requests: ``context.request_ids``.
-        message: Not used; TorchServe's server logs it.
-        code: Not used; the status of an answer is set on the context.
+        message: What TorchServe's server logs.
+        code: What it takes for the batch; an answer's own status is set on the context.
         context: The context of this batch.
     """
-    del message, code
     if context is None or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    socket = getattr(context, "cl_socket", None)
+    if socket is not None:  # in a worker of TorchServe's own server
+        from mar_core.ts.otf_message_handler import create_predict_response
+
+        ids = {index: context.get_request_id(index) or "" for index in req_id_map}
+        socket.sendall(create_predict_response(ret, ids, message, code, context, True))  # noqa: FBT003
         return
     for index in req_id_map:
         context.set_response_header(index, "ts_stream_next", "true")

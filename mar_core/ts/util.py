@@ -114,7 +114,10 @@ def load_label_mapping(mapping_file_path: str | os.PathLike[str]) -> dict[str, s
     if not path.is_file():
         logger.info("There is no %s: results have the numbers of classes.", path.name)
         return None
-    mapping = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no JSON: {error}") from error
     if not isinstance(mapping, dict):
         raise ValueError(  # noqa: TRY004 - the file is wrong, not the argument
             f"{path.name} must hold a JSON object, class by class."

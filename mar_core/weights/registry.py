@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 _MAX_DEPTH = 3
-_HOOK = "mar_register_weights_formats"
 
 
 class Trust(enum.StrEnum):
@@ -170,19 +169,18 @@ def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]
 @functools.lru_cache(maxsize=8)
 def _with_plugins(plugins: Plugins, registered: frozenset[Any]) -> tuple[WeightsFormat, ...]:  # noqa: ARG001 - another plugin, another look
     owners = {row.name: "mar-core" for row in _built_in()}
-    added: list[WeightsFormat] = []
-    pending: list[Any] = []
-    for plugin in plugins.ask_each(_HOOK, register=pending.append):
-        for row in pending:
-            if not isinstance(row, WeightsFormat):
-                raise PluginError(f"{plugin} registers {type(row).__name__}, not a WeightsFormat.")
-            if row.name in owners:
-                both = f"{owners[row.name]} and {plugin}"
-                raise PluginError(f"The weights format {row.name!r} is registered by {both}.")
-            owners[row.name] = plugin
-            added.append(row)
-        pending.clear()
+    added = []
+    for plugin, row in plugins.weights_formats(_row_fault):
+        if row.name in owners:
+            both = f"{owners[row.name]} and {plugin}"
+            raise PluginError(f"The weights format {row.name!r} is registered by {both}.")
+        owners[row.name] = plugin
+        added.append(row)
     return tuple(sorted([*_built_in(), *added], key=lambda row: row.rank))
+
+
+def _row_fault(row: Any) -> str | None:
+    return None if isinstance(row, WeightsFormat) else f"{type(row).__name__}, no WeightsFormat"
 
 
 @functools.cache

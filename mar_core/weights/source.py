@@ -117,8 +117,8 @@ def require_trust(source: ModelSource, what: str) -> None:
     if not source.trusted:
         raise ModelError(
             f"{source.name} is {what}.",
-            hint="Pass --trust (or --allow-pickle) if you trust whoever made the archive, or trust it "
-            "once for all with `mar trust`.",
+            hint="Pass --trust (or --allow-pickle) if you trust whoever made the archive, or trust "
+            "it once for all with `mar trust`.",
         )
 
 

@@ -12,8 +12,8 @@ BANNED = {
     "extractall", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pickle.load", "pickle.loads",
     "eval", "os.system", "marshal.loads", "shelve.open",
 }  # fmt: skip
-# A whole pickled module is loaded on the user's word alone: `--allow-pickle`.
-UNSAFE_LOAD = {"mar_core/weights/state_dict.py"}
+# Whole pickled objects are loaded on the user's word alone: `--allow-pickle`.
+UNSAFE_LOAD = {"builtin_handlers/vocabulary.py", "mar_core/weights/state_dict.py"}
 
 
 @pytest.mark.parametrize("path", OURS, ids=str)

@@ -30,15 +30,7 @@ ROOMS = (
     ("mar_core.__main__",),
 )
 # What points upwards still while the rooms are laid out: module -> rooms. It only ever shrinks.
-NOT_YET: dict[str, set[str]] = {
-    "mar_core.build.packing": {"mar_core.reports"},
-    "mar_core.build.updating": {"mar_core.reports"},
-    "mar_core.checks.handlers": {"mar_core.build"},
-    "mar_core.format.writer": {"mar_core.build"},
-    "mar_core.runtime.values": {"mar_core.run"},
-    "mar_core.runtime.worker": {"mar_core.run"},
-    "mar_core.handlers.model_loader": {"mar_core.handlers"},
-}
+NOT_YET: dict[str, set[str]] = {}
 # Where the public names stand that `from mar_core import NAME` gives.
 PUBLIC = {f"mar_core.{name}": home for home, names in mar_core._HOME.items() for name in names}
 HEAVY = {

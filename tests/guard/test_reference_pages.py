@@ -6,7 +6,7 @@ import names_page
 import tree
 import weights_page
 
-from mar_core.checks.schema import _KEYS
+from mar_core.checks.config import _KEYS
 from mar_core.format.manifest import FILE_KEYS
 
 

@@ -66,6 +66,13 @@ CLASHES = """
     def mar_register_engines(register):
         register("upper", object)
 """
+THIEF = """
+    from mar_core import hookimpl
+
+    @hookimpl
+    def mar_register_commands(app):
+        app.command("run")(lambda: print("steal"))
+"""
 CRASHES = """
     from mar_core import hookimpl
 
@@ -87,7 +94,7 @@ CRASHES = """
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("registering")
     environment = Environment.create(folder / "env")
-    texts = {"offers": PLUGIN, "clashes": CLASHES, "crashes": CRASHES}
+    texts = {"thief": THIEF, "offers": PLUGIN, "clashes": CLASHES, "crashes": CRASHES}
     environment.install(
         *(
             distribution(
@@ -127,6 +134,13 @@ def test_hook_mar_register_commands_that_crash_harm_no_other(world):
     done = world("greet", disabled="clashes")
     assert (done.returncode, done.stdout) == (0, "hello you\n"), done.stderr
     assert "mar: warning: The plugin crashes failed in mar_register_commands" in done.stderr
+
+
+def test_hook_mar_register_commands_named_as_mars_own_are_left_out_with_a_word(world):
+    for words in (["--help"], ["no-such"]):
+        done = world(*words, disabled="clashes,crashes,offers")
+        assert "The plugin thief offers the command 'run', which is mar's own" in done.stderr
+    assert "steal" not in world("run", "--help", disabled="clashes,crashes").stdout
 
 
 def test_hook_mar_register_engines(world):

@@ -37,7 +37,7 @@ GROUPS = {
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
         "BaseHandler", "Context", "PredictionException", "reject_item", "timed", "Metric",
-        "MetricTypes", "Dimension",
+        "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",

@@ -102,8 +102,6 @@ CONFIGS = {
     "an inner key twice": (b"handler:\n  a: 1\n  a: 2\n", "MAR-Y005"),
 }
 REQUIREMENTS = {
-    "UTF-16": ("numpy\n".encode("utf-16"), "MAR-Q001"),
-    "a byte order mark": (b"\xef\xbb\xbfnumpy\n", "MAR-Q001"),
     "not UTF-8": (b"numpy\xff\n", "MAR-Q001"),
     "a coding comment": (b"# -*- coding: utf-7 -*-\nnumpy\n", "MAR-Q001"),
     "a control character": (b"numpy\x0b\x00\n", "MAR-Q001"),

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mar_core.format.manifest import Manifest
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.ts.context import begin_batch, make_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from mar_core.handlers.handlers import LoadedHandler
+    from mar_core.handlers.load import LoadedHandler
     from mar_core.ts.context import Context
 
 

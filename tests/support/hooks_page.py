@@ -56,7 +56,8 @@ A plugin is a module, or an object, whose functions carry `@hookimpl`. An entry 
   What it raises stops the batch.
 - *Each on its own*: every implementation runs. One that raises is reported with its name and harms
   no other. Wrappers are refused.
-- *Observing*: like each on its own, and what is returned is ignored.
+- *Observing*: like each on its own, and what is returned is ignored. A plugin that raises is warned
+  of once; how often it has raised since is said at the end.
 - `@hookimpl(tryfirst=True)` and `trylast=True` change the order. What comes with mar is registered
   first, so that it is asked last.
 - `@hookimpl(optionalhook=True)` lets a plugin name a hook that an older mar does not have.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,8 @@ def main() -> None:
     look = look_into if "content" in sys.argv else look_at
     folder, cache = (Path(os.path.realpath(path)) for path in sys.argv[1:3])
     os.environ["MAR_CACHE_DIR"] = str(cache)
+    tempfile.tempdir = str(cache / "copies")  # a tar.gz is inflated to a file without a name
+    Path(tempfile.tempdir).mkdir(parents=True, exist_ok=True)
     look_at_once = folder / min(path.name for path in folder.iterdir())
     look(look_at_once)  # imports what is imported late
     watch = Watch(folder, cache)

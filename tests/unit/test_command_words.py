@@ -11,7 +11,11 @@ from mar_core.cli import app
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("archive", "Missing option '--model-name'. See `mar archive --help`."),
+        (
+            "archive",
+            "Missing options --model-name, --handler and --version. See `mar archive --help`.",
+        ),
+        ("archive -v 1 --hand h", "Missing option '--model-name'. See `mar archive --help`."),
         ("validate", "Missing argument 'ARCHIVE...'. See `mar validate --help`."),
         ("inspect a b", "Got unexpected extra argument(s) (b). See `mar inspect --help`."),
         ("run --limit", "Option '--limit' requires an argument. See `mar run --help`."),

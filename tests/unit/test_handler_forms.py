@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mar_core.build.handler_spec import HandlerSpec, resolve_handler
+from mar_core.build.handler import HandlerSpec, resolve_handler
 from mar_core.build.request import Runtime
 from mar_core.errors import UsageError
 

@@ -101,7 +101,7 @@ def test_several_results_are_a_table():
         "        more",
         "b.png   7",
         "c.png   No c.png.",
-        "d.png   (507) late",
+        "d.png   507 Insufficient Storage: late",
     ]
 
 

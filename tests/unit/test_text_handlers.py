@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import types
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from unpacked import initialized, network, network_source, saved, unpack
 from builtin_handlers import text_utils
 from builtin_handlers.text_classifier import TextClassifier
 from builtin_handlers.text_handler import TextHandler
+from builtin_handlers.vocabulary import Vocabulary, read_vocabulary
 from mar_core import ModelError, PredictionException
 
 VOCABULARY = {
@@ -26,11 +29,14 @@ VOCABULARY = {
 TEXTS = ["A good film!", "bad", "It isn't <b>a</b> BAD film, it is good: a gööd film", "zzz"]
 
 
-def served(tmp_path, name="reviews", cls=TextClassifier, *, files=None, model=None, **more):
+def served(
+    tmp_path, name="reviews", cls=TextClassifier, *, files=None, model=None, trusted=False, **more
+):
     model = model or network(name)
     files = {"source_vocab.json": json.dumps(VOCABULARY)} if files is None else files
     files |= {"w.pt": saved(model.state_dict()), "model.py": network_source(name)}
     context = unpack(tmp_path, files, serializedFile="w.pt", modelFile="model.py", **more)
+    context.system_properties["allow_pickle"] = trusted
     return initialized(cls(), context)
 
 
@@ -236,13 +242,167 @@ def test_what_is_no_vocabulary(tmp_path, name, content, sentence):
         served(tmp_path, files={name: content})
 
 
-def test_a_torchtext_vocabulary_is_refused_with_the_way_out(tmp_path, monkeypatch):
-    module = types.ModuleType("torchtext")
-    module.Vocab = type("Vocab", (), {"__module__": "torchtext"})
-    monkeypatch.setitem(sys.modules, "torchtext", module)
-    content = saved(module.Vocab())
-    with pytest.raises(ModelError, match=r"can run code when loaded.*json.dump\(vocab.get_stoi"):
-        served(tmp_path, files={"source_vocab.pt": content})
+# --- vocabularies with a number for unknown words
+
+
+def unknowns(handler):
+    """What a known, an unknown and another unknown word are to a handler."""
+    return [handler.source_vocab[word] for word in ("good", "never", "heard")]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        Counter({"good": 2, "<unk>": 9}),
+        defaultdict(int, {"good": 2, "<unk>": 9}),
+    ],
+    ids=["Counter", "defaultdict"],
+)
+def test_what_a_dict_gives_for_unknown_words_it_gives_here(tmp_path, content, legacy):
+    asked = [content[word] for word in ("good", "never", "heard")]
+    stream = io.BytesIO()
+    torch.save(content, stream, _use_new_zipfile_serialization=not legacy)
+    handler = served(tmp_path, files={"source_vocab.pt": stream.getvalue()})
+    assert unknowns(handler) == asked == [2, 0, 0]
+    # Unknown words have a number: none is left out.
+    assert handler.preprocess(rows(["never good heard"])).rows[0][0] == [0, 2, 0, 0, 0]
+
+
+def test_a_defaultdict_without_a_factory_has_no_number_for_unknown_words(tmp_path):
+    content = saved(defaultdict(None, {"good": 2}))
+    handler = served(tmp_path, files={"source_vocab.pt": content})
+    with pytest.raises(KeyError):
+        handler.source_vocab["never"]
+
+
+@pytest.fixture
+def torchtext(monkeypatch):
+    """torchtext's module names and classes; what they pickle as was taken from torchtext itself."""
+
+    def module(name):
+        made = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, made)
+        return made
+
+    def cls(home, name, bases=(), **members):
+        made = type(name, bases, {"__module__": home.__name__, **members})
+        setattr(home, name, made)
+        return made
+
+    names = ("torchtext", "torchtext.vocab", "torchtext.vocab.vocab", "torchtext._torchtext")
+    return types.SimpleNamespace(modules={name: module(name) for name in names}, cls=cls)
+
+
+def forget(monkeypatch):
+    for name in [one for one in sys.modules if one.partition(".")[0] == "torchtext"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("home", ["torchtext.vocab", "torchtext.vocab.vocab"])
+@pytest.mark.parametrize(("default", "expected"), [(3, [2, 3, 3]), (None, None)])
+def test_torchtexts_vocabulary_from_0_10(tmp_path, torchtext, monkeypatch, home, default, expected):
+    made = ["<unk>", "<pad>", "good", "rare"]
+    state = ("0.0.2", [] if default is None else [default], made, [])
+    core = torchtext.cls(
+        torchtext.modules["torchtext._torchtext"],
+        "Vocab",
+        __getstate__=lambda _: state,
+        __setstate__=lambda _, __: None,
+    )
+    outer = torchtext.cls(torchtext.modules[home], "Vocab", (torch.nn.Module,))
+    vocab = outer()
+    vocab.vocab = core()
+    content = saved(vocab)
+    forget(monkeypatch)
+    handler = served(tmp_path, files={"source_vocab.pt": content})
+    # Without a default index torchtext raises; here `<unk>` has its number.
+    assert unknowns(handler) == (expected or [2, 0, 0])
+    assert handler.source_vocab.padding == 1
+
+
+@pytest.mark.parametrize(
+    ("stoi", "expected"), [({"good": 2, "<unk>": 7}, [2, 7, 7]), ({"good": 2}, None)]
+)
+def test_torchtexts_vocabulary_before_0_10(tmp_path, torchtext, monkeypatch, stoi, expected):
+    cls = torchtext.cls(torchtext.modules["torchtext.vocab"], "Vocab")
+    vocab = cls()
+    vectors = torch.zeros(2, 3)
+    vars(vocab).update(freqs=Counter(good=5), itos=["good"], unk_index=0, stoi=stoi)
+    vars(vocab).update(vectors=vectors)
+    content = saved(vocab)
+    forget(monkeypatch)
+    handler = served(tmp_path, files={"source_vocab.pt": content})
+    if expected is not None:
+        assert unknowns(handler) == expected
+    else:
+        assert handler.preprocess(rows(["never good heard"])).rows[0][0] == [2]
+
+
+def test_torchtexts_vocabulary_before_0_4(tmp_path, torchtext, monkeypatch):
+    home = torchtext.modules["torchtext.vocab"]
+    home._default_unk_index = types.FunctionType((lambda: 0).__code__, {}, "_default_unk_index")
+    home._default_unk_index.__module__ = home.__name__
+    home._default_unk_index.__qualname__ = "_default_unk_index"
+    content = saved(defaultdict(home._default_unk_index, {"good": 2}))
+    forget(monkeypatch)
+    assert unknowns(served(tmp_path, files={"source_vocab.pt": content})) == [2, 0, 0]
+
+
+class Remembered:
+    """A vocabulary of somebody's own."""
+
+    def __getitem__(self, token):
+        return len(token)
+
+
+def test_another_object_is_refused_with_the_way_out_and_taken_where_trusted(tmp_path):
+    files = {"source_vocab.pt": saved(Remembered())}
+    with pytest.raises(ModelError, match=r"Remembered.*json.dump\(vocab.get_stoi.*--allow-pickle"):
+        served(tmp_path / "a", files=dict(files))
+    handler = served(tmp_path / "b", files=dict(files), trusted=True)
+    assert unknowns(handler) == [4, 5, 5]
+    with pytest.raises(ModelError, match="holds no vocabulary"):
+        served(tmp_path / "c", files={"source_vocab.pt": saved(Path("x"))}, trusted=True)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+@pytest.mark.parametrize(
+    "content", [Bomb(), {"a": Bomb()}, defaultdict(Bomb, {"a": 1}), Counter(a=Bomb())], ids=repr
+)
+def test_no_code_of_a_vocabulary_runs(tmp_path, capfd, content):
+    with pytest.raises(ModelError):
+        served(tmp_path, files={"source_vocab.pt": saved(content)})
+    assert "ran" not in capfd.readouterr().out
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_sentence(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("v") / "source_vocab.pt"
+    path.write_bytes(b"\x80\x02" + content)
+    with pytest.raises(ModelError):
+        read_vocabulary(path)
+
+
+def test_a_vocabulary_has_torchtexts_names():
+    vocabulary = Vocabulary({"b": 1, "a": 0}, unknown=0)
+    assert vocabulary(["b", "never"]) == vocabulary.lookup_indices(["b", "never"]) == [1, 0]
+    assert vocabulary.get_itos() == vocabulary.itos == ["a", "b"]
+    assert vocabulary.get_stoi() == {"a": 0, "b": 1}
+    assert vocabulary.stoi["never"] == 0
+    assert "never" not in vocabulary
+    assert vocabulary.get("never", 7) == 7
+    vocabulary.set_default_index(1)
+    assert vocabulary["never"] == vocabulary.get_default_index() == 1
+
+
+def test_a_vocabulary_is_told_by_its_bytes(tmp_path):
+    handler = served(tmp_path, files={"words": saved(VOCABULARY)}, sourceVocab="words")
+    assert vocabulary_of(handler) == [2, 0]
 
 
 # --- cleaning

@@ -6,13 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.checking import check_archive
-from mar_core.checks.entries import is_loaded_by_base_handler
 from mar_core.checks.subject import Subject
-from mar_core.errors import ArchiveError, PluginError
+from mar_core.errors import ArchiveError
 from mar_core.findings import Severity
 from mar_core.format.reader import open_archive
-from mar_core.handlers.locate import not_found
-from mar_core.plugins import Plugins, disabled_names, find_handler, load_plugins
+from mar_core.handlers.lookup import why_absent
+from mar_core.plugins import Plugins, disabled_names, load_plugins
 from mar_core.plugins.listing import EntryStatus, check_entries
 from mar_core.reports.doctor import needs
 from mar_core.reports.doctor.machine import torch_answer
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from mar_core.checks.handlers import HandlerPlace
     from mar_core.findings import Finding
+    from mar_core.handlers.lookup import FoundHandler
 
 __all__ = ["check_here"]
 
@@ -75,7 +74,7 @@ def _from_finding(finding: Finding) -> Check:
 
 
 def _handler(subject: Subject, statuses: Sequence[EntryStatus]) -> Iterator[Check]:
-    manifest, place = subject.manifest, subject.handler
+    manifest, found = subject.manifest, subject.handler
     if manifest.handler is None:
         return
     if manifest.runtime == "LSP":
@@ -85,42 +84,35 @@ def _handler(subject: Subject, statuses: Sequence[EntryStatus]) -> Iterator[Chec
             message="It is written in C++, for TorchServe's own back end.",
             hint="Run it with TorchServe, or write it in Python.",
         )
-    elif place is None:
-        yield _absent_handler(subject, manifest.handler)
-    elif place.member is not None:
-        yield Check(name="handler", message=f"{place.member} of the archive")
+    elif found is None:
+        absence = why_absent(manifest, subject.archive.members)
+        yield from_error("handler", absence.error(manifest.handler))
+    elif found.member is not None:
+        yield Check(name="handler", message=f"{found.member} of the archive")
     else:
-        yield from _shipped_handler(subject, place, statuses)
-
-
-def _absent_handler(subject: Subject, name: str) -> Check:
-    try:
-        find_handler(name)
-    except PluginError as error:
-        return from_error("handler", error)
-    return from_error("handler", not_found(name, subject.manifest))
+        yield from _shipped_handler(subject, found, statuses)
 
 
 def _shipped_handler(
-    subject: Subject, place: HandlerPlace, statuses: Sequence[EntryStatus]
+    subject: Subject, found: FoundHandler, statuses: Sequence[EntryStatus]
 ) -> Iterator[Check]:
     """A registered handler, or a class of an installed package."""
-    by = f" of {place.distribution} {place.version}" if place.distribution else ""
-    registered = [s for s in statuses if s.kind == "handler" and s.target == place.target]
-    tried = check_entries([s for s in registered if s.distribution == place.distribution])
+    by = f" of {found.distribution} {found.version}" if found.distribution else ""
+    registered = [s for s in statuses if s.kind == "handler" and s.target == found.target]
+    tried = check_entries([s for s in registered if s.distribution == found.distribution])
     for status in tried:
         if not status.is_good:
             yield Check(name="handler", state=State.ERROR, message=status.reason)
             return
-    yield Check(name="handler", message=f"{place.target or place.name}{by}")
+    yield Check(name="handler", message=f"{found.target or found.name}{by}")
     recorded = subject.manifest.mar.get("handler")
     made_with = recorded.get("version") if isinstance(recorded, dict) else None
-    if made_with and place.version and made_with != place.version:
-        shipper = place.distribution
+    if made_with and found.version and made_with != found.version:
+        shipper = found.distribution
         yield Check(
             name="handler",
             state=State.WARNING,
-            message=f"The archive was made with {shipper} {made_with}; here is {place.version}.",
+            message=f"The archive was made with {shipper} {made_with}; here is {found.version}.",
             hint=f"For the same results: `pip install {shipper}=={made_with}`.",
         )
 
@@ -137,7 +129,7 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     if others:
         yield Check(name="weights", message=f"{name} is left to {', '.join(others)}")
     else:
-        certain = is_loaded_by_base_handler(subject)
+        certain = subject.is_loaded_by_base_handler
         yield from_error("weights", refused, state=State.ERROR if certain else State.WARNING)
 
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.build.installed import find_module
+from mar_core.handlers.installed import find_module
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

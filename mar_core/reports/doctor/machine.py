@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError
 from mar_core.plugins import HOST, host_version, unreadable_distributions
-from mar_core.plugins.listing import last_words
+from mar_core.plugins.listing import last_words, python
 from mar_core.reports.doctor.packages import check_needed, version_of
 from mar_core.reports.doctor.report import Check, State, from_error
 
@@ -45,7 +45,7 @@ def check_machine() -> Iterator[Check]:
 @functools.cache
 def torch_answer() -> dict[str, Any]:
     """What ``mar_core.reports.doctor.devices`` says, from a process of its own."""
-    command = [sys.executable, "-m", "mar_core.reports.doctor.devices"]
+    command = python("mar_core.reports.doctor.devices")
     failed: dict[str, Any] = {"build": "", "devices": [], "accelerators": 0, "warnings": []}
     try:
         child = subprocess.run(

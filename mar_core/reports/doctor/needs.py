@@ -6,9 +6,9 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
-from mar_core.build.installed import find_module
 from mar_core.checks.requirements import read_requirements
 from mar_core.handlers.blame import install_name, missing_module
+from mar_core.handlers.installed import find_module
 from mar_core.reports.doctor.imports import Import, imports_of
 from mar_core.reports.doctor.packages import Unmet, unmet
 from mar_core.reports.doctor.report import Check, State

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import functools
-import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.rows import RowReader, as_request, check_column
-from mar_core.run.readers.sources import broken, ending_path, open_rows
+from mar_core.run.readers.sources import (
+    broken,
+    ending_path,
+    open_rows,
+    read_lines,
+    too_large,
+)
 from mar_core.runtime.content import JSON, request_headers
 
 if TYPE_CHECKING:
@@ -21,9 +26,6 @@ if TYPE_CHECKING:
     from mar_core.records import ReadOptions
 
 __all__ = ["CsvReader"]
-
-# Pictures in base64 are longer than Python's own limit of 128 KiB for a cell.
-LONGEST_CELL = 1 << 30
 
 
 class CsvReader(RowReader):
@@ -38,16 +40,29 @@ class CsvReader(RowReader):
         Raises:
             InputError: There is no heading, it lacks the column, or the text is not UTF-8.
         """
-        csv.field_size_limit(LONGEST_CELL)
+        limit = options.max_input_size
+        # Python's own limit is 128 KiB for a cell; pictures in base64 are longer.
+        csv.field_size_limit(limit)
         delimiter = "\t" if ending_path(source).removesuffix(".gz").endswith(".tsv") else ","
         with open_rows(source) as stream, _faults(source):
-            text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-            records = csv.reader(text, delimiter=delimiter)
+            records = csv.reader(_lines(source, stream, limit), delimiter=delimiter)
             heading = next(records, None)
             if not heading:
                 raise InputError(f"{printable(source)} has no heading.")
             check_column(source, heading, options.column)
             yield from _inputs(source, heading, filter(None, records), options)
+
+
+def _lines(source: str, stream: BinaryIO, limit: int) -> Iterator[str]:
+    """The lines as text; one record may go over several, and is bounded by its cells.
+
+    Raises:
+        InputError: A line is too long. What follows cannot be told from what it held.
+    """
+    for number, line in enumerate(read_lines(stream, limit), start=1):
+        if line is None:
+            raise too_large(f"Line {number} of {source}", limit)
+        yield line.decode("utf-8-sig" if number == 1 else "utf-8")
 
 
 @contextlib.contextmanager

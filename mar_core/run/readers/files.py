@@ -9,7 +9,14 @@ from urllib.parse import parse_qsl
 
 from mar_core.errors import InputError
 from mar_core.records import Input
-from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
+from mar_core.run.readers.sources import (
+    ending_path,
+    is_file,
+    is_url,
+    open_source,
+    read_bounded,
+    reading,
+)
 from mar_core.runtime.content import decode, guess_type, media_type, request_headers
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ def file_input(source: str, options: ReadOptions) -> Input:
     kind = options.content_type or guess_type(ending_path(source))
     return Input(
         id=source,
-        read=functools.partial(_read, source, options.field_name, kind),
+        read=functools.partial(_read, source, options.field_name, kind, options.max_input_size),
         headers=request_headers({options.field_name: kind}, options.headers, content_type=kind),
         size=_size(source),
     )
@@ -80,9 +87,9 @@ def _form(text: str) -> dict[str, Any]:
     return {name: bytearray(value.encode(errors="surrogateescape")) for name, value in pairs}
 
 
-def _read(source: str, field: str, content_type: str) -> dict[str, Any]:
+def _read(source: str, field: str, content_type: str, limit: int) -> dict[str, Any]:
     with open_source(source) as stream, reading(source):
-        return body_request(field, stream.read(), content_type)
+        return body_request(field, read_bounded(stream, limit, source), content_type)
 
 
 def _size(source: str) -> int | None:

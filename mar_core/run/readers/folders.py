@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
+from mar_core.run.outputs import Outputs, is_note
 from mar_core.run.readers.sources import filesystem_of, is_url, reading
 
 if TYPE_CHECKING:
@@ -35,19 +36,25 @@ def is_pattern(source: str) -> bool:
     return glob.has_magic(source) and not os.path.lexists(source)
 
 
-def find_files(source: str, include: tuple[str, ...]) -> Iterator[str]:
+def find_files(
+    source: str, include: tuple[str, ...], outputs: Outputs | None = None
+) -> Iterator[str]:
     """The files of a folder, recursively, or of a pattern, sorted by name.
+
+    What a run writes or has noted beside its output is none of them; nor are, in a folder, the
+    results of an earlier run, unless a pattern takes them.
 
     Args:
         source: A folder or a pattern; ``**`` stands for any number of folders.
         include: Take only what fits one of these patterns; a folder's files alone are asked.
+        outputs: What the run writes.
 
     Raises:
         InputError: It cannot be listed, or there are none.
     """
     number = 0
     with reading(source):
-        for number, path in enumerate(_candidates(source, include), start=1):  # noqa: B007
+        for number, path in enumerate(_candidates(source, include, outputs or Outputs()), 1):  # noqa: B007
             yield path
     if not number:
         fitting = f" that fits {' or '.join(include)}" if include and is_folder(source) else ""
@@ -72,21 +79,27 @@ def wanted(path: str, include: tuple[str, ...]) -> bool:
     )
 
 
-def _candidates(source: str, include: tuple[str, ...]) -> Iterator[str]:
+def _candidates(source: str, include: tuple[str, ...], outputs: Outputs) -> Iterator[str]:
     if is_url(source):
         yield from _remote(source, include)
     elif is_folder(source):
-        yield from _below(source, "", include, ())
+        yield from _below(source, "", include, outputs, ())
     else:
         for path in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - keeps `./` as given
+            if outputs.holds(path) or is_note(path):
+                continue
             if is_folder(path):
-                yield from _below(path, "", include, ())
+                yield from _below(path, "", include, outputs, ())
             else:
                 yield path
 
 
 def _below(
-    root: str, inner: str, include: tuple[str, ...], above: tuple[tuple[int, int], ...]
+    root: str,
+    inner: str,
+    include: tuple[str, ...],
+    outputs: Outputs,
+    above: tuple[tuple[int, int], ...],
 ) -> Iterator[str]:
     """The files below ``root/inner``; links to folders are followed, but not in circles."""
     folder = os.path.join(root, inner) if inner else root  # noqa: PTH118
@@ -95,13 +108,32 @@ def _below(
     if here in above:
         return
     with os.scandir(folder) as entries:
-        found = sorted((entry.name, entry.is_dir()) for entry in entries)
-    for name, is_dir in found:
+        found = sorted(entries, key=lambda entry: entry.name)
+    left_out = _written(folder, found, outputs, results=not include)
+    for name, is_dir in [(entry.name, entry.is_dir()) for entry in found]:
         path = f"{inner}/{name}" if inner else name
+        if name in left_out:
+            continue
         if is_dir and wanted(path, ()):
-            yield from _below(root, path, include, (*above, here))
+            yield from _below(root, path, include, outputs, (*above, here))
         elif not is_dir and wanted(path, include):
             yield os.path.join(root, path)  # noqa: PTH118
+
+
+def _written(
+    folder: str, found: list[os.DirEntry[str]], outputs: Outputs, *, results: bool
+) -> set[str]:
+    """Which entries this run writes, and what earlier runs have left in the folder."""
+    inodes = {inode for _, inode in outputs.identities()}
+    written: set[str] = set()
+    for entry in found:
+        # A link has an inode of its own: it must be followed.
+        if (entry.inode() in inodes or entry.is_symlink()) and outputs.holds(entry.path):
+            written.add(entry.name)
+        elif entry.name.endswith(".run") and is_note(os.path.join(folder, entry.name)):  # noqa: PTH118
+            output = entry.name.removesuffix(".run")
+            written |= {entry.name, f"{output}.part"} | ({output} if results else set())
+    return written
 
 
 def _remote(source: str, include: tuple[str, ...]) -> Iterator[str]:

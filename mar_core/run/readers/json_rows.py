@@ -11,7 +11,7 @@ from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.json_stream import elements, pieces
 from mar_core.run.readers.rows import RowReader, as_request
-from mar_core.run.readers.sources import open_rows
+from mar_core.run.readers.sources import broken, open_rows, read_lines, too_large
 from mar_core.runtime.content import JSON, request_headers
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class JsonLinesReader(RowReader):
     def rows(self, source: str, options: ReadOptions) -> Iterator[Input]:
         """One input for each line, parsed when it is read."""
         with open_rows(source) as stream:
-            yield from line_inputs(source, stream, options)
+            yield from line_inputs(source, read_lines(stream, options.max_input_size), options)
 
 
 class JsonReader(RowReader):
@@ -46,14 +46,20 @@ class JsonReader(RowReader):
             yield from document_inputs(source, pieces(stream), options)
 
 
-def line_inputs(source: str, lines: Iterable[bytes], options: ReadOptions) -> Iterator[Input]:
-    """One input for each line that is not empty, called ``source:12``."""
+def line_inputs(
+    source: str, lines: Iterable[bytes | None], options: ReadOptions
+) -> Iterator[Input]:
+    """One input for each line that is not empty, called ``source:12``; None is one too long."""
     headers = _headers(options)
     column, key = options.column, options.field_name
     for number, line in enumerate(lines, start=1):
+        name = f"{source}:{number}"
+        if line is None:
+            error = too_large(name, options.max_input_size)
+            yield broken(name, error.message, hint=error.hint)
+            continue
         if line.isspace():
             continue
-        name = f"{source}:{number}"
         read = functools.partial(_parse_line, name, line, column, key)
         yield Input(id=name, read=read, headers=headers, size=len(line))
 
@@ -68,7 +74,7 @@ def document_inputs(
     """
     headers = _headers(options)
     column, key = options.column, options.field_name
-    for number, element, size in elements(document, source):
+    for number, element, size in elements(document, source, limit=options.max_input_size):
         name = f"{source}:{number}" if number else source
         read = functools.partial(_request, name, element, column, key)
         yield Input(id=name, read=read, headers=headers, size=size)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
+from mar_core.records import MAX_INPUT_SIZE
+from mar_core.run.readers.sources import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +32,15 @@ def pieces(stream: BinaryIO) -> Iterator[bytes]:
     return iter(functools.partial(stream.read, CHUNK), b"")
 
 
-def elements(document: Iterator[bytes], source: str) -> Iterator[tuple[int, Any, int]]:
+def elements(
+    document: Iterator[bytes], source: str, *, limit: int = MAX_INPUT_SIZE
+) -> Iterator[tuple[int, Any, int]]:
     """The elements of the array that a document is, or the document itself.
 
     Args:
         document: The document's pieces, UTF-8, with or without a byte order mark.
         source: What to call it in errors.
+        limit: The most characters of one element.
 
     Yields:
         The element's number from 1, or 0 for a document that is no array; its value; and its
@@ -44,7 +49,7 @@ def elements(document: Iterator[bytes], source: str) -> Iterator[tuple[int, Any,
     Raises:
         InputError: The document is not JSON; the elements before the fault have been given.
     """
-    text = _Text(document, source)
+    text = _Text(document, source, limit)
     if text.peek() == "[":
         yield from _array(text)
     else:
@@ -67,9 +72,10 @@ def _array(text: _Text) -> Iterator[tuple[int, Any, int]]:
 class _Text:
     """A window that moves over a text."""
 
-    def __init__(self, document: Iterator[bytes], source: str) -> None:
+    def __init__(self, document: Iterator[bytes], source: str, limit: int) -> None:
         self.document = document
         self.source = printable(source)
+        self.limit = limit
         self.bytes_to_text = codecs.getincrementaldecoder("utf-8-sig")()
         self.decoder = json.JSONDecoder()
         self.window = ""
@@ -121,9 +127,13 @@ class _Text:
             value, end = self._try_value()
             if self.ended or (value is not _TORN and self._is_whole(end)):
                 break
+            if len(self.window) - self.position > self.limit:
+                raise too_large(f"A value in {self.source}", self.limit)
             self.grow(count)
             count *= 2  # so that one long value is not parsed again for each of its pieces
         length = end - self.position
+        if length > self.limit:
+            raise too_large(f"A value in {self.source}", self.limit)
         self.position = end
         return value, length
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gzip
+import io
 import os
 import zlib
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
+from mar_core.text import size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +29,14 @@ __all__ = [
     "is_url",
     "open_rows",
     "open_source",
+    "read_bounded",
+    "read_lines",
     "reading",
     "refuse",
+    "too_large",
 ]
+
+CHUNK = 1 << 20
 
 
 def is_url(source: str) -> bool:
@@ -64,6 +71,37 @@ def open_source(source: str) -> BinaryIO:
         return cast("BinaryIO", filesystem.open(path, "rb"))
 
 
+def read_bounded(stream: BinaryIO, limit: int, name: str) -> bytes:
+    """All that is left of a stream.
+
+    Raises:
+        InputError: It is more than the bytes allowed.
+    """
+    content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise too_large(name, limit)
+    return content
+
+
+def read_lines(stream: BinaryIO, limit: int) -> Iterator[bytes | None]:
+    """The lines of a stream with their ends, None for one of more bytes than allowed."""
+    while line := stream.readline(limit + 2):
+        if len(line) <= limit or line.endswith(b"\n"):
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(CHUNK)
+        yield None
+
+
+def too_large(name: str, limit: int) -> InputError:
+    """The error of an input that is larger than allowed."""
+    return InputError(
+        f"{printable(name)} is larger than {size_in_words(limit)}.",
+        hint="Take larger ones with --max-input-size.",
+    )
+
+
 def check_there(path: str) -> None:
     """Say why a path is no file.
 
@@ -83,10 +121,25 @@ def open_rows(source: str) -> Iterator[BinaryIO]:
     """
     with reading(source), open_source(source) as stream:
         if not ending_path(source).endswith(".gz"):
-            yield stream
+            yield cast("BinaryIO", io.BufferedReader(_Raw(stream))) if is_url(source) else stream
             return
         with gzip.GzipFile(fileobj=stream) as unpacked:
             yield cast("BinaryIO", unpacked)
+
+
+class _Raw(io.RawIOBase):
+    """A file of fsspec's, whose ``readline`` knows no limit."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._stream.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:

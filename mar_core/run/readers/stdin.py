@@ -12,6 +12,7 @@ from mar_core.errors import InputError
 from mar_core.run.readers.files import body_input
 from mar_core.run.readers.json_rows import document_inputs, line_inputs
 from mar_core.run.readers.json_stream import pieces
+from mar_core.run.readers.sources import read_bounded, read_lines, too_large
 from mar_core.runtime.content import BINARY
 
 if TYPE_CHECKING:
@@ -47,16 +48,18 @@ class StdinReader:
         """
         stream = binary_stdin()
         if options.content_type:
-            return _whole(source, stream.read(), options, options.content_type)
+            whole = read_bounded(stream, options.max_input_size, source)
+            return _whole(source, whole, options, options.content_type)
         return _by_content(source, stream, options)
 
 
 def _by_content(source: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Input]:
     """Look at the first line that is not empty, and decide."""
+    limit = options.max_input_size
     head = b""
-    for line in stream:
+    while line := stream.readline(limit + 1 - len(head)):
         head += line
-        if not line.isspace():
+        if not line.isspace() or len(head) > limit:
             break
     if not head or head.isspace():
         raise InputError("There is nothing on standard input.")
@@ -65,17 +68,20 @@ def _by_content(source: str, stream: BinaryIO, options: ReadOptions) -> Iterator
         return _rows(source, head, stream, options)
     if start.startswith((b"{", b"[")):
         return document_inputs(source, itertools.chain([head], pieces(stream)), options)
-    whole = head + stream.read()
+    if len(head) > limit:
+        raise too_large(source, limit)
+    whole = head + read_bounded(stream, limit - len(head), source)
     return _whole(source, whole, options, _text_or_bytes(whole))
 
 
 def _rows(source: str, head: bytes, stream: BinaryIO, options: ReadOptions) -> Iterator[Input]:
     """JSON lines; but an array that is alone is a document, whose elements are the rows."""
-    second = next(iter(stream), b"")
-    if head.lstrip().startswith(b"[") and not second:
+    following = read_lines(stream, options.max_input_size)
+    second = next(following, b"")
+    if head.lstrip().startswith(b"[") and second == b"":
         return document_inputs(source, iter([head]), options)
-    lines = [*head.splitlines(keepends=True), second or b"\n"]
-    return line_inputs(source, itertools.chain(lines, stream), options)
+    lines = [*head.splitlines(keepends=True), b"\n" if second == b"" else second]
+    return line_inputs(source, itertools.chain(lines, following), options)
 
 
 def _whole(source: str, value: bytes, options: ReadOptions, kind: str) -> Iterator[Input]:

@@ -18,8 +18,15 @@ from mar_core.records import Input
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.folders import wanted
 from mar_core.run.readers.rows import as_request
-from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
-from mar_core.run.readers.zips import MEMBER_LIMIT, member_id
+from mar_core.run.readers.sources import (
+    ending_path,
+    is_file,
+    is_url,
+    open_source,
+    reading,
+    too_large,
+)
+from mar_core.run.readers.zips import member_id
 from mar_core.runtime.content import decode, guess_type, request_headers
 
 if TYPE_CHECKING:
@@ -67,7 +74,8 @@ class TarReader:
             InputError: It is no sound tar file, or holds no file that is wanted.
         """
         seen: Counter[str] = Counter()
-        parts = (part for part in _parts(source) if wanted(part.name, options.include))
+        limit = options.max_input_size
+        parts = (part for part in _parts(source, limit) if wanted(part.name, options.include))
         for _, group in itertools.groupby(parts, lambda part: part.key):
             for sample in _samples(list(group)):
                 whole = len(sample) == 1
@@ -130,7 +138,7 @@ class _StrictHeader(tarfile.TarInfo):
             raise tarfile.ReadError(f"{error} at byte {archive.offset}") from error
 
 
-def _parts(source: str) -> Iterator[_Part]:
+def _parts(source: str, limit: int) -> Iterator[_Part]:
     """The files of a tar; the content comes along where it cannot be found again by its place."""
     unpack = _UNPACK.get(ending_path(source).rpartition(".")[2])
     inline = unpack is not None or is_url(source)
@@ -146,7 +154,7 @@ def _parts(source: str) -> Iterator[_Part]:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
                 if not member.isdir():
-                    yield _part(archive, member, inline=inline or member.issparse())
+                    yield _part(archive, member, limit, inline=inline or member.issparse())
             if unpack is not None:
                 _read_to_end(stream)
     except (tarfile.TarError, lzma.LZMAError) as error:
@@ -160,12 +168,13 @@ def _read_to_end(stream: BinaryIO) -> None:
         continue
 
 
-def _part(archive: tarfile.TarFile, member: tarfile.TarInfo, *, inline: bool) -> _Part:
+def _part(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int, *, inline: bool) -> _Part:
     name, size = member.name, member.size
     if not member.isfile():
         return _Part(name=name, size=0, fault="is a link or a device")
-    if size > MEMBER_LIMIT:
-        return _Part(name=name, size=0, fault=f"is larger than {MEMBER_LIMIT:,} bytes")
+    if size > limit:
+        error = too_large(name, limit)
+        return _Part(name=name, size=0, fault=str(error).removeprefix(printable(name)).strip(" ."))
     if not inline:
         return _Part(name=name, size=size, offset=member.offset_data)
     stream = archive.extractfile(member)

@@ -14,7 +14,14 @@ from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.folders import wanted
-from mar_core.run.readers.sources import ending_path, is_file, is_url, open_source, reading
+from mar_core.run.readers.sources import (
+    ending_path,
+    is_file,
+    is_url,
+    open_source,
+    reading,
+    too_large,
+)
 from mar_core.runtime.content import guess_type, request_headers
 
 if TYPE_CHECKING:
@@ -22,10 +29,8 @@ if TYPE_CHECKING:
 
     from mar_core.records import ReadOptions
 
-__all__ = ["MEMBER_LIMIT", "ZipReader", "member_id"]
+__all__ = ["ZipReader", "member_id"]
 
-# A request of a gibibyte is a fault or a bomb.
-MEMBER_LIMIT = 1 << 30
 OPEN_AT_ONCE = 8
 _ENCRYPTED = 1
 
@@ -53,7 +58,7 @@ class ZipReader:
             kind = options.content_type or guess_type(member.filename)
             yield Input(
                 id=member_id(source, member.filename, seen),
-                read=functools.partial(_read, source, index, field, kind),
+                read=functools.partial(_read, source, index, field, kind, options.max_input_size),
                 headers=request_headers({field: kind}, options.headers, content_type=kind),
                 size=member.file_size,
             )
@@ -67,14 +72,14 @@ def member_id(source: str, name: str, seen: Counter[str]) -> str:
     return f"{source}!{name}" if seen[name] == 1 else f"{source}!{name}#{seen[name]}"
 
 
-def _read(source: str, index: int, field: str, content_type: str) -> dict[str, Any]:
+def _read(source: str, index: int, field: str, content_type: str, limit: int) -> dict[str, Any]:
     archive = _archive(source)
     member = archive.infolist()[index]
     name = printable(f"{source}!{member.filename}")
     if member.flag_bits & _ENCRYPTED:
         raise InputError(f"{name} is encrypted.")
-    if member.file_size > MEMBER_LIMIT:
-        raise InputError(f"{name} is larger than {MEMBER_LIMIT:,} bytes.")
+    if member.file_size > limit:
+        raise too_large(name, limit)
     try:
         with reading(name), archive.open(member) as stream:
             value = stream.read(member.file_size + 1)

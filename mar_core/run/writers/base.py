@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING
 
+from mar_core.run.answers import judged
 from mar_core.run.writers.done import DoneIds
 from mar_core.runtime.values import plain
 
@@ -28,10 +29,14 @@ class Writer(abc.ABC):
 
     Attributes:
         done: The ids that an earlier run has written.
+        failed_before: How many of those rows hold an error.
+        done_since: When the run that wrote them began, in nanoseconds; 0 where that is not known.
     """
 
     def __init__(self, *, save_for: Callable[[str], Save] | None = None) -> None:
         self.done = DoneIds()
+        self.failed_before = 0
+        self.done_since = 0
         self._save_for = save_for
 
     def write(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -42,12 +47,12 @@ class Writer(abc.ABC):
 
         Returns:
             The outcomes as written: one whose result cannot be written down has become a failure of
-            the stage ``result``.
+            the stage ``result``, one with a status of 400 or more a failure of ``response``.
 
         Raises:
             OutputError: There is no room, or the place has gone.
         """
-        written = [plain(outcome, save=self._save_for) for outcome in outcomes]
+        written = [judged(plain(outcome, save=self._save_for)) for outcome in outcomes]
         self._put(written)
         return written
 

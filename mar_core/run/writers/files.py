@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from mar_core.errors import OutputError
 from mar_core.findings import printable
+from mar_core.format.paths import real_path
 from mar_core.run.writers.base import Writer
+from mar_core.run.writers.formats import LINES
 from mar_core.run.writers.journal import Journal
-from mar_core.run.writers.place import replaced, writing
 from mar_core.run.writers.rows import lines
-from mar_core.run.writers.state import RunState
+from mar_core.run.writers.state import RunState, stamp_of
+from mar_core.runtime.place import replaced, sweep, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +37,14 @@ class FileWriter(Writer):
         convert: Writes JSON lines in the file's format; None where that is JSON lines.
         resume: Go on with the run that it holds.
         digest: What makes the rows: the archive's digest, and whatever else must stay the same.
+        force: Replace a file that mar did not write, or an interrupted run.
         save_for: Makes, for an id, what takes over bytes, tensors and pictures.
         details: Write down what the handler said about its answers, too.
 
     Raises:
-        OutputError: Another run writes to it, it holds an interrupted run and ``resume`` is not
-            set, or it was made by something else.
+        OutputError: Another run writes to it; it holds an interrupted run, or something that mar
+            did not write, and neither ``resume`` nor ``force`` is set; or what is to be resumed was
+            made by something else.
     """
 
     def __init__(
@@ -49,24 +54,44 @@ class FileWriter(Writer):
         convert: Callable[[Path, BinaryIO], None] | None,
         resume: bool,
         digest: str,
+        force: bool = False,
         save_for: Callable[[str], Save] | None = None,
         details: bool = False,
     ) -> None:
         super().__init__(save_for=save_for)
         self._details = details
-        self._path = path
+        self._path = real_path(path)
         self._convert = convert
         self._digest = digest
         self._closed = False
-        self._rows = path if convert is None else path.with_name(f"{path.name}.part")
-        state = RunState.load(path)
+        self._rows = self._path
+        if convert is not None:
+            self._rows = self._path.with_name(f"{self._path.name}.part")
+        _check_replaceable(self._path, force=force or resume)
+        self._journal = Journal(self._rows)
+        try:
+            self._begin(resume=resume, force=force)
+        except BaseException:
+            self._journal.forget()
+            raise
+
+    def _begin(self, *, resume: bool, force: bool) -> None:
+        """Look at what is there, now that no other run can write to it, and note the new run."""
+        path, state, begun = self._path, RunState.load(self._path), not self._journal.empty
         if resume:
-            _check_resume(path, self._rows, state, digest)
-        elif state is not None and _begun(self._rows):
-            state.check_start(path)
-        self._journal = Journal(self._rows, keep=resume)
-        self.done = self._journal.done
-        RunState(digest=digest, finished=False).save(path)
+            _check_resume(path, state, self._digest, begun=begun)
+        elif state is not None and not state.finished and begun and not force:
+            raise OutputError(
+                f"{printable(str(path))} holds an interrupted run.",
+                hint="Go on with it by --resume, or start afresh with --force.",
+            )
+        self._journal.begin(keep=resume)
+        self.done, self.failed_before = self._journal.done, self._journal.failed
+        if resume and state is not None:
+            self.done_since = state.begun
+        sweep(path.parent, path.name, RunState.path(path).name)
+        self._begun = time.time_ns()
+        RunState(digest=self._digest, finished=False, begun=self._begun).save(path)
 
     def flush(self) -> None:
         """Wait until all rows are on the disk."""
@@ -77,37 +102,53 @@ class FileWriter(Writer):
         if self._closed:
             return
         self._closed = True
-        self._journal.close()
-        if not finished:
-            return
+        try:
+            self._journal.flush()
+            if finished:
+                self._finish()
+        finally:
+            self._journal.close()
+
+    def _finish(self) -> None:
         if self._convert is not None:
             with writing(self._path), replaced(self._path) as stream:
                 self._convert(self._rows, stream)
             self._rows.unlink()
-        RunState(digest=self._digest, finished=True).save(self._path)
+        stamp = stamp_of(self._path)
+        state = RunState(digest=self._digest, finished=True, stamp=stamp, begun=self._begun)
+        state.save(self._path)
 
     def _put(self, outcomes: list[Outcome]) -> None:
         self._journal.append(lines(outcomes, details=self._details))
 
 
-def _begun(rows: Path) -> bool:
-    return rows.exists() and rows.stat().st_size > 0
-
-
-def _check_resume(path: Path, rows: Path, state: RunState | None, digest: str) -> None:
+def _check_replaceable(path: Path, *, force: bool) -> None:
+    """Refuse what is no file, and what somebody else wrote unless the user insists."""
     name = printable(str(path))
-    if not rows.exists() and path.exists():
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OutputError(f"{name} cannot be written: it is no ordinary file.")
+    if force or not path.is_file() or path.stat().st_size == 0:
+        return
+    state = RunState.load(path)
+    why = f"{name} is there, and mar did not write it" if state is None else state.changed(path)
+    if why:
+        raise OutputError(f"{why}.", hint="Name another output, or replace it with --force.")
+
+
+def _check_resume(path: Path, state: RunState | None, digest: str, *, begun: bool) -> None:
+    name = printable(str(path))
+    if not begun and path.exists() and path.stat().st_size and path.suffix not in LINES:
         raise OutputError(
             f"{name} is finished, and a finished {path.suffix} cannot be added to.",
             hint="Name another output; a .jsonl can be resumed at any time.",
         )
-    if state is None and _begun(rows):
+    if state is None and begun:
         raise OutputError(
             f"{name} cannot be resumed: {RunState.path(path).name} beside it, which says what made "
             f"it, is missing.",
-            hint="Name another output, or remove this one to start afresh.",
+            hint="Name another output, or start afresh with --force.",
         )
-    if state is not None and _begun(rows) and state.digest != digest:
+    if state is not None and begun and state.digest != digest:
         raise OutputError(
             f"{name} was made by another archive or in another way ({state.digest[:12]}, not "
             f"{digest[:12]}).",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mar_core.errors import OutputError
 from mar_core.findings import printable
 from mar_core.run.writers.done import DoneIds
-from mar_core.run.writers.place import writing
+from mar_core.runtime.place import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,36 +26,47 @@ class Journal:
     """An output of JSON lines, open for one writer.
 
     Rows are appended whole, a batch in one system call, and reach the disk every few seconds. What
-    a full disk or a kill leaves of a row is taken off.
+    a full disk or a kill leaves of a row is taken off. Opening it changes nothing; ``begin`` does.
 
     Args:
         path: The file.
-        keep: Go on behind the rows that are there, in place of starting afresh.
 
     Attributes:
         done: The ids of the rows that were there.
+        failed: How many of those rows hold an error.
 
     Raises:
-        OutputError: Another run writes to it, it cannot be written to, or it holds no rows.
+        OutputError: Another run writes to it, or it cannot be written to.
     """
 
-    def __init__(self, path: Path, *, keep: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.done = DoneIds()
+        self.failed = 0
         self._end = 0
         self._synced = time.monotonic()
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            self._lock()
-            if keep:
-                self.done = DoneIds(self._whole_ids())
-            with writing(path):
-                os.ftruncate(self._descriptor, self._end)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+            self._new, self._descriptor = self._open_locked()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in the file."""
+        return os.fstat(self._descriptor).st_size == 0
+
+    def begin(self, *, keep: bool) -> None:
+        """Make ready for rows.
+
+        Args:
+            keep: Go on behind the rows that are there, in place of starting afresh.
+
+        Raises:
+            OutputError: It holds something else than rows, or cannot be written to.
+        """
+        if keep:
+            self.done = DoneIds(self._whole_ids())
+        with writing(self.path):
+            os.ftruncate(self._descriptor, self._end)
 
     def append(self, lines: bytes) -> None:
         """Add whole lines.
@@ -80,15 +91,32 @@ class Journal:
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Flush, and let go of the file."""
-        try:
-            self.flush()
-        finally:
-            os.close(self._descriptor)
+        """Let go of the file."""
+        os.close(self._descriptor)
 
-    def _lock(self) -> None:
+    def forget(self) -> None:
+        """Let go of a file that was not written to; one that was not there is taken away."""
+        if self._new and self.empty:
+            self.path.unlink(missing_ok=True)
+        self.close()
+
+    def _open_locked(self) -> tuple[bool, int]:
+        """Whether the file is new, and its descriptor, which has the lock of what is there now."""
+        while True:
+            new = not os.path.lexists(self.path)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                self._lock(descriptor)
+                if os.fstat(descriptor).st_nlink:
+                    return new, descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)  # the run that had it took it away when it was done
+
+    def _lock(self, descriptor: int) -> None:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputError(
                 f"Another run is writing to {printable(str(self.path))}.",
@@ -99,16 +127,17 @@ class Journal:
         """The ids of the rows that are there; the file's end becomes that of the last whole one."""
         with os.fdopen(os.dup(self._descriptor), "rb") as stream:
             for number, line in enumerate(stream, start=1):
-                name = _row_id(line)
-                if name is None and not stream.read(1):
+                row = _row(line)
+                if row is None and not stream.read(1):
                     return  # the last row was cut off
-                if name is None:
+                if row is None:
                     raise OutputError(
                         f"Line {number} of {printable(str(self.path))} is no row of results.",
-                        hint="Name another output, or remove this file to start afresh.",
+                        hint="Name another output, or start afresh with --force.",
                     )
                 self._end += len(line)
-                yield name
+                self.failed += "error" in row
+                yield row["id"]
 
 
 def _write_all(descriptor: int, lines: bytes, offset: int) -> None:
@@ -119,11 +148,11 @@ def _write_all(descriptor: int, lines: bytes, offset: int) -> None:
         rest, offset = rest[written:], offset + written
 
 
-def _row_id(line: bytes) -> str | None:
-    """The id of a row, or None when the line is not a whole row."""
+def _row(line: bytes) -> dict[str, str] | None:
+    """A row that has an id, or None when the line is not a whole one."""
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
-    name = row.get("id") if isinstance(row, dict) else None
-    return name if isinstance(name, str) else None
+    named = isinstance(row, dict) and isinstance(row.get("id"), str)
+    return row if named else None

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from mar_core.errors import UsageError
 from mar_core.findings import printable
-from mar_core.run.writers.blobs import BlobFolder
 from mar_core.run.writers.files import FileWriter
 from mar_core.run.writers.formats import FORMATS, LINES, check_format
 from mar_core.run.writers.stream import StreamWriter
+from mar_core.runtime.blobs import BlobFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,7 @@ def open_writer(
     path: str | Path | None,
     *,
     resume: bool = False,
+    force: bool = False,
     digest: str = "",
     output_dir: Path | None = None,
     details: bool = False,
@@ -36,6 +37,7 @@ def open_writer(
         path: A file ending in ``.jsonl``, ``.ndjson``, ``.json``, ``.csv``, ``.tsv`` or
             ``.parquet``; None or ``-`` stands for standard output.
         resume: Go on with the run that the file holds.
+        force: Replace a file that mar did not write, or an interrupted run.
         digest: What makes the rows: the archive's digest, and whatever else must stay the same.
         output_dir: Put bytes, tensors and pictures here, each in a file of its own.
         details: Write down what the handler said about its answers, too.
@@ -69,6 +71,7 @@ def open_writer(
         path,
         convert=FORMATS.get(ending),
         resume=resume,
+        force=force,
         digest=digest,
         save_for=save_for,
         details=details,

@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 __all__ = ["dump", "lines", "to_row"]
 
 _NOTHING_SAID = Response()
+# The stage of a failure that the handler itself chose: its answer is in the row, too.
+ANSWERED = "response"
 
 
 def to_row(outcome: Outcome, *, details: bool = False) -> dict[str, Any]:
-    """The row of an outcome: its id, and its result or its error.
+    """The row of an outcome: its id, and its result, its error or, of a refusal, both.
 
     Args:
         outcome: One whose result JSON can hold; see ``mar_core.runtime.values.plain``.
         details: Add what the handler said about its answer: status, content type, headers.
     """
     row: dict[str, Any] = {"id": outcome.id}
-    if outcome.failure is None:
+    failure = outcome.failure
+    if failure is None or failure.stage == ANSWERED:
         row["result"] = outcome.result
-    else:
-        failure = outcome.failure
+    if failure is not None:
         row["error"] = {
             "stage": failure.stage,
             "type": failure.type,

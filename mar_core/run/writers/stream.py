@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from mar_core.errors import OutputError
 from mar_core.run.writers.base import Writer
 from mar_core.run.writers.rows import lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mar_core.records import Outcome
     from mar_core.runtime.values import Save
@@ -39,14 +42,35 @@ class StreamWriter(Writer):
         self._bytes: Any = getattr(self._stream, "buffer", None)
 
     def _put(self, outcomes: list[Outcome]) -> None:
-        self._stream.flush()
         rows = lines(outcomes, details=self._details)
-        if self._bytes is None:
-            self._stream.write(rows.decode("utf-8"))
-        else:
-            self._bytes.write(rows)
-        self.flush()
+        with _writing():
+            self._stream.flush()
+            if self._bytes is None:
+                self._stream.write(rows.decode("utf-8"))
+            else:
+                self._bytes.write(rows)
+            (self._bytes or self._stream).flush()
 
     def flush(self) -> None:
         """Hand everything on."""
-        (self._bytes or self._stream).flush()
+        with _writing():
+            (self._bytes or self._stream).flush()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Turn what goes wrong into a sentence; that a pipe's reader leaves is not wrong.
+
+    Raises:
+        OutputError: Standard output is full or closed.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            raise OutputError(
+                "Standard output is closed.", hint="Open it, or name a file with --output."
+            ) from error
+        raise OutputError(f"Standard output cannot be written: {error.strerror}.") from error

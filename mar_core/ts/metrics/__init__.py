@@ -7,6 +7,7 @@ the cache's ``listener``; the predictor sets that to call the hook ``mar_metric_
 from __future__ import annotations
 
 from mar_core.ts.metrics.cache import MetricsCache
+from mar_core.ts.metrics.config import MetricDefinition, MetricsConfig, metrics_for
 from mar_core.ts.metrics.metric import (
     CachingMetric,
     Dimension,
@@ -21,9 +22,12 @@ __all__ = [
     "CachingMetric",
     "Dimension",
     "Metric",
+    "MetricDefinition",
     "MetricTypes",
     "MetricsCache",
     "MetricsCacheKeyError",
     "MetricsCacheTypeError",
     "MetricsCacheValueError",
+    "MetricsConfig",
+    "metrics_for",
 ]

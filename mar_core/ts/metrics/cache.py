@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import enum
 from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.metrics.metric import (
     CachingMetric,
+    Dimension,
     MetricsCacheKeyError,
     MetricsCacheTypeError,
     MetricsCacheValueError,
@@ -16,12 +19,22 @@ from mar_core.ts.metrics.metric import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mar_core.ts.metrics.metric import Dimension, Listener, Metric
+    from mar_core.ts.metrics.metric import Listener, Metric
 
 __all__ = ["MetricsCache"]
 
 TIME_UNITS = ("ms", "s")
 SIZE_UNITS = ("MB", "kB", "GB", "B")
+
+
+class Unsaid(enum.Enum):
+    """The type of an argument that the caller left out."""
+
+    UNSAID = enum.auto()
+
+
+UNSAID = Unsaid.UNSAID
+_ENUM = "a MetricTypes enum"
 
 
 class MetricsCache:
@@ -54,7 +67,7 @@ class MetricsCache:
         value: float,
         unit: str,
         idx: int | None = None,
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.COUNTER,
     ) -> None:
         """Record a value of any kind.
@@ -64,7 +77,7 @@ class MetricsCache:
             value: The value.
             unit: Its unit.
             idx: The index of the request that it belongs to; None for the whole batch.
-            dimensions: Dimensions beside ``ModelName`` and ``Level``.
+            dimensions: Dimensions beside ``ModelName`` and ``Level``, which are added to the list.
             metric_type: How values of this metric add up.
         """
         self._record(name, value, unit, self._request(idx), dimensions, metric_type)
@@ -74,7 +87,7 @@ class MetricsCache:
         name: str,
         value: float,
         idx: int | None = None,
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
     ) -> None:
         """Record a count."""
         self._record(name, value, "count", self._request(idx), dimensions, MetricTypes.COUNTER)
@@ -85,7 +98,7 @@ class MetricsCache:
         value: float,
         idx: int | None = None,
         unit: str = "ms",
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.GAUGE,
     ) -> None:
         """Record a duration in ``ms`` or ``s``.
@@ -103,7 +116,7 @@ class MetricsCache:
         value: float,
         idx: int | None = None,
         unit: str = "MB",
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.GAUGE,
     ) -> None:
         """Record a size in ``MB``, ``kB``, ``GB`` or ``B``.
@@ -120,13 +133,13 @@ class MetricsCache:
         name: str,
         value: float,
         idx: int | None = None,
-        dimensions: Sequence[Dimension] = (),
+        dimensions: list[Dimension] | None = None,
         metric_type: MetricTypes = MetricTypes.GAUGE,
     ) -> None:
         """Record a percentage."""
         self._record(name, value, "percent", self._request(idx), dimensions, metric_type)
 
-    def add_error(self, name: str, value: float, dimensions: Sequence[Dimension] = ()) -> None:
+    def add_error(self, name: str, value: float, dimensions: list[Dimension] | None = None) -> None:
         """Record an error; it belongs to no request."""
         self._record(name, value, "", None, dimensions, MetricTypes.COUNTER)
 
@@ -134,39 +147,51 @@ class MetricsCache:
         self,
         metric_name: str,
         unit: str,
-        dimension_names: Sequence[str] = (),
+        dimension_names: Sequence[str] | None = (),
         metric_type: MetricTypes = MetricTypes.COUNTER,
     ) -> CachingMetric:
         """Make a metric known, in place of one of the same name and type.
 
+        Args:
+            metric_name: Its name.
+            unit: Its unit.
+            dimension_names: The names of its dimensions; None for none.
+            metric_type: How its values add up.
+
         Raises:
             MetricsCacheTypeError: An argument is not what it must be.
         """
-        _check(metric_name, str, "metric_name")
-        _check(unit, str, "unit")
-        _check(metric_type, MetricTypes, "metric_type")
-        _check(dimension_names, (list, tuple), "dimension_names")
+        _check(metric_name, str, "metric_name", "a str")
+        _check(unit, str, "unit", "a str")
+        _check(metric_type, MetricTypes, "metric_type", _ENUM)
+        if dimension_names is not None:
+            _check(dimension_names, (list, tuple), "dimension_names", "a list of strings")
         metric = CachingMetric(metric_name, unit, dimension_names, metric_type, self.emit)
         self.cache.setdefault(metric_type, {})[metric_name] = metric
         return metric
 
     def get_metric(
-        self, metric_name: str, metric_type: MetricTypes = MetricTypes.COUNTER
+        self, metric_name: str, metric_type: MetricTypes | Unsaid = UNSAID
     ) -> CachingMetric:
         """A known metric.
+
+        Args:
+            metric_name: Its name.
+            metric_type: Its type. Where it is not said, the counter of that name, as in TorchServe,
+                or else the gauge or the histogram.
 
         Raises:
             MetricsCacheKeyError: There is none of that name and type.
             MetricsCacheTypeError: An argument is not what it must be.
         """
-        _check(metric_name, str, "metric_name")
-        _check(metric_type, MetricTypes, "metric_type")
-        try:
-            return self.cache[metric_type][metric_name]
-        except KeyError:
-            raise MetricsCacheKeyError(
-                f"There is no {metric_type.value} of the name {metric_name!r}."
-            ) from None
+        _check(metric_name, str, "metric_name", "a str")
+        wanted = tuple(MetricTypes) if isinstance(metric_type, Unsaid) else (metric_type,)
+        for kind in wanted:
+            _check(kind, MetricTypes, "metric_type", _ENUM)
+            if metric_name in self.cache.get(kind, {}):
+                return self.cache[kind][metric_name]
+        what = "metric" if isinstance(metric_type, Unsaid) else metric_type.value
+        raise MetricsCacheKeyError(f"There is no {what} of the name {metric_name!r}.")
 
     def cache_keys(self) -> list[str]:
         """``type:name`` of every known metric."""
@@ -190,31 +215,36 @@ class MetricsCache:
         value: float,
         unit: str,
         request_id: str | None,
-        dimensions: Sequence[Dimension],
+        dimensions: list[Dimension] | None,
         metric_type: MetricTypes,
     ) -> None:
-        wanted = {dimension.name: dimension.value for dimension in dimensions}
-        if request_id is not None:
-            wanted.setdefault("ModelName", self.model_name)
-        wanted.setdefault("Level", "Error" if request_id is None else "Model")
+        # As in TorchServe the caller's own list is completed, so that `update` can take it next.
+        wanted = dimensions if isinstance(dimensions, list) else list(dimensions or ())
+        names = {dimension.name for dimension in wanted}
+        if request_id is not None and "ModelName" not in names:
+            wanted.append(Dimension("ModelName", self.model_name))
+        if "Level" not in names:
+            wanted.append(Dimension("Level", "Error" if request_id is None else "Model"))
         try:
             metric = self.get_metric(name, metric_type)
         except MetricsCacheKeyError:
-            metric = self.add_metric_to_cache(name, unit, list(wanted), metric_type)
-        metric.add_or_update(value, list(wanted.values()), request_id or "")
+            known = [dimension.name for dimension in wanted]
+            metric = self.add_metric_to_cache(name, unit, known, metric_type)
+        metric.add_or_update(value, [dimension.value for dimension in wanted], request_id or "")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MetricsCache:
         """A copy with the same listener: the listener belongs to the run, not to the metrics."""
-        copied = type(self)(self.model_name)
-        copied.request_ids = self.request_ids
-        copied.listener = self.listener
+        copied = copy.copy(self)
+        memo[id(self)] = copied
+        copied.cache = {}
+        copied.store = copy.deepcopy(self.store, memo)
+        copied.request_ids = copy.copy(self.request_ids)
         for kind, known in self.cache.items():
             for name, metric in known.items():
                 copied.add_metric_to_cache(name, metric.unit, metric.dimension_names, kind)
-        memo[id(self)] = copied
         return copied
 
 
-def _check(value: object, kind: type | tuple[type, ...], name: str) -> None:
+def _check(value: object, kind: type | tuple[type, ...], name: str, expected: str) -> None:
     if not isinstance(value, kind):
-        raise MetricsCacheTypeError(f"{name} must not be a {type(value).__name__}.")
+        raise MetricsCacheTypeError(f"`{name}` must be {expected}")

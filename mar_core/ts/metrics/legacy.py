@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from mar_core.ts.metrics.metric import Listener
     from mar_core.ts.metrics.metric import Metric as Recorded
 
-__all__ = ["Metric", "MetricAbstract", "MetricUnit", "MetricsStore", "Units"]
+__all__ = ["Metric", "MetricAbstract", "MetricEncoder", "MetricUnit", "MetricsStore", "Units"]
 
 MetricAbstract = CachingMetric
 
@@ -92,6 +93,14 @@ class Metric:
 
 TIME_UNITS = ("ms", "s")
 SIZE_UNITS = ("MB", "kB", "GB", "B")
+
+
+class MetricEncoder(json.JSONEncoder):
+    """Writes metrics and dimensions as JSON: ``json.dumps(…, cls=MetricEncoder)``."""
+
+    def default(self, obj: Any) -> Any:
+        """A metric or a dimension as a dict; anything else as JSON has it."""
+        return obj.to_dict() if isinstance(obj, (Metric, Dimension)) else super().default(obj)
 
 
 class MetricsStore:
@@ -201,8 +210,7 @@ class MetricsStore:
             metric = Metric(name, value, unit, wanted, req_id, metrics_method, self._emit)
             self.cache[key] = metric
             self.store.append(metric)
-        self.cache[key].value = value
-        self.cache[key].update(value)
+        self.cache[key].update(value)  # is recorded; the metric keeps the value it was made with
 
     def _emit(self, metric: Recorded) -> None:
         log_metric(metric)

@@ -13,9 +13,12 @@ from typing import Any
 __all__ = [
     "CachingMetric",
     "Dimension",
+    "GeneralMetricsCacheError",
     "Metric",
     "MetricTypes",
+    "MetricsCacheIOError",
     "MetricsCacheKeyError",
+    "MetricsCachePyYamlError",
     "MetricsCacheTypeError",
     "MetricsCacheValueError",
     "log_metric",
@@ -94,8 +97,20 @@ class Metric:
         )
 
 
+class GeneralMetricsCacheError(Exception):
+    """A metrics configuration cannot be used."""
+
+
+class MetricsCacheIOError(OSError):
+    """A metrics configuration cannot be read."""
+
+
+class MetricsCachePyYamlError(ValueError):
+    """A metrics configuration is not YAML."""
+
+
 class MetricsCacheKeyError(KeyError):
-    """There is no metric of that name and type."""
+    """There is no metric of that name and type, or no such key in a metrics configuration."""
 
 
 class MetricsCacheTypeError(TypeError):

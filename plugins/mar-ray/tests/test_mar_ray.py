@@ -290,4 +290,4 @@ def test_without_the_plugin_there_is_no_such_engine(alone):
     done = alone.run(alone.archive(HANDLER), alone.rows("rows.jsonl", [1]))
     assert done.returncode == 2
     assert "There is no engine 'ray'" in done.stderr
-    assert "pip install mar-ray" in done.stderr
+    assert "mar plugins" in done.stderr

@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import packs
@@ -66,33 +65,6 @@ def whole(path):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("archive_format", OUTPUTS)
-def test_kill_leaves_the_old_or_the_new(folder, archive_format):
-    """SIGKILL at 20 random moments of replacing an archive, in all formats together."""
-    output = folder / OUTPUTS[archive_format]
-    words = archive_words("-f", "--archive-format", archive_format)
-    began = time.monotonic()
-    mar(*words, cwd=folder)
-    usual = time.monotonic() - began
-    old = whole(output)
-    (folder / "net.py").write_text((folder / "net.py").read_text() + "# new\n")
-    before = names(folder)
-    moment, killed, seen = random.Random(archive_format), 0, set()
-    for _ in range(7):
-        process = start(*words, cwd=folder)
-        time.sleep(moment.uniform(0.3, 1.2) * usual)
-        process.kill()
-        process.communicate()
-        killed += process.returncode == -signal.SIGKILL
-        seen.add(whole(output))
-        left = set(names(folder)) - set(before)
-        assert all(name.endswith(".mar-partial") for name in left)
-        assert not left or archive_format == "no-archive"
-    assert killed
-    mar(*words, cwd=folder)
-    assert seen <= {old, whole(output)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -253,3 +225,25 @@ def test_memory_does_not_grow_with_the_weights(folder):
     )  # fmt: skip
     assert int(done.stdout) < 150 * MIB
     shutil.rmtree(folder)
+
+
+def test_what_goes_in_is_never_replaced(tmp_path):
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "handler.py").write_text(packs.HANDLER)
+    (source / "precious.txt").write_text("mine")
+    packs.weights(tmp_path / "weights.mar")
+    folder = ("--handler", "src/handler.py", "--archive-format", "no-archive", "--force")
+    for words in (
+        ("--model-name", "src", *folder),
+        ("--model-name", "src", *folder, "--extra-files", "src"),
+        ("--model-name", "weights", "--serialized-file", "weights.mar", *folder[:2], "--force"),
+    ):
+        done = mar("archive", "--version", "1", *words, cwd=tmp_path, code=2)
+        assert "goes into the archive, and would be replaced by it" in done.stderr
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    words = ("--version", "1", "--model-name", "other", *folder)
+    assert "holds no archive" in mar("archive", *words, cwd=tmp_path, code=2).stderr
+    assert sorted(path.name for path in tmp_path.rglob("*.txt")) == ["notes.txt", "precious.txt"]
+    assert (tmp_path / "weights.mar").stat().st_size > 1 << 16

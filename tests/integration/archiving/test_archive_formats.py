@@ -168,7 +168,7 @@ def test_more_than_four_gibibytes(tmp_path):
 
 @pytest.mark.parametrize("size", [0xFFFFFFFE, 0xFFFFFFFF])
 def test_zip64_only_when_needed(size):
-    from mar_core.format.zip_layout import NewEntry, central_directory, local_header
+    from mar_core.format.zip_writer import NewEntry, central_directory, local_header
 
     entry = NewEntry(
         name="a", size=size, compressed_size=size, crc=0, method=0, offset=0, date=0x210000

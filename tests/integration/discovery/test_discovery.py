@@ -9,7 +9,7 @@ from environments import Environment, distribution
 
 REASONS = {
     "boom": ("broken", "dist-boom 1.0", "libboom.so is missing", "MAR_DISABLED_PLUGINS=boom"),
-    "lacks": ("broken", "dist-lacks 1.0", "pip install a_package_that_is_not_there"),
+    "lacks": ("broken", "dist-lacks 1.0", "provides the module 'a_package_that_is_not_there'"),
     "exits": ("broken", "dist-exits 1.0", "sys.exit(3)"),
     "misspelt": ("broken", "dist-misspelt 1.0", "Did you mean mar_validate_archive?"),
     "wrong": ("broken", "dist-wrong 1.0", "'arch'", "It has archive."),
@@ -75,7 +75,8 @@ def test_check_gives_each_its_reason(checked, name):
 def test_check_loads_the_good_ones(checked):
     (good,) = of(checked, "good")
     assert good["state"] == "loaded"
-    assert good["provides"] == ["mar_register_commands", "mar_validate_archive"]
+    hooks = ["mar_register_commands", "mar_validate_archive"]
+    assert good["provides"] == [*hooks, "command greet"]
     (shout,) = of(checked, "shout")
     assert (shout["state"], shout["provides"]) == ("loaded", ["class"])
 
@@ -95,6 +96,23 @@ def test_a_bad_plugin_is_one_line_of_warning(greeted, name):
     (line,) = [line for line in lines if all(word in line for word in words)]
     assert line.startswith("mar: warning: ")
     assert "Traceback" not in done.stderr
+
+
+def test_help_lists_the_commands_of_plugins(zoo):
+    lines = zoo.mar("--help").stdout.splitlines()
+    assert [line for line in lines if line.split()[:1] == ["greet"]]
+
+
+def test_usage_errors_of_a_plugins_command_are_mars(zoo):
+    done = zoo.mar("greet", "--nam")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("mar: error")]
+    assert "--name" in line
+    assert "greet --help`" in line
+
+
+def test_a_plugins_command_is_among_the_near_ones(zoo):
+    assert "Did you mean `mar greet`?" in zoo.mar("gret").stderr
 
 
 def test_what_a_plugin_prints_stays_out_of_the_results(zoo):

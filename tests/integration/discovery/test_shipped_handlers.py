@@ -59,14 +59,14 @@ def test_where_it_is_missing_every_command_says_what_to_install(zoo, tmp_path, w
     validated = elsewhere("validate", path)
     assert validated.returncode == 0, "it is sound, it only lacks something here"
     assert "warning MAR-R004" in validated.stdout
-    assert "`pip install dist-shout`" in validated.stdout
+    assert "`pip install dist-shout==1.0`" in validated.stdout
     assert "needs dist-shout 1.0" in elsewhere("inspect", path).stdout
 
 
 @pytest.mark.parametrize(
     ("handler", "words"),
     [
-        ("limp", "`pip install a_package_that_is_not_there`"),
+        ("limp", "provides the module 'a_package_that_is_not_there'"),
         ("tomorrow", "needs mar-core >=99, and this is mar-core"),
     ],
 )

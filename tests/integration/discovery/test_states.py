@@ -9,7 +9,7 @@ import pytest
 # Which plugin fails in which way, and what is said about it when it is loaded.
 FAILURES = {
     "boom": "cannot be imported: ImportError: libboom.so is missing",
-    "lacks": "`pip install a_package_that_is_not_there`",
+    "lacks": "provides the module 'a_package_that_is_not_there'",
     "exits": "it calls sys.exit(3)",
     "misspelt": "There is no hook mar_validate_archiv. Did you mean mar_validate_archive?",
     "wrong": "takes the argument 'arch', which mar_validate_archive does not have",

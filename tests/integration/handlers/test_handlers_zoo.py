@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from mar_core import Input, load
 from mar_core.format.manifest import Manifest
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.ts.context import begin_batch, make_context
 
 TORCHSERVE = Path(sys.prefix) / "torchserve"

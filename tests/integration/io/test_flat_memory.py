@@ -18,7 +18,7 @@ PASS = """
     from mar_core import Outcome, ReadOptions
     from mar_core.plugins import Plugins, new_manager
     from mar_core.run import readers
-    from mar_core.run.inputs import collect_readers, expand
+    from mar_core.run.inputs import expand
     from mar_core.run.writers import open_writer
 
     ours = Plugins(new_manager())
@@ -27,7 +27,7 @@ PASS = """
     support, source, target = sys.argv[1:]
     sys.path.append(support)
     from peak import peak
-    inputs = expand([source], ReadOptions(), collect_readers(ours))
+    inputs = expand([source], ReadOptions(), ours.readers())
     with open_writer(target) as writer:
         batch = []
         for index, item in enumerate(inputs):

@@ -179,7 +179,7 @@ def test_dry_run_loads_nothing(desk):
         "inputs      4: pair.jsonl:1, pair.jsonl:2, a.txt, nosuch.txt",
     ]
     found = json.loads(run(desk, *words, "--json").stdout)
-    assert (found["workers"], found["batch_size"], found["inputs"]) == (0, 1, 4)
+    assert (found["workers"], found["batch_size"], found["inputs"]) == (1, 1, 4)
     assert run(desk, *words, "--device", "cuda:7", code=2).stderr.startswith("mar: error: The dev")
 
 
@@ -279,7 +279,7 @@ MISTAKES = [
     (("desk.mar", "-F", "nonsense"), "-F 'nonsense' is no field."),
     (
         ("desk.mar", "a.txt", "--profile", "p", "--workers", "1"),
-        "--profile looks into this process",
+        "--profile runs in this process",
     ),
 ]
 

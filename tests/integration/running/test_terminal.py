@@ -180,7 +180,7 @@ def test_breakpoints_stop_in_the_users_own_file(room):
         "def handle(data, context):\n    answer = 42\n    breakpoint()\n"
         "    return [answer] if data else None\n"
     )
-    words = ("run", "--handler", "debugged.py", "cat.png", "-q")
+    words = ("run", "--handler", "debugged.py", "cat.png", "-q", "--in-process")
     with Terminal(*words, cwd=room, columns=200) as terminal:
         shown = terminal.until("(Pdb)")
         assert f"> {source}(4)handle()" in shown

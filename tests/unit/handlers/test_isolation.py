@@ -15,7 +15,7 @@ import pytest
 from handlerdirs import ask, lay_out, loaded
 
 from mar_core.errors import HandlerError
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 
 
 @pytest.fixture

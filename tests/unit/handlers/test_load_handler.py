@@ -10,7 +10,7 @@ from handlerdirs import ask, context_of, lay_out, loaded
 from mar_core import BaseHandler
 from mar_core.errors import HandlerError, UsageError
 from mar_core.format.manifest import Manifest
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 
 ECHO = """
     def handle(data, context):

@@ -4,13 +4,13 @@ import pytest
 
 from mar_core import InputError, ReadOptions
 from mar_core.plugins import get_plugins
-from mar_core.run.inputs import collect_readers, expand
+from mar_core.run.inputs import expand
 
 
 @pytest.fixture(scope="session")
 def readers():
     """All readers of this environment, as `mar run` finds them."""
-    return collect_readers(get_plugins())
+    return get_plugins().readers()
 
 
 @pytest.fixture

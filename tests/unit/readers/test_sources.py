@@ -10,7 +10,7 @@ import pytest
 from mar_core import Input, InputError, ReadOptions, hookimpl
 from mar_core.plugins import Plugins, new_manager
 from mar_core.run import readers as ours
-from mar_core.run.inputs import collect_readers, expand
+from mar_core.run.inputs import expand
 from mar_core.runtime.content import decode, guess_type
 
 
@@ -250,7 +250,7 @@ def test_a_plugin_that_breaks_leaves_the_others(readers, caplog):
     plugins = Plugins(new_manager())
     plugins.register(ours, "mar-readers")
     plugins.register(Half(), "half")
-    found = collect_readers(plugins)
+    found = plugins.readers()
     assert [reader.name for reader in found] == ["mine", *(reader.name for reader in readers)]
     assert "The plugin half failed in mar_register_readers: ValueError: no." in caplog.text
 

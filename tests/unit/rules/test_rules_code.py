@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_archive import HANDLER, MODEL, archive, codes
 
-from mar_core.checks.book import check
+from mar_core.checks.rules import mar_validate_archive as check
 
 BASE = "from ts.torch_handler.base_handler import BaseHandler\n"
 ONE_CLASS = f"{BASE}class H(BaseHandler):\n    pass\n"

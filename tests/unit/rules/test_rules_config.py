@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from javareader import JAR
 from memory_archive import archive, codes
 
-from mar_core.checks.book import check
+from mar_core.checks.rules import mar_validate_archive as check
 
 EVERY_KEY = b"""\
 minWorkers: 1
@@ -149,3 +149,8 @@ values = st.recursive(
 def test_no_values_make_the_rules_raise(config):
     for finding in found(yaml.safe_dump(config).encode()):
         assert finding.code.startswith("MAR-Y")
+
+
+def test_many_keys_take_no_time():
+    text = "".join(f"key{number}: {number}\n" for number in range(20_000))
+    assert found(text.encode()) == []

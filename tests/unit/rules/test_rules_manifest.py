@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_archive import MANIFEST, MemoryArchive, codes
 
 from mar_core import Severity
-from mar_core.checks.book import check
+from mar_core.checks.rules import mar_validate_archive as check
 
 
 def found(raw: bytes):

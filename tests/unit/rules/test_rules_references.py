@@ -8,9 +8,10 @@ import memory_archive
 import pytest
 from memory_archive import MANIFEST, archive, codes
 
-from mar_core import Manifest, Severity
-from mar_core.checks.book import check
-from mar_core.checks.handlers import place_handler
+from builtin_handlers.checks import mar_validate_archive as check_ours
+from mar_core import Severity
+from mar_core.checks.rules import mar_validate_archive as check
+from mar_core.handlers.lookup import look_up
 
 CLASS = b"from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n    pass\n"
 
@@ -83,6 +84,15 @@ def test_handlers_that_are_not(handler, code, word):
     assert word in str(finding)
 
 
+@pytest.mark.parametrize("handler", ["handler.v2.py", "handler.v2", "handler.v2.py:handle"])
+def test_a_file_whose_name_python_cannot_import(handler):
+    content = {MANIFEST: memory_archive.manifest(handler=handler), "handler.v2.py": b""}
+    (finding,) = check(memory_archive.MemoryArchive(content))
+    assert finding.code == "MAR-R008"
+    assert "dot" in finding.message
+    assert "handler_v2.py" in (finding.hint or "")
+
+
 def test_a_handler_that_leads_out_but_names_a_file_is_what_torchserve_runs():
     assert codes(found(handler="../handler.py")) == []
 
@@ -97,9 +107,7 @@ def test_a_handler_of_a_package_that_is_not_here():
 
 
 def test_a_file_of_the_archive_comes_before_a_registered_handler():
-    place = place_handler(
-        Manifest({"model": {"handler": "image_classifier"}}), {"image_classifier.py"}
-    )
+    place = look_up("image_classifier", {"image_classifier.py"})
     assert place is not None
     assert place.member == "image_classifier.py"
 
@@ -114,9 +122,48 @@ def test_a_file_of_the_archive_comes_before_a_registered_handler():
     ],
 )
 def test_where_a_handler_is(handler, member, entry):
-    place = place_handler(Manifest({"model": {"handler": handler}}), {member})
+    place = look_up(handler, {member})
     assert place is not None
     assert (place.member, place.entry) == (member, entry)
+
+
+LOADED = {"handler.py": CLASS, "m.py": memory_archive.MODEL}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(b"{", "no JSON"), (b"[1]", "no JSON object"), (b"\xff", "no JSON"), (b"[" * 9999, "no JSON")],
+)
+def test_class_names_that_cannot_be_read(text, words):
+    extra = {**LOADED, "index_to_name.json": text}
+    (finding,) = found(extra, modelFile="m.py")
+    assert (finding.code, finding.severity) == ("MAR-R009", Severity.ERROR)
+    assert words in finding.message
+    # A handler of its own may read it in its own way.
+    (finding,) = found({"index_to_name.json": text})
+    assert (finding.code, finding.severity) == ("MAR-R009", Severity.WARNING)
+
+
+def test_class_names_that_can():
+    for text in (b"{}", b'{"0": "cat"}', b'{"object_type_names": ["a"]}'):
+        assert found({"index_to_name.json": text}) == []
+
+
+def vocabulary(extra=None, handler="text_classifier", **model):
+    return list(check_ours(archive(extra, handler=handler, **model)))
+
+
+def test_a_text_handler_needs_a_vocabulary():
+    (finding,) = vocabulary()
+    assert finding.code == "MAR-R010"
+    assert "tokenizer.json" in (finding.hint or "")
+    assert vocabulary({"vocab.txt": b"a"}) == []
+    assert vocabulary(handler="handler.py") == []
+    assert vocabulary({"text_classifier.py": b""}) == []
+    (finding,) = vocabulary({"vocab.txt": b"a"}, sourceVocab="words.pt")
+    assert "'words.pt'" in finding.message
+    config = {"model-config.yaml": b"handler:\n  vocabulary: words.txt\n", "words.txt": b"a"}
+    assert vocabulary(config, configFile="model-config.yaml") == []
 
 
 def test_there_must_be_something_to_load():
@@ -126,4 +173,4 @@ def test_there_must_be_something_to_load():
     own = CLASS.replace(b"pass", b"def initialize(self, context): self.model = None")
     assert codes(found({"handler.py": own})) == []
     alone = found({"handler.py": CLASS, "m.py": memory_archive.MODEL}, modelFile="m.py")
-    assert [(f.code, f.severity) for f in alone] == [("MAR-R008", Severity.WARNING)]
+    assert [(f.code, f.severity) for f in alone] == [("MAR-R011", Severity.WARNING)]

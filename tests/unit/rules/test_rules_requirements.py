@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memory_archive import archive, codes
 
 from mar_core import Severity
-from mar_core.checks.book import check
+from mar_core.checks.rules import mar_validate_archive as check
 
 DIGEST = "0" * 64
 SOUND = {
@@ -21,6 +21,7 @@ SOUND = {
     "markers": "tomli; python_version < '3.11'\nx>=1 ; sys_platform == 'linux'\n",
     "hashes": f"numpy==2.0.1 \\\n    --hash=sha256:{DIGEST} \\\n    --hash=sha512:{DIGEST}\n",
     "windows line ends": "numpy\r\npillow\r\n",
+    "a byte order mark": "\ufeffnumpy\n",
 }
 
 
@@ -38,12 +39,61 @@ def test_sound_requirements(text):
 def test_a_fault(raw, code):
     (finding,) = found(raw)
     assert finding.code == code
-    assert finding.severity is Severity.ERROR
+    assert finding.severity is Severity.WARNING, "mar installs nothing"
 
 
 def test_a_fault_names_its_line():
     (finding,) = found(b"numpy\n# a comment\npillow \\\n  >= 1\n-e .\n")
     assert finding.message == "Line 5 gives pip an option."
+
+
+def test_powershell_writes_utf_16():
+    assert codes(found("numpy==2.0\r\npillow\r\n".encode("utf-16"))) == []
+
+
+def test_what_torchserve_took_is_taken():
+    text = """\
+-i https://example.com/simple
+-f https://example.com/wheels
+-r other.txt
+-e .
+git+https://example.com/x.git
+certifi @ file:///croot/certifi_1665076670883/work/certifi
+mypackage==1.0.0-SNAPSHOT
+numpy==2.0.1
+"""
+    findings = found(text.encode())
+    assert {finding.severity for finding in findings} == {Severity.WARNING}
+    assert [(f.code, f.message) for f in findings] == [
+        ("MAR-Q003", "Lines 1, 2, 3 and 4 give pip options."),
+        ("MAR-Q002", "Lines 5 and 6 name URLs or paths."),
+        ("MAR-Q006", "Line 7 is no requirement."),
+    ]
+
+
+def test_a_wrong_file_is_one_finding():
+    readme = "\n".join(f"This is line {number} of a page about a model." for number in range(26))
+    (finding,) = found(readme.encode())
+    assert finding.message == "Lines 1, 2, 3, 4, 5 and 21 more are no requirements."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "numpy" + " " * 200_000 + "x",
+        " " * 200_000 + "#",
+        "numpy" + " --hash" * 100_000,
+        "x; " + "(" * 15_000,
+        "x; " + "(" * 1_500 + ")" * 1_500,
+        "#" + " " * 500_000,
+        "https:" + "/" * 19_000,
+        "a" * 900_000,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_no_line_takes_long_or_too_deep(text):
+    for finding in found(text.encode()):
+        assert finding.code.startswith("MAR-Q")
 
 
 def test_another_index_is_a_warning_that_shows_the_line_without_its_password():
@@ -78,7 +128,7 @@ def test_whatever_passes_is_a_requirement_by_the_standard(text):
 
     if found(text.encode()):
         return
-    joined = text.replace("\\\n", "")
+    joined = text.replace("\\\n", "").rstrip("\\")  # the last line is continued by nothing
     for line in joined.splitlines():
         plain = line.partition("#")[0].strip()
         if plain:

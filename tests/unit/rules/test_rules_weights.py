@@ -11,7 +11,7 @@ import weightsfiles
 from memory_archive import MODEL, archive, codes
 
 from mar_core import Severity, validate
-from mar_core.checks.book import check
+from mar_core.checks.rules import mar_validate_archive as check
 
 OWN_LOADING = b"""\
 from ts.torch_handler.base_handler import BaseHandler

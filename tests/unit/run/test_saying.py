@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import signal
 from pathlib import Path
 
 import pytest
 
-from mar_core import Failure, Input, Outcome, Recipe, RunSummary, UsageError
+from mar_core import Failure, Outcome, Recipe, RunSummary, UsageError
 from mar_core.records import RunOptions
-from mar_core.run.asked import job_of
+from mar_core.run.asked import Asked, job_of
 from mar_core.run.dry import describe, description_lines
 from mar_core.run.session import Job, interrupted_line
 from mar_core.run.summary import count, summary_lines
-from mar_core.runtime.batching import Batcher
-from mar_core.runtime.deaths import PIECES, Death, pieces
 from mar_core.testing import make_archive
 
 
@@ -65,33 +60,6 @@ def test_what_is_said_of_an_interrupted_run(tmp_path):
     assert line == "mar: interrupted; 3 inputs done. Go on with the same command and --resume."
 
 
-@pytest.mark.parametrize(
-    ("death", "kind", "code", "says"),
-    [
-        (Death(code=-signal.SIGSEGV), "WorkerDied", 500, "was killed by SIGSEGV while"),
-        (Death(code=-signal.SIGKILL), "MemoryError", 507, "as the system does when memory runs"),
-        (Death(code=-signal.SIGKILL, seconds=2.5), "TimeoutError", 500, "no answer within 2.5 s"),
-        (Death(code=7), "WorkerDied", 500, "ended with exit code 7 while"),
-        (Death(code=-250), "WorkerDied", 500, "was killed by signal 250"),
-    ],
-)
-def test_a_death_in_words(death, kind, code, says):
-    source = Input(id="x.png", read=functools.partial(json.loads, "{}"))
-    failure = death.outcome((3, source)).failure
-    assert (failure.stage, failure.type, failure.code) == ("worker", kind, code)
-    assert says in failure.message
-    assert death.may_be_memory == (kind == "MemoryError")
-
-
-@pytest.mark.parametrize("size", [1, 2, PIECES - 1, PIECES, PIECES + 1, 10 * PIECES + 3])
-def test_a_deadly_batch_is_cut_small(size):
-    source = (Input(id=str(n), read=functools.partial(json.loads, "{}")) for n in range(size))
-    (batch,) = Batcher(size=size).batches(source)
-    parts = pieces(batch)
-    assert [one for part in parts for one in part] == batch
-    assert max(map(len, parts)) <= max(1, size // PIECES)
-
-
 def test_a_dry_run(tmp_path):
     handler = tmp_path / "h.py"
     handler.write_text("raise SystemExit('imported')\ndef handle(data, context): ...\n")
@@ -118,45 +86,29 @@ def test_a_dry_run(tmp_path):
     assert lines[5].endswith("4.txt, …")
 
 
-FLAGS = dict.fromkeys(
-    (
-        *("words", "include", "column", "form", "header", "content_type", "envelope", "limit"),
-        *("output", "output_dir", "device", "batch_size", "workers", "timeout", "address"),
-        *("profile", "handler", "serialized_file", "model_file", "extra_files", "config_file"),
-        *("requirements_file", "model_name", "version"),
-    )
-) | dict.fromkeys(
-    (
-        *("resume", "unordered", "as_json", "quiet", "fail_fast", "allow_pickle", "explain"),
-        *("no_pixel_limit", "verbose"),
-    ),
-    False,
-) | {"engine": "local"}  # fmt: skip
-
-
 def test_the_first_word_is_the_archive_unless_a_handler_is_named():
-    job = job_of({**FLAGS, "words": ["m.mar", "a", "b"]})
+    job = job_of(Asked(words=("m.mar", "a", "b")))
     assert (str(job.recipe.source), job.sources) == ("m.mar", ("a", "b"))
-    job = job_of({**FLAGS, "words": ["m.mar", "a", "b"], "handler": "my handler.py:Cls"})
+    job = job_of(Asked(words=("m.mar", "a", "b"), handler="my handler.py:Cls"))
     assert job.sources == ("m.mar", "a", "b")
     assert job.recipe.source.model_name == "my_handler"
-    job = job_of({**FLAGS, "words": ["a"], "handler": "h", "model_file": Path("net.py")})
+    job = job_of(Asked(words=("a",), handler="h", model_file=Path("net.py")))
     assert job.recipe.source.model_name == "net"
 
 
 def test_a_form_takes_the_place_of_inputs():
-    job = job_of({**FLAGS, "words": ["m.mar"], "form": ["a=1", "b=@x,y"], "header": ["X-Id: 1"]})
+    job = job_of(Asked(words=("m.mar",), form=("a=1", "b=@x,y"), header=("X-Id: 1",)))
     assert [field.name for field in job.form] == ["a", "b", "b"]
     assert job.reading.headers == {"X-Id": "1"}
 
 
 @pytest.mark.parametrize(("text", "size"), [(None, None), ("auto", "auto"), ("12", 12)])
 def test_batch_sizes(text, size):
-    words = ["m.mar", "a"]
-    assert job_of({**FLAGS, "words": words, "batch_size": text}).running.batch_size == size
+    words = ("m.mar", "a")
+    assert job_of(Asked(words=words, batch_size=text)).running.batch_size == size
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "AUTO", "", "ten"])
 def test_what_is_no_batch_size(text):
     with pytest.raises(UsageError, match="is no size"):
-        job_of({**FLAGS, "words": ["m.mar", "a"], "batch_size": text})
+        job_of(Asked(words=("m.mar", "a"), batch_size=text))

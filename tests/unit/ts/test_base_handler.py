@@ -13,7 +13,7 @@ from handlerdirs import ask, context_of, lay_out
 
 from mar_core import BaseHandler, PredictionException
 from mar_core.errors import ModelError, UsageError
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.ts.compile import compile_options
 from mar_core.ts.context import begin_batch
 from mar_core.ts.device import choose_gpu_id, handler_device

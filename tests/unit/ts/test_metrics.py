@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import sys
+import textwrap
+import uuid
+from pathlib import Path
 
 import pytest
 
-from mar_core import Dimension, Metric, MetricTypes
+from mar_core import Dimension, Manifest, Metric, MetricTypes, UsageError
 from mar_core.ts.compat import load
+from mar_core.ts.context import make_context
 from mar_core.ts.metrics import (
     CachingMetric,
+    MetricDefinition,
     MetricsCache,
     MetricsCacheKeyError,
     MetricsCacheTypeError,
     MetricsCacheValueError,
+    MetricsConfig,
 )
 
 
@@ -52,12 +60,22 @@ def test_each_call_records(metrics):
     ]  # fmt: skip
 
 
-def test_lists_of_dimensions_are_not_changed(metrics):
+def test_lists_of_dimensions_are_completed_as_in_torchserve(metrics):
+    """So that handlers may give the same list to ``update``, which adds nothing."""
     mine = [Dimension("Kind", "x")]
     for _ in range(2):
-        metrics.add_counter("C", 1, dimensions=mine)
-    assert len(mine) == 1
-    assert metrics.heard[0].dimensions == metrics.heard[1].dimensions
+        metrics.add_percent("P", 1, dimensions=mine)
+    assert [str(one) for one in mine] == ["Kind:x", "ModelName:m", "Level:Model"]
+    metrics.get_metric("P", MetricTypes.GAUGE).update(22, "b", mine)
+    assert len({str(one.dimensions) for one in metrics.heard}) == 1
+    assert metrics.heard[2].request_id == "b"
+
+
+def test_no_call_completes_the_list_of_another(metrics):
+    metrics.add_counter("C", 1)
+    metrics.set_request_ids(None)
+    metrics.add_counter("D", 1)
+    assert metrics.heard[1].dimensions == {"Level": "Error"}
 
 
 def test_own_model_name_and_level_stay(metrics):
@@ -80,7 +98,23 @@ def test_known_metrics(metrics):
     made.update(2, "r", [Dimension("C", "z")])
     assert metrics.heard[1].dimensions == {"C": "z"}
     with pytest.raises(MetricsCacheKeyError, match="no counter of the name 'Mine'"):
-        metrics.get_metric("Mine")
+        metrics.get_metric("Mine", MetricTypes.COUNTER)
+    with pytest.raises(MetricsCacheTypeError):
+        metrics.get_metric("Mine", None)
+
+
+def test_a_metric_whose_type_is_not_said(metrics):
+    gauge = metrics.add_metric_to_cache("Mine", "ms", [], MetricTypes.GAUGE)
+    assert metrics.get_metric("Mine") is gauge
+    counter = metrics.add_metric_to_cache("Mine", "count")
+    assert metrics.get_metric("Mine") is counter  # the counter is TorchServe's default
+    with pytest.raises(MetricsCacheKeyError, match="no metric of the name 'Other'"):
+        metrics.get_metric("Other")
+
+
+def test_dimensions_may_be_none(metrics):
+    metrics.add_metric_to_cache("Mine", "ms", None).add_or_update(3)
+    assert metrics.heard[0].dimensions == {}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +180,8 @@ def test_old_store():
     assert [metric.name for metric in store.store] == ["C", "T", "E", "S", "P", "M"]
     assert [metric.value for metric in heard] == [1, 2, 1, 3, 3, 1, 1]
     assert store.store[0].to_dict()["RequestId"] == "a,b"
-    assert str(store.store[0]).startswith("C.Count:2|#ModelName:m,Level:Model|#hostname:")
+    assert store.store[0].value == 1  # of the first call, as in TorchServe
+    assert str(store.store[0]).startswith("C.Count:1|#ModelName:m,Level:Model|#hostname:")
     with pytest.raises(ValueError, match="dimensions must be a list"):
         store.add_counter("C", 1, None, "x")
 
@@ -154,22 +189,181 @@ def test_old_store():
 def test_a_cache_out_of_a_file(tmp_path):
     module = load("ts.metrics.metric_cache_yaml_impl")
     path = tmp_path / "metrics.yaml"
-    text = "model_metrics:\n  gauge:\n  - {name: G, unit: ms, dimensions: [A]}\n"
-    path.write_text(text)
+    text = """
+        dimensions: [&a "A", &b "B"]
+        model_metrics:
+          histogram:
+          - {name: H, unit: frogs, dimensions: [*b, *a]}
+          gauge:
+          - name: G
+            unit: ms
+            dimensions:
+          counter:
+    """
+    path.write_text(textwrap.dedent(text))
     cache = module.MetricsCacheYamlImpl(str(path))
+    assert cache.cache_keys() == []
     cache.initialize_cache()
-    assert cache.cache_keys() == ["gauge:G"]
+    assert cache.cache_keys() == ["histogram:H", "gauge:G"]
+    assert cache.get_metric("G", MetricTypes.GAUGE).dimension_names == []
+    found = cache.get_metric("H", MetricTypes.HISTOGRAM)
+    assert (found.dimension_names, found.unit) == (["B", "A"], "frogs")
+    copied = copy.deepcopy(cache)
+    assert copied.cache_keys() == cache.cache_keys()
+    assert copied.get_metric("H") is not found
     for text, error in {
         "a: [": module.MetricsCachePyYamlError,
         "other: 1": MetricsCacheKeyError,
         "model_metrics:": MetricsCacheValueError,
         "model_metrics:\n  gauge:\n  - {name: G}": MetricsCacheKeyError,
         "model_metrics:\n  odd:\n  - {name: G, unit: ms, dimensions: []}": MetricsCacheKeyError,
+        "model_metrics: [1]": MetricsCacheTypeError,
+        "model_metrics:\n  gauge: {}\n  counter: 1": MetricsCacheTypeError,
+        "model_metrics:\n  gauge: [1]": MetricsCacheTypeError,
+        "model_metrics:\n  gauge:\n  - {name: 1, unit: ms, dimensions: []}": MetricsCacheTypeError,
+        "model_metrics:\n  gauge:\n  - {name: a, unit: 1, dimensions: []}": MetricsCacheTypeError,
+        "model_metrics:\n  gauge:\n  - {name: a, unit: s, dimensions: x}": MetricsCacheTypeError,
+        "model_metrics:\n  gauge:\n  - {name: a, unit: s, dimensions: [1]}": MetricsCacheTypeError,
+        "[]": MetricsCacheKeyError,
+        "": MetricsCacheKeyError,
     }.items():
         path.write_text(text)
         with pytest.raises(error):
             module.MetricsCacheYamlImpl(str(path)).initialize_cache()
     with pytest.raises(module.MetricsCacheIOError):
         module.MetricsCacheYamlImpl(str(tmp_path / "none.yaml"))
+    path.write_bytes(b"\xff")
+    with pytest.raises(module.GeneralMetricsCacheError):
+        module.MetricsCacheYamlImpl(str(path))
     with pytest.raises(MetricsCacheTypeError):
         module.MetricsCacheYamlImpl(None)
+
+
+# --- which metrics there are
+
+
+OWN = "model_metrics:\n  gauge:\n  - {name: SIZE, unit: kB, dimensions: [Kind]}\n"
+
+
+def names(cache):
+    return set(cache.cache_keys())
+
+
+DEFAULT = {"gauge:HandlerTime", "gauge:PredictionTime", "gauge:RequestBatchSize"}
+
+
+def context_of(tmp_path, files=(), config=None, **more):
+    for name, text in dict(files).items():
+        (tmp_path / name).write_text(text)
+    manifest = {"model": {"modelName": "m", "handler": "h"}}
+    if config is not None:
+        (tmp_path / "c.yaml").write_text(config)
+        manifest["model"]["configFile"] = "c.yaml"
+    return make_context(Manifest(manifest), tmp_path, **more)
+
+
+def test_torchserves_default_metrics_are_known(tmp_path):
+    metrics = context_of(tmp_path).metrics
+    assert names(metrics) == DEFAULT
+    for name in ("HandlerTime", "PredictionTime"):
+        found = metrics.get_metric(name, MetricTypes.GAUGE)
+        assert metrics.get_metric(name) is found
+        assert (found.dimension_names, found.unit) == (["ModelName", "Level"], "Milliseconds")
+    assert metrics.get_metric("RequestBatchSize").dimension_names == ["ModelName"]
+
+
+def test_an_archive_brings_metrics(tmp_path):
+    metrics = context_of(tmp_path, {"metrics.yaml": OWN}).metrics
+    assert names(metrics) == {*DEFAULT, "gauge:SIZE"}
+    found = metrics.get_metric("SIZE", MetricTypes.GAUGE)
+    assert (found.dimension_names, found.unit) == (["Kind"], "Kilobytes")
+
+
+def test_an_archive_names_its_metrics(tmp_path):
+    files = {"mine.yaml": OWN, "metrics.yaml": "model_metrics: {gauge: 1}"}
+    metrics = context_of(tmp_path, files, "metrics_config: mine.yaml").metrics
+    assert names(metrics) == {*DEFAULT, "gauge:SIZE"}
+
+
+@pytest.mark.parametrize("text", ["accuracy: 0.9", "- 1", "a: [", ""])
+def test_a_metrics_yaml_of_another_kind_is_the_handlers_own(tmp_path, text):
+    assert names(context_of(tmp_path, {"metrics.yaml": text}).metrics) == DEFAULT
+
+
+@pytest.mark.parametrize("how", ["argument", "variable"])
+def test_the_users_file_counts_over_the_archives(tmp_path, monkeypatch, how):
+    users = tmp_path / "users.yaml"
+    users.write_text(OWN.replace("kB", "MB").replace("[Kind]", "[ModelName, Level]"))
+    folder = tmp_path / "m"
+    folder.mkdir()
+    more = {}
+    if how == "variable":
+        monkeypatch.setenv("TS_METRICS_CONFIG", str(users))
+    else:
+        more["metrics_config"] = users
+        monkeypatch.setenv("TS_METRICS_CONFIG", "nowhere.yaml")
+    own = OWN + "  counter:\n  - {name: C, unit: count, dimensions:}\n"
+    metrics = context_of(folder, {"metrics.yaml": own}, **more).metrics
+    assert names(metrics) == {*DEFAULT, "gauge:SIZE", "counter:C"}
+    assert metrics.get_metric("SIZE").dimension_names == ["ModelName", "Level"]
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ("none.yaml", r"none\.yaml cannot be used: .* cannot be read"),
+        ("../other.yaml", "outside the archive"),
+        ("odd.yaml", "odd.yaml cannot be used: the gauge without a name has no 'name'"),
+    ],
+)
+def test_a_file_of_metrics_that_is_wrong(tmp_path, named, sentence):
+    (tmp_path / "other.yaml").write_text(OWN)
+    folder = tmp_path / "m"
+    folder.mkdir()
+    odd = {"odd.yaml": "model_metrics:\n  gauge:\n  - {unit: ms, dimensions: []}"}
+    with pytest.raises(UsageError, match=sentence):
+        context_of(folder, odd, f"metrics_config: {named}")
+
+
+def test_what_is_recorded_during_the_load_belongs_to_a_request(tmp_path):
+    metrics = context_of(tmp_path).metrics
+    heard = []
+    metrics.listener = heard.append
+    metrics.add_counter("InitializeCallCount", 1)
+    assert heard[0].dimensions == {"ModelName": "m", "Level": "Model"}
+    assert uuid.UUID(heard[0].request_id)
+
+
+def test_what_a_server_shows(tmp_path):
+    path = tmp_path / "metrics.yaml"
+    path.write_text(
+        f"ts_metrics:\n  counter:\n  - {{name: R, unit: Count, dimensions: [L]}}\n{OWN}"
+    )
+    config = MetricsConfig.read(path)
+    counter, gauge = MetricTypes.COUNTER, MetricTypes.GAUGE
+    assert config.ts_metrics == (MetricDefinition("R", counter, "Count", ("L",)),)
+    size = MetricDefinition("SIZE", gauge, "Kilobytes", ("Kind",))
+    assert config.model_metrics == (size,)
+    known = Metric(name="SIZE", value=1, unit="Kilobytes", type=gauge)
+    assert config.definition_of(known) is config.model_metrics[0]
+    other = Metric(name="SIZE", value=1, unit="frogs", type=counter, dimensions={"A": 1})
+    assert config.definition_of(other) is None
+    expected = MetricDefinition("SIZE", counter, "frogs", ("A",))
+    assert config.definition_of(other, auto_detect=True) == expected
+    default = MetricsConfig.default()
+    assert len(default.ts_metrics) == 19
+    assert default.joined(config).definition_of(known) == size
+    handler_time = Metric(name="HandlerTime", value=1, unit="Milliseconds", type=gauge)
+    assert default.definition_of(handler_time).dimensions == ("ModelName", "Level")
+    path.write_text("model_metrics:")
+    assert MetricsConfig.read(path) == MetricsConfig()
+
+
+def test_the_default_metrics_are_torchserves():
+    path = Path(sys.prefix, "torchserve", "ts", "configs", "metrics.yaml")
+    theirs, ours = MetricsConfig.read(path), MetricsConfig.default()
+    assert set(ours.ts_metrics) == set(theirs.ts_metrics)
+    assert set(ours.model_metrics) - set(theirs.model_metrics) == {
+        MetricDefinition("RequestBatchSize", MetricTypes.GAUGE, "Count", ("ModelName",))
+    }
+    assert set(theirs.model_metrics) <= set(ours.model_metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from mar_core import BaseHandler, Context
 from mar_core.ts.context import begin_batch
 from mar_core.ts.metrics import MetricsCache
-from mar_core.ts.micro_batching import MicroBatching
+from mar_core.ts.micro_batching import HANDLER_METHODS, MicroBatching
 
 
 class Numbers(BaseHandler):
@@ -86,6 +87,38 @@ def test_parallelism(batching):
     assert len(batching.handler.threads["preprocess"]) == 1
     batching.parallelism["inference"] = 7
     assert batching.parallelism["inference"] == 2
+
+
+def test_thread_groups(batching):
+    def sizes():
+        return [len(batching.thread_groups[stage]) for stage in HANDLER_METHODS]
+
+    assert sizes() == [1, 1, 1]
+    batching.parallelism = {"preprocess": 2, "inference": 3, "postprocess": 4}
+    assert sizes() == [2, 3, 4]
+    kept = [one.thread for one in batching.thread_groups["postprocess"]]
+    batching.parallelism = {"preprocess": 1, "inference": 2, "postprocess": 3}
+    assert sizes() == [1, 2, 3]
+    alive = [one.thread for one in batching.thread_groups["postprocess"]]
+    assert set(alive) < set(kept)
+    assert all(thread.is_alive() for thread in alive)
+    assert [value for _, value in ask(batching, [0] * 8)] == [100] * 8
+    batching.shutdown()
+    assert sizes() == [0, 0, 0]
+    with pytest.raises(RuntimeError, match="was shut down"):
+        batching.handle([{"data": 0}])
+    batching.parallelism = {}
+    assert [value for _, value in ask(batching, [0])] == [100]
+
+
+def test_threads_end_with_their_owner():
+    batching = MicroBatching(Numbers())
+    threads = [group[0].thread for group in batching.thread_groups.values()]
+    del batching
+    gc.collect()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("wrong", [{"nothing": 1}, {"inference": -1}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from handlerdirs import context_of, lay_out
 
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.ts import compat
 from mar_core.ts.context import begin_batch
 from mar_core.ts.streaming import import_class, send_intermediate_predict_response

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import logging
 import os
+import pickle
+import types
 
 import pytest
 from handlerdirs import lay_out
@@ -13,6 +16,7 @@ from handlerdirs import lay_out
 from mar_core import Context, PredictionException
 from mar_core.errors import ArchiveError, HandlerError
 from mar_core.ts import compat
+from mar_core.ts.otf_message_handler import create_predict_response
 
 MODEL = """
     import torch
@@ -38,7 +42,11 @@ def test_a_service_answers(tmp_path):
     assert service.context.system_properties["batch_size"] == 4
     found = []
     service.context.metrics.listener = found.append
-    assert service.predict([REQUEST, {**REQUEST, "requestId": b"id-2"}]) == [[2.0, 3.0]] * 2
+    answer = service.predict([REQUEST, {**REQUEST, "requestId": b"id-2"}])
+    expected = create_predict_response(
+        [[2.0, 3.0]] * 2, {0: "id-1", 1: "id-2"}, "Prediction success", 200, service.context
+    )
+    assert answer == expected
     assert service.context.request_ids == {0: "id-1", 1: "id-2"}
     assert service.context.get_request_header(0, "X-Name") == "me"
     assert service.context.get_request_header(0, "body") == {"content-type": "application/json"}
@@ -65,6 +73,106 @@ def test_services_need_initialize(tmp_path):
     _, folder = lay_out(tmp_path / "m", {"h.py": text})
     with pytest.raises(HandlerError, match="The handler h has no method initialize"):
         load_service(folder, "h")
+
+
+HANDLERS = """
+    class H:
+        def initialize(self, context):
+            self.context = context
+        def handle(self, data, context):
+            return data
+"""
+ASYNCHRONOUS = """
+    class H:
+        def initialize(self, context):
+            pass
+        async def handle(self, data, context):
+            return [type(row).__name__ for row in data]
+"""
+FUNCTION = """
+    def infer(data, context):
+        return data
+"""
+
+
+def test_the_entry_point_is_the_handlers_own(tmp_path):
+    _, folder = lay_out(tmp_path / "m", {"h.py": HANDLERS, "f.py": FUNCTION})
+    bound = load_service(folder, "h")._entry_point
+    assert inspect.ismethod(bound)
+    assert bound.__self__.context.model_name == "m"
+    function = load_service(folder, "f:infer")._entry_point
+    assert isinstance(function, types.FunctionType)
+    assert function.__name__ == "infer"
+    enveloped = load_service(folder, "f:infer", envelope="json")._entry_point
+    envelope = compat.load("ts.torch_handler.request_envelope.json").JSONEnvelope
+    assert isinstance(enveloped.__self__, envelope)
+    assert enveloped.__name__ == "handle"
+
+
+def test_a_service_awaits(tmp_path):
+    _, folder = lay_out(tmp_path / "m", {"h.py": ASYNCHRONOUS})
+    service = load_service(folder, "h")
+    answer = service.predict([REQUEST])
+    assert answer.endswith(b"\0\0\0\4dict" + b"\xff" * 4)
+
+
+REFUSING = """
+    from ts.utils.util import PredictionException
+    def infer(data, context):
+        said = data[0]["body"] if data else None
+        if said == "refuse":
+            raise PredictionException("not so", 418)
+        if said == "memory":
+            raise MemoryError
+        if said == "cuda":
+            raise RuntimeError("CUDA out of memory")
+        if said == "fail":
+            raise ValueError("inside")
+        return {"odd": "odd", "few": []}.get(said)
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        ("refuse", 418, "not so"),
+        ("memory", 507, "Out of resources"),
+        ("cuda", 507, "Out of resources"),
+        ("fail", 503, "Prediction failed"),
+        ("odd", 503, "Invalid model predict output"),
+        ("few", 503, "number of batch response mismatched"),
+    ],
+)
+def test_a_service_says_what_went_wrong(tmp_path, said, code, message):
+    _, folder = lay_out(tmp_path / "m", {"f.py": REFUSING})
+    row = {"name": "body", "contentType": "text/plain", "value": said}
+    answer = load_service(folder, "f:infer").predict([{**REQUEST, "parameters": [row]}])
+    assert answer == create_predict_response(None, {0: "id-1"}, message, code)
+
+
+@pytest.mark.parametrize(
+    ("text", "handler", "kind"),
+    [
+        ("a = 1", "h", ValueError),
+        ("class A:\n def handle(self): 0\nclass B:\n def handle(self): 0", "h", ValueError),
+        ("class A: pass", "h", ValueError),
+        ("def f(d, c): 0", "h:wrong", ValueError),
+        ("class A:\n def __init__(self): 1/0\n def handle(self, d, c): 0", "h", ValueError),
+        ("class A:\n def handle(self, d, c): 0", "h", ValueError),  # no initialize
+        ("a = 1", "elsewhere", ModuleNotFoundError),
+        ("import not_there_at_all", "h", ModuleNotFoundError),
+        ("from json import not_there_at_all", "h", ImportError),
+    ],
+)
+def test_what_is_wrong_with_a_handler_is_raised_as_torchserve_raises_it(
+    tmp_path, text, handler, kind
+):
+    _, folder = lay_out(tmp_path / "m", {"h.py": text})
+    with pytest.raises(kind) as caught:
+        load_service(folder, handler)
+    assert isinstance(caught.value, HandlerError)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again)) == (type(caught.value), str(caught.value))
 
 
 def test_emit_metrics(caplog):
@@ -139,8 +247,6 @@ def test_process_memory(caplog):
 
 
 def test_prediction_exception():
-    import pickle
-
     error = PredictionException("no", 404)
     assert (error.message, error.error_code, str(error)) == ("no", 404, "no : 404")
     assert PredictionException("no").error_code == 500

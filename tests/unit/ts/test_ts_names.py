@@ -21,6 +21,7 @@ TORCHSERVE = Path(sys.prefix) / "torchserve"
 # What the handlers of TorchServe's own examples and tests, and of public projects, import.
 IMPORTED = """
 ts
+ts.async_service:AsyncService
 ts.context:Context,RequestProcessor
 ts.handler_utils.hf_batch_streamer:TextIteratorStreamerBatch
 ts.handler_utils.micro_batching:MicroBatching
@@ -33,15 +34,18 @@ ts.metrics.metric:Metric
 ts.metrics.metric_cache_abstract:MetricCacheAbstract
 ts.metrics.metric_cache_errors:MetricsCacheKeyError,MetricsCacheTypeError,MetricsCacheValueError
 ts.metrics.metric_cache_yaml_impl:MetricsCacheYamlImpl
+ts.metrics.metric_encoder:MetricEncoder
 ts.metrics.metric_type_enum:MetricTypes
 ts.metrics.metrics_store:MetricsStore
 ts.metrics.process_memory_metric:check_process_mem_usage
+ts.metrics.system_metrics:collect_all,cpu_utilization,system_metrics
 ts.metrics.unit:Units
 ts.model_loader:ModelLoaderFactory,TsModelLoader,ModelLoader
 ts.model_service.model_service:ModelService,SingleNodeService
-ts.protocol.otf_message_handler:send_intermediate_predict_response
+ts.protocol.otf_message_handler:send_intermediate_predict_response,create_predict_response
 ts.service:PredictionException,Service,emit_metrics,PREDICTION_METRIC
 ts.torch_handler.base_handler:BaseHandler,PROFILER_AVAILABLE,ONNX_AVAILABLE,PT2_AVAILABLE
+ts.torch_handler.contractions:CONTRACTION_MAP
 ts.torch_handler.densenet_handler:DenseNetHandler
 ts.torch_handler.image_classifier:ImageClassifier
 ts.torch_handler.image_segmenter:ImageSegmenter
@@ -54,7 +58,10 @@ ts.torch_handler.request_envelope.kservev2:KServev2Envelope
 ts.torch_handler.text_classifier:TextClassifier
 ts.torch_handler.text_handler:TextHandler
 ts.torch_handler.unit_tests.test_utils.mock_context:MockContext
+ts.torch_handler.unit_tests.test_utils.model_dir:download_model,copy_files
 ts.torch_handler.vision_handler:VisionHandler
+ts.utils.hf_utils:download_model
+ts.utils.timeit_decorator:timeit
 ts.utils.util:CLEANUP_REGEX,PT2Backend,PredictionException,check_valid_pt2_backend
 ts.utils.util:list_classes_from_module,load_label_mapping,map_class_to_label,get_yaml_config
 ts.version:__version__
@@ -121,13 +128,16 @@ def test_public_names_of_the_real_module_that_handlers_use_are_ours_too(line):
     [
         "ts.handler_utils.distributed.deepspeed:get_ds_engine",
         "ts.handler_utils.distributed.pt_pippy:get_pipeline_driver",
+        "ts.arg_parser:ArgParser",
         "ts.launcher:register_model,register_model_with_params,start,stop",
+        "ts.model_server:start",
+        "ts.model_service_worker:TorchModelServiceWorker",
+        "ts.utils.setup_model_venv:create_venv",
         "ts.torch_handler.dali_handler:DALIHandler",
         "ts.torch_handler.dali_image_classifier:DALIImageClassifier",
         "ts.torch_handler.distributed.base_deepspeed_handler:BaseDeepSpeedHandler",
         "ts.torch_handler.distributed.base_pippy_handler:BasePippyHandler",
         "ts.torch_handler.trt_llm_handler:TRTLLMHandler",
-        "ts.torch_handler.unit_tests.test_utils.model_dir:download_model",
         "ts.torch_handler.vllm_handler:VLLMHandler",
     ],
 )
@@ -165,7 +175,7 @@ class H(BaseHandler):
 LOAD = """
 from pathlib import Path
 from mar_core.ts.context import make_context
-from mar_core.handlers.handlers import load_handler
+from mar_core.handlers.load import load_handler
 from mar_core.format.manifest import Manifest
 manifest = Manifest({"model": {"modelName": "m", "handler": "handler.py"}})
 handler = load_handler(manifest, Path("m"))

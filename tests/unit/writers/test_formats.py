@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from mar_core import Failure, Outcome, OutputError, Response, UsageError
 from mar_core.run.writers import open_writer
-from mar_core.run.writers.blobs import BlobFolder
+from mar_core.runtime.blobs import BlobFolder
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"))
 RESULTS = st.none() | st.integers() | TEXT | st.dictionaries(TEXT, st.integers() | TEXT)
@@ -72,7 +72,7 @@ def test_an_empty_run(tmp_path, ending):
 def test_the_file_appears_whole_and_an_interrupted_run_resumes(tmp_path, ending):
     path = tmp_path / f"out{ending}"
     path.write_text("old")
-    writer = open_writer(path, digest="d")
+    writer = open_writer(path, digest="d", force=True)
     writer.write([Outcome(index=0, id="a", result=1)])
     assert path.read_text() == "old"
     writer.close(finished=False)

@@ -165,10 +165,9 @@ def test_rows_of_unknown_origin_are_refused(path):
 def test_resuming_nothing_begins(path):
     assert len(write(path, 0, resume=True).done) == 0
     assert len(rows(path)) == 1
-    assert json.loads((path.parent / "out.jsonl.run").read_text()) == {
-        "digest": "d",
-        "finished": True,
-    }
+    noted = json.loads((path.parent / "out.jsonl.run").read_text())
+    assert (noted["digest"], noted["finished"]) == ("d", True)
+    assert noted["stamp"] == [path.stat().st_size, path.stat().st_mtime_ns]
 
 
 def test_two_runs_on_one_output(path):
@@ -260,7 +259,8 @@ def test_kill_9_at_a_random_moment(path, seed):
 
 def test_a_reader_sees_whole_rows(path):
     """Whatever is there while a run writes ends with a line's end."""
-    journal = Journal(path, keep=False)
+    journal = Journal(path)
+    journal.begin(keep=False)
     for size in (10, 3000, 4096, 70_000):
         journal.append(b'{"id": "%s"}\n' % (b"x" * size))
         assert path.read_bytes().endswith(b"\n")

@@ -66,7 +66,7 @@ def _run(
     folder: Path, files: Sequence[File], *, seconds: float
 ) -> tuple[list[dict[str, list[str]]], str]:
     """One answer for each file that was scanned, and why the process ended."""
-    command = [sys.executable, "-m", "mar_scan.child", str(MEMORY), str(OPCODES)]
+    command = [sys.executable, "-P", "-m", "mar_scan.child", str(MEMORY), str(OPCODES)]
     try:
         # In the folder of the copies, so that nothing of the user's folder is imported.
         child = subprocess.run(

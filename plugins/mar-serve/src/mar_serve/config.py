@@ -88,12 +88,14 @@ class ServerConfig:
         load_all: Serve everything that is in the model store.
         model_store: The folder that models may come from; None allows none at run time.
         inference: Where predictions are asked for.
+        host_given: Whether the user said where; a cloud's container listens everywhere otherwise.
         management: Where models are managed; None leaves it out.
         metrics: Where metrics are read; None leaves it out.
         overrides: What wins over every model's own configuration.
         default_workers: Workers of a model that asks for no number.
         queue_size: Requests that may wait, by model.
         max_request_size: Bytes that a body may have.
+        max_upload_size: Bytes that an uploaded archive may have.
         max_response_size: Bytes that an answer may have.
         tokens: Ask for tokens; None asks where an address is not loopback.
         token_minutes: How long a token is good for.
@@ -104,6 +106,8 @@ class ServerConfig:
         allow_pickle: Load weights that can run code when loaded.
         trust: Paths and digests whose weights may run code.
         envelope: The request envelope around every handler.
+        kserve: Whether the server speaks KServe's protocols itself (``protocol``), or hands their
+            bodies to handlers as they are, as TorchServe does without an envelope (``raw``).
         decode: Whether JSON and text are decoded for handlers.
         device: Where models run; None takes the best that is there.
         gpus: How many GPUs to deal out; None counts them.
@@ -115,7 +119,8 @@ class ServerConfig:
         cors_origin: ``Access-Control-Allow-Origin`` and its like, for every answer.
         cors_methods: Likewise.
         cors_headers: Likewise.
-        body_seconds: How long a client may take for its body, and for its headers.
+        header_seconds: How long a client may take for its headers.
+        body_seconds: How long a client may take for its body, and for reading its answer.
         metrics_mode: ``prometheus``, ``log`` or ``legacy``.
         log: ``text`` or ``json``.
         access_log: Whether each request is logged.
@@ -125,12 +130,14 @@ class ServerConfig:
     load_all: bool = False
     model_store: Path | None = None
     inference: Address = field(default_factory=lambda: Address(port=8080))
+    host_given: bool = False
     management: Address | None = field(default_factory=lambda: Address(port=8081))
     metrics: Address | None = field(default_factory=lambda: Address(port=8082))
     overrides: Overrides = field(default_factory=Overrides)
     default_workers: int = 1
     queue_size: int = QUEUE_SIZE
     max_request_size: int = REQUEST_BYTES
+    max_upload_size: int = 8 << 30
     max_response_size: int = REQUEST_BYTES
     tokens: bool | None = None
     token_minutes: float = TOKEN_MINUTES
@@ -141,6 +148,7 @@ class ServerConfig:
     allow_pickle: bool = False
     trust: tuple[str, ...] = ()
     envelope: str | None = None
+    kserve: Literal["protocol", "raw"] = "protocol"
     decode: bool = True
     device: str | None = None
     gpus: int | None = None
@@ -152,6 +160,7 @@ class ServerConfig:
     cors_origin: str | None = None
     cors_methods: str | None = None
     cors_headers: str | None = None
+    header_seconds: float = 20.0
     body_seconds: float = 60.0
     metrics_mode: Literal["prometheus", "log", "legacy"] = "prometheus"
     log: Literal["text", "json"] = "text"

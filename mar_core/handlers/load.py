@@ -1,0 +1,198 @@
+"""From a manifest to its handler: every form that TorchServe takes, and installed handlers."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import HandlerError
+from mar_core.handlers.blame import Blame
+from mar_core.handlers.choose import choose
+from mar_core.handlers.code import ArchiveCode
+from mar_core.handlers.lookup import FoundHandler, look_up, why_absent
+from mar_core.ts import compat
+from mar_core.ts.adapter import is_staged, stages_independent
+from mar_core.ts.context import read_config
+from mar_core.ts.continuous_batching import continuing
+from mar_core.ts.envelopes import find_envelope
+from mar_core.ts.event_loop import LoopThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mar_core.format.manifest import Manifest
+    from mar_core.handlers.own_process import OwnProcess
+    from mar_core.ts.context import Context
+
+__all__ = ["LoadedHandler", "load_handler"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedHandler:
+    """A handler, imported and made, not yet initialized.
+
+    Attributes:
+        name: The handler as the manifest names it.
+        instance: The handler's object, or its function.
+        entry: Answers a batch: takes the requests and the context.
+        initialize: Takes the context once, before the first batch; None where there is nothing to
+            do. It runs with the archive's folder as the current one, as TorchServe's workers do.
+        staged: Whether ``handle`` is ``BaseHandler``'s own, so that preprocess, inference and
+            postprocess may be driven one by one.
+        independent: Whether its stages may work on different batches at once.
+        by_length: Whether it works faster on inputs of one length.
+        distribution: The distribution that ships it, or None when the archive does.
+        version: That distribution's version, or None.
+        code: The archive's modules.
+        loop: Runs the handler's coroutines.
+    """
+
+    name: str
+    instance: Any
+    entry: Callable[[Any, Context], Any]
+    initialize: Callable[[Context], Any] | None
+    staged: bool
+    independent: bool
+    by_length: bool
+    distribution: str | None
+    version: str | None
+    code: ArchiveCode | OwnProcess
+    loop: LoopThread
+
+    def activate(self) -> AbstractContextManager[None]:
+        """Surround every call of the handler: what it imports and unpickles by name is its own."""
+        return self.code.active()
+
+    def close(self) -> None:
+        """Let go of the archive's modules and of the handler's event loop."""
+        self.loop.close()
+        self.code.close()
+
+
+def load_handler(
+    manifest: Manifest,
+    model_dir: Path,
+    *,
+    envelope: str | None = None,
+    code: ArchiveCode | OwnProcess | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> LoadedHandler:
+    """Import the handler of an unpacked archive.
+
+    Args:
+        manifest: The archive's manifest. Its handler is a file of the archive (``h`` or ``h.py``),
+            one with an entry (``h:func``, ``h.py:Class``), a registered name, or
+            ``package.module:Class`` of an installed package. A file of the archive comes first.
+        model_dir: The folder that holds its members.
+        envelope: Unwraps requests and wraps results; ``body``, ``json``, ``kserve``, ``kservev2``.
+        code: The archive's code, where this process is its own; by default it is kept apart from
+            other archives'.
+        config: The archive's model-config.yaml, where it has been read already.
+
+    Raises:
+        HandlerError: It cannot be found, imported or made; the sentence says why.
+        PluginError: It is registered twice, or its package cannot be imported.
+        UsageError: There is no such envelope.
+    """
+    compat.install()
+    if code is None:
+        code = ArchiveCode(model_dir, manifest.model_name or "model")
+    try:
+        with code.active(), code.in_folder():
+            return _load(manifest, code, envelope, _config(manifest, code, config))
+    except BaseException:
+        code.close()
+        raise
+
+
+def _load(
+    manifest: Manifest,
+    code: ArchiveCode | OwnProcess,
+    envelope: str | None,
+    config: Mapping[str, Any],
+) -> LoadedHandler:
+    found = _find(manifest, code)
+    shipped = found.registered
+    blame = Blame(
+        name=found.name,
+        code=code,
+        manifest=manifest,
+        distribution=shipped.distribution if shipped else None,
+    )
+    with blame.loading():
+        chosen = choose(found, _import(found, code))
+        is_class = inspect.isclass(chosen)
+        instance = chosen() if is_class else chosen
+    entry = _handle_of(instance, found) if is_class else instance
+    # A function is called without data once, in place of initialize.
+    initialize = (
+        getattr(instance, "initialize", None) if is_class else functools.partial(entry, None)
+    )
+    continuous = config.get("continuousBatching") is True
+    staged = envelope is None and not continuous and is_staged(instance)
+    loop = LoopThread()
+    answer = continuing(loop.completing(entry)) if continuous else loop.completing(entry)
+    return LoadedHandler(
+        name=found.name,
+        instance=instance,
+        entry=answer if envelope is None else find_envelope(envelope)(answer).handle,
+        initialize=_surrounded(loop.completing(initialize), code, blame) if initialize else None,
+        staged=staged,
+        independent=staged and stages_independent(type(instance)),
+        by_length=getattr(instance, "bucket_by_length", False) is True,
+        distribution=blame.distribution,
+        version=shipped.version if shipped else None,
+        code=code,
+        loop=loop,
+    )
+
+
+def _find(manifest: Manifest, code: ArchiveCode | OwnProcess) -> FoundHandler:
+    found = look_up(manifest.handler, code) if manifest.handler else None
+    if found is None:
+        raise why_absent(manifest, code).error(manifest.handler)
+    return found
+
+
+def _import(found: FoundHandler, code: ArchiveCode | OwnProcess) -> Any:
+    """The module; for a registered handler what its entry point names, as a rule a class."""
+    if found.registered is not None:
+        return found.registered.load()
+    if found.member is not None:
+        return code.import_module(found.module)
+    return importlib.import_module(found.module)
+
+
+def _config(
+    manifest: Manifest, code: ArchiveCode | OwnProcess, config: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    if config is not None or not manifest.config_file:
+        return config or {}
+    return read_config(code.model_dir / manifest.config_file)
+
+
+def _handle_of(instance: Any, found: FoundHandler) -> Callable[..., Any]:
+    handle: Callable[..., Any] | None = getattr(instance, "handle", None)
+    if not callable(handle):
+        raise HandlerError(
+            f"{type(instance).__name__} of the handler {found.name} has no method handle.",
+            stage="load",
+            handler=found.name,
+            hint="Give it `def handle(self, data, context)`, or let it inherit from BaseHandler.",
+        )
+    return handle
+
+
+def _surrounded(
+    initialize: Callable[..., Any], code: ArchiveCode | OwnProcess, blame: Blame
+) -> Callable[[Context], Any]:
+    def call(context: Context) -> Any:
+        with code.active(), code.in_folder(), blame.initializing():
+            return initialize(context)
+
+    return call

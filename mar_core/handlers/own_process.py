@@ -1,0 +1,186 @@
+"""The Python code of an archive in a process of its own: the world that TorchServe gives it.
+
+The archive's folder is the current one, the first on ``sys.path``, and in ``PYTHONPATH`` for what
+the handler starts; its modules have their own names. Nothing is kept apart, for nothing else is
+there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing.process
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.ts import compat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
+
+__all__ = ["OwnProcess"]
+
+_AS_IT_IS: AbstractContextManager[None] = nullcontext()
+
+
+class OwnProcess:
+    """The modules of the one archive that this process runs. Made once, before any of its code.
+
+    Args:
+        model_dir: The folder that holds its members.
+
+    Attributes:
+        model_dir: The folder, absolute.
+        package: What ``ArchiveCode`` puts before the names of its modules, and this does not.
+        files: Where in the folder a module is, by the real file that it was compiled from.
+        current: The one of this process, or None.
+    """
+
+    package = "mar_archives"
+    current: OwnProcess | None = None
+
+    def __init__(self, model_dir: Path) -> None:
+        self.model_dir = Path(os.path.abspath(model_dir))  # noqa: PTH100 - links stay as they are
+        self.files: dict[str, str] = {}
+        self._inside = tuple({str(self.model_dir), os.path.realpath(self.model_dir)})
+
+    def enter(self) -> None:
+        """Make this process the archive's."""
+        folder = str(self.model_dir)
+        os.chdir(folder)
+        # Where processes that the handler spawns begin; it was read when mar was imported.
+        multiprocessing.process.ORIGINAL_DIR = folder  # type: ignore[attr-defined]
+        sys.path_hooks.insert(0, self._finder)
+        sys.path_importer_cache.clear()
+        sys.path.insert(0, folder)
+        sys.meta_path.insert(0, _Names(self))
+        names = str(compat.PATH)
+        sys.path.append(names)
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, before, names)))
+        OwnProcess.current = self
+
+    def has(self, name: str) -> bool:
+        """Whether the archive has a module of that name; its first part decides."""
+        top = self.model_dir / name.partition(".")[0]
+        return top.is_dir() or self.find_file(top.name) is not None
+
+    def __contains__(self, member: object) -> bool:
+        """Whether the archive has a file of that name."""
+        return (self.model_dir / str(member)).is_file()
+
+    def find_file(self, name: str) -> Path | None:
+        """The file that defines a module of the archive, whatever else has its name."""
+        path = self.model_dir.joinpath(*name.split("."))
+        files = [path.with_name(f"{path.name}{suffix}") for suffix in (".py", ".pyc")]
+        candidates = (*files, path / "__init__.py")
+        return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+    def import_module(self, name: str) -> ModuleType:
+        """Import a module of the archive; another of its name gives way.
+
+        Raises:
+            ModuleNotFoundError: The archive has no such module; or whatever the module raises.
+        """
+        module = sys.modules.get(name)
+        if module is not None and self.file_name(getattr(module, "__file__", None) or "") is None:
+            if name in sys.stdlib_module_names:
+                return self._beside(name)
+            del sys.modules[name]
+        return importlib.import_module(name)
+
+    def _beside(self, name: str) -> ModuleType:
+        """A module that has the name of one of Python's own, which others go on to use."""
+        spec = self._finder(str(self.model_dir)).find_spec(name)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def import_file(self, file: str) -> ModuleType:
+        """Import a file of the archive, such as ``model.py``.
+
+        Raises:
+            ModuleNotFoundError: There is no such file; or whatever the file raises.
+        """
+        return self.import_module(file.removesuffix(".py").replace("/", "."))
+
+    def active(self) -> AbstractContextManager[None]:
+        """Work on behalf of the archive: nothing to do."""
+        return _AS_IT_IS
+
+    def in_folder(self) -> AbstractContextManager[None]:
+        """Work with the archive's folder as the current one: it is."""
+        return _AS_IT_IS
+
+    def close(self) -> None:
+        """Forget the archive's modules: the process ends."""
+
+    def as_said(self, error: ModuleNotFoundError) -> ModuleNotFoundError:
+        """The error with the name that the archive's code said: it has that."""
+        return error
+
+    def file_name(self, path: str) -> str | None:
+        """The name in the archive of a file that a traceback names; None for others' files."""
+        place = Path(self.files.get(path, path))
+        inside = place.is_relative_to(self.model_dir)
+        return place.relative_to(self.model_dir).as_posix() if inside else None
+
+    def _finder(self, path: str) -> FileFinder:
+        """For ``sys.path_hooks``: what finds modules in the archive's folder."""
+        if not os.path.realpath(path).startswith(self._inside):
+            raise ImportError(path=path)
+        loader = type("_Source", (_SourceLoader,), {"files": self.files})
+        return FileFinder(
+            path,
+            (ExtensionFileLoader, EXTENSION_SUFFIXES),
+            (loader, SOURCE_SUFFIXES),
+            (SourcelessFileLoader, BYTECODE_SUFFIXES),
+        )
+
+
+class _SourceLoader(SourceFileLoader):
+    """Loads source, never cached bytecode: what was validated is what runs.
+
+    Tracebacks and breakpoints are at the real file, which is the user's own when sources are run in
+    place.
+    """
+
+    files: dict[str, str]
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        real = os.path.realpath(path)
+        self.files[real] = path
+        return self.source_to_code(self.get_data(path), real)
+
+
+class _Names:
+    """Finds ``ts.*``: the archive's own, else ours, where no installed package has more."""
+
+    def __init__(self, code: OwnProcess) -> None:
+        self._code = code
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol's signature
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        if fullname.partition(".")[0] != compat.ROOT or self._code.has(compat.ROOT):
+            return None
+        return compat.find_spec(fullname) if compat.wanted(fullname) else None

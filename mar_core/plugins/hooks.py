@@ -1,0 +1,308 @@
+"""The loaded plugins: each hook that is called one by one is a typed method."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from mar_core.errors import PluginError
+from mar_core.plugins.entry_points import in_words
+from mar_core.plugins.manager import check_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import typer
+
+    from mar_core.build import ArchiveRequest
+    from mar_core.findings import Finding
+    from mar_core.format import Archive
+    from mar_core.format.manifest import Manifest
+    from mar_core.plugins.entry_points import EntryInfo
+    from mar_core.records import EngineFactory, Reader, RunSummary
+    from mar_core.ts.metrics import Metric
+    from mar_core.weights import WeightsFormat
+
+__all__ = ["PluginFailure", "Plugins"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginFailure:
+    """A plugin that was left out, and why.
+
+    Attributes:
+        entry: The plugin.
+        state: ``broken`` or ``clash``.
+        reason: What is wrong and what to do, on one line.
+    """
+
+    entry: EntryInfo
+    state: str
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class Plugins:
+    """The loaded plugins.
+
+    Attributes:
+        manager: The pluggy manager; treat it as frozen.
+        loaded: The entries that were registered.
+        blocked: The entries that the user switched off.
+        failures: What was left out.
+        strict: Whether what a plugin does wrong in a hook stops mar; else it is warned of.
+        observer_failures: How often each plugin has raised while it looked on.
+    """
+
+    manager: pluggy.PluginManager
+    loaded: list[EntryInfo] = field(default_factory=list)
+    blocked: list[EntryInfo] = field(default_factory=list)
+    failures: list[PluginFailure] = field(default_factory=list)
+    strict: bool = False
+    observer_failures: Counter[str] = field(default_factory=Counter)
+
+    # --- each on its own: all results count ----------------------------------------------------
+
+    def collect_files(self, request: ArchiveRequest) -> Iterator[tuple[str, Any]]:
+        """``mar_collect_files``: what plugins add to an archive.
+
+        Args:
+            request: What the user asked for.
+
+        Yields:
+            A plugin's name, and what it returned or the exception that it raised.
+        """
+        return self._each("mar_collect_files", request=request)
+
+    def validate_archive(
+        self, archive: Archive, findings: Sequence[Finding]
+    ) -> Iterator[tuple[str, Any]]:
+        """``mar_validate_archive``: what plugins find in an archive.
+
+        Args:
+            archive: The archive, open.
+            findings: What is known of it; may grow while it is asked for.
+
+        Yields:
+            A plugin's name, and what it returned or the exception that it raised.
+        """
+        return self._each("mar_validate_archive", archive=archive, findings=findings)
+
+    # --- observing: results are ignored, failures are told once a plugin -----------------------
+
+    def archive_written(self, path: Path, manifest: Manifest) -> None:
+        """``mar_archive_written``."""
+        self._observe("mar_archive_written", path=path, manifest=manifest)
+
+    def run_started(self, summary: RunSummary) -> None:
+        """``mar_run_started``."""
+        self._observe("mar_run_started", summary=summary)
+
+    def stage_finished(
+        self, *, model: str, stage: str, seconds: float, size: int, error: BaseException | None
+    ) -> None:
+        """``mar_stage_finished``."""
+        self._observe(
+            "mar_stage_finished", model=model, stage=stage, seconds=seconds, size=size, error=error
+        )
+
+    def metric_recorded(self, model: str, metric: Metric) -> None:
+        """``mar_metric_recorded``."""
+        self._observe("mar_metric_recorded", model=model, metric=metric)
+
+    def run_finished(self, summary: RunSummary) -> None:
+        """``mar_run_finished``."""
+        self._observe("mar_run_finished", summary=summary)
+        self.tell_failures()
+
+    def tell_failures(self) -> None:
+        """Say how often observers have failed again since they were warned of."""
+        for plugin, count in self.observer_failures.items():
+            if count > 1:
+                times = "once more" if count == 2 else f"{count - 1:,} more times"  # noqa: PLR2004
+                logger.warning("The plugin %s failed %s.", plugin, times)
+        self.observer_failures.clear()
+
+    # --- registering: what is offered is checked at once ---------------------------------------
+
+    def register_commands(self, app: typer.Typer) -> Iterator[str]:
+        """``mar_register_commands``: let each plugin add its commands.
+
+        Args:
+            app: The application; take out what a plugin has added before going on to the next.
+
+        Yields:
+            The plugin's name, after each call.
+        """
+        for name, result in self._each("mar_register_commands", app=app):
+            if isinstance(result, Exception):
+                self._complain(name, "mar_register_commands", result)
+            yield name
+
+    def engines(self) -> dict[str, list[tuple[str, EngineFactory]]]:
+        """``mar_register_engines``: for each engine's name, who offers it and what makes it."""
+        offers: dict[str, list[tuple[str, EngineFactory]]] = {}
+
+        def check(engine: Any, factory: Any) -> str | None:
+            if not isinstance(engine, str) or not engine:
+                return f"an engine whose name is {engine!r}, not a string"
+            return None if callable(factory) else f"the engine {engine!r} with no callable"
+
+        for plugin, (engine, factory) in self._offers("mar_register_engines", check):
+            offers.setdefault(engine, []).append((plugin, factory))
+        return offers
+
+    def readers(self) -> list[Reader]:
+        """``mar_register_readers``: the readers in the order in which they are asked."""
+        by_plugin: dict[str, list[Reader]] = {}
+        for plugin, (reader,) in self._offers("mar_register_readers", _reader_fault):
+            by_plugin.setdefault(plugin, []).insert(0, reader)
+        return [reader for readers in by_plugin.values() for reader in readers]
+
+    def weights_formats(
+        self, check: Callable[[Any], str | None]
+    ) -> list[tuple[str, WeightsFormat]]:
+        """``mar_register_weights_formats``: the formats, each with who offers it.
+
+        Args:
+            check: Says what is wrong with what a plugin registers, or None.
+        """
+        offers = self._offers("mar_register_weights_formats", check)
+        return [(plugin, row) for plugin, (row,) in offers]
+
+    # --- how --------------------------------------------------------------------------------------
+
+    def _each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Call one hook's implementations one by one, the last registered first.
+
+        Args:
+            hook: The hook's name, one of ``EACH_HOOKS``.
+            **arguments: All of the hook's arguments.
+
+        Yields:
+            The plugin's name, and its result or the exception that it raised.
+        """
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            yield implementation.plugin_name, _result_of(implementation, arguments)
+
+    def _observe(self, hook: str, **arguments: Any) -> None:
+        # Every stage of every batch comes here: no generator, and one warning a plugin.
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            result = _result_of(implementation, arguments)
+            if isinstance(result, Exception):
+                plugin = implementation.plugin_name
+                if not self.observer_failures[plugin]:
+                    self._complain(plugin, hook, result)
+                self.observer_failures[plugin] += 1
+
+    def _offers(
+        self, hook: str, check: Callable[..., str | None]
+    ) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Let each plugin register what it offers; what is wrong is left out with a warning.
+
+        Args:
+            hook: The hook, whose argument is ``register``.
+            check: Takes what ``register`` is given; says what is wrong with it, or None.
+
+        Yields:
+            The plugin's name, and what it gave ``register``.
+        """
+        pending: list[tuple[Any, ...]] = []
+
+        def register(*offer: Any) -> None:
+            pending.append(offer)
+
+        for plugin, result in self._each(hook, register=register):
+            if isinstance(result, Exception):
+                self._complain(plugin, hook, result)
+            for offer in pending:
+                fault = _arguments_fault(check, offer) or check(*offer)
+                if fault is None:
+                    yield plugin, offer
+                else:
+                    self._complain(plugin, hook, f"it offers {fault}")
+            pending.clear()
+
+    def _complain(self, plugin: str, hook: str, fault: Exception | str) -> None:
+        """Warn of what a plugin did wrong; where plugins are strict, stop.
+
+        Raises:
+            PluginError: ``strict`` is set.
+        """
+        words = in_words(fault) if isinstance(fault, Exception) else fault
+        message = f"The plugin {plugin} failed in {hook}: {words}."
+        if self.strict:
+            raise PluginError(message)
+        logger.warning("%s", message)
+
+    def register(self, plugin: object, name: str) -> None:
+        """Add a plugin object, all of it or nothing.
+
+        Args:
+            plugin: A module, or an object with ``@hookimpl`` methods.
+            name: What to call it in messages.
+
+        Raises:
+            PluginError: A hook of it is misspelt, has a wrong argument, or is a wrapper where none
+                can be.
+        """
+        try:
+            check_plugin(plugin)
+        except PluginError as error:
+            raise PluginError(
+                f"The plugin {name} cannot be used: {error.message}", hint=error.hint
+            ) from error
+        try:
+            self.manager.register(plugin, name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            self._forget(plugin)
+            raise PluginError(f"The plugin {name} cannot be used: {in_words(error)}.") from error
+
+    def unregister(self, name: str) -> None:
+        """Take a plugin out again."""
+        self.manager.unregister(name=name)
+
+    def _forget(self, plugin: object) -> None:
+        """Undo a failed registration; pluggy 1.6 leaves half of it behind."""
+        if self.manager.is_registered(plugin):
+            self.manager.unregister(plugin)
+        for caller in list(vars(self.manager.hook).values()):
+            if any(implementation.plugin is plugin for implementation in caller.get_hookimpls()):
+                caller._remove_plugin(plugin)  # noqa: SLF001 - no public way in pluggy 1.6
+
+
+def _arguments_fault(check: Callable[..., str | None], offer: tuple[Any, ...]) -> str | None:
+    wanted = len(inspect.signature(check).parameters)
+    if len(offer) == wanted:
+        return None
+    return f"{len(offer)} values to register(), which takes {wanted}"
+
+
+def _reader_fault(reader: Any) -> str | None:
+    missing = [name for name in ("accepts", "read") if not callable(getattr(reader, name, None))]
+    if inspect.isclass(reader):
+        return f"the class {reader.__name__} as a reader, where an object of it is expected"
+    if missing:
+        methods = " and ".join(missing)
+        return f"a reader ({type(reader).__name__}) without the method {methods}"
+    return None
+
+
+def _result_of(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> Any:
+    """What a plugin's function returns, a generator's items as a list, or the exception."""
+    wanted = {name: arguments[name] for name in implementation.argnames}
+    try:
+        result = implementation.function(**wanted)
+        return list(result) if inspect.isgenerator(result) else result
+    except SystemExit as error:
+        return PluginError(f"it called sys.exit({error})")
+    except Exception as error:  # noqa: BLE001 - whatever a plugin raises is data here
+        return error

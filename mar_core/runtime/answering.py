@@ -1,0 +1,271 @@
+"""Inside a worker: from the requests of a call to their replies, in turn or overlapping."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from mar_core.handlers.own_process import OwnProcess
+from mar_core.plugins import get_plugins
+from mar_core.records import Failure, Outcome
+from mar_core.runtime.batch import Batch, Row
+from mar_core.runtime.blobs import BlobFolder
+from mar_core.runtime.cores import cores, use_threads
+from mar_core.runtime.encode import encode
+from mar_core.runtime.failures import failure_of
+from mar_core.runtime.predictor import Predictor
+from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready
+from mar_core.runtime.requests import row_of
+from mar_core.runtime.values import plain, to_json
+from mar_core.runtime.worker import flush_printed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mar_core.runtime.protocol import Setup
+    from mar_core.runtime.worker import Outbox, Page
+
+__all__ = ["Answering"]
+
+# In a process of its own, whatever a handler raises is its request's failure.
+CAUGHT = (BaseException,)
+# Prepared calls that wait for the model: enough that it never waits, few enough for flat memory.
+WAITING = 2
+# That prepare at once; more would wait for each other.
+MOST_THREADS = 8
+
+
+class Answering:
+    """An archive loaded in this process, which is its own.
+
+    Args:
+        setup: How to load it, and how to answer.
+        outbox: Where replies go.
+        page: Where calls are counted.
+
+    Raises:
+        MarError: It cannot be loaded.
+    """
+
+    def __init__(self, setup: Setup, outbox: Outbox, page: Page) -> None:
+        prepared = setup.prepared
+        recipe = prepared.recipe
+        if setup.device is not None:
+            recipe = dataclasses.replace(recipe, device=setup.device)
+        code = OwnProcess(prepared.model_dir)
+        code.enter()
+        self._predictor = Predictor(recipe, prepared=prepared, code=code)
+        self._setup, self._outbox, self._page = setup, outbox, page
+        loaded = self._predictor.loaded
+        independent = setup.overlap and loaded.independent
+        self._runner = self._predictor.runner(
+            explain=setup.explain, independent=independent, caught=CAUGHT
+        )
+        self._threads = _Threads(explain=setup.explain) if independent else None
+        self._reply = self._as_body if setup.body else self._as_plain
+        self._blobs = BlobFolder(setup.output_dir).save_for if setup.output_dir else None
+        if setup.metrics:
+            self._predictor.context.metrics.listener = self._record
+        flush_printed()
+        outbox.add([READY, *self._ready()])
+
+    def answer(self, call: int, requests: Sequence[tuple[Any, ...]]) -> None:
+        """Answer the requests of a call, now or as its turn comes."""
+        if self._threads is None:
+            self._page.begin()
+            batch = self._read(call, requests)
+            batch.preprocess()
+            batch.inference()
+            self._finish(call, batch)
+        else:
+            self._threads.submit(
+                lambda: self._prepare(call, requests),
+                Batch.inference,
+                lambda batch: self._finish(call, batch),
+            )
+
+    def describe(self, call: int) -> None:
+        """Send what the handler says of itself; nothing where it has nothing to say."""
+        self._drain()
+        self._page.begin()
+        describe = getattr(self._predictor.loaded.instance, "describe_handle", None)
+        try:
+            value = to_json(describe()) if callable(describe) else None
+            reply: Sequence[Any] = (200, "", {}, None, b"", False, None, (), value)
+        except CAUGHT as error:
+            reply = _failed(failure_of(error, "handle"))
+        self._page.finish()
+        self._outbox.add([ANSWER, call, {}, None, [reply]])
+
+    def close(self) -> None:
+        """Answer what is under way, and let the handler clean up."""
+        self._drain()
+        self._outbox.flush()
+        self._predictor.close()
+        get_plugins().tell_failures()
+
+    def _drain(self) -> None:
+        if self._threads is not None:
+            self._threads.drain()
+
+    def _prepare(self, call: int, requests: Sequence[tuple[Any, ...]]) -> Batch:
+        self._page.begin()
+        batch = self._read(call, requests)
+        batch.preprocess()
+        return batch
+
+    def _read(self, call: int, requests: Sequence[tuple[Any, ...]]) -> Batch:
+        rows: list[Row] = []
+        failed: list[Outcome] = []
+        for index, request in enumerate(requests):
+            try:
+                row, headers = row_of(request)
+            except Exception as error:  # noqa: BLE001 - it is this request's failure
+                failure = failure_of(error, "read")
+                failed.append(Outcome(index=index, id=request[0], failure=failure))
+            else:
+                rows.append(Row(index, request[0], row, headers))
+        if not self._setup.body:
+            return Batch(self._runner, rows, done=failed)
+        return Batch(
+            self._runner,
+            rows,
+            done=failed,
+            sink=lambda index, part: self._send_part(call, index, part),
+        )
+
+    def _finish(self, call: int, batch: Batch) -> None:
+        replies = [self._reply(outcome) for outcome in batch.outcomes()]
+        flush_printed()
+        self._page.finish()
+        too_large, self._runner.out_of_memory_at = self._runner.out_of_memory_at, None
+        self._outbox.add([ANSWER, call, batch.seconds, too_large, replies])
+        if self._threads is not None and self._threads.idle:
+            self._outbox.flush()
+
+    def _send_part(self, call: int, index: int, part: Any) -> None:
+        """A part of an answer leaves as it is made."""
+        self._outbox.add([PART, call, index, encode(part)[0]])
+        self._outbox.flush()
+
+    def _as_body(self, outcome: Outcome) -> Sequence[Any]:
+        failure, response = outcome.failure, outcome.response
+        if failure is not None:
+            return _failed(failure)
+        try:
+            body, is_json = encode(outcome.result)
+        except CAUGHT as error:
+            public = "Unsupported model output data type."
+            return _failed(dataclasses.replace(failure_of(error, "result"), public=public))
+        kind, headers = response.content_type, dict(response.headers)
+        return response.status, response.phrase, headers, kind, body, is_json, None, (), None
+
+    def _as_plain(self, outcome: Outcome) -> Sequence[Any]:
+        try:
+            outcome = plain(outcome, save=self._blobs)
+        except CAUGHT as error:
+            return _failed(failure_of(error, "result"))
+        if outcome.failure is not None:
+            return _failed(outcome.failure)
+        said, value, parts = outcome.response, outcome.result, outcome.streamed
+        headers = dict(said.headers)
+        return said.status, said.phrase, headers, said.content_type, b"", False, None, parts, value
+
+    def _record(self, metric: Any) -> None:
+        self._predictor.life.record_metric(metric)
+        dimensions = {str(name): str(value) for name, value in metric.dimensions.items()}
+        self._outbox.add(
+            [
+                METRIC, str(metric.name), float(metric.value), str(metric.unit), dimensions,
+                metric.type.name, metric.request_id, float(metric.timestamp),
+            ]
+        )  # fmt: skip
+
+    def _ready(self) -> Ready:
+        predictor, loaded = self._predictor, self._predictor.loaded
+        gpu = predictor.context.system_properties.get("gpu_id")
+        return Ready(
+            model_name=predictor.name,
+            version=predictor.manifest.model_version,
+            handler=loaded.name,
+            batch_size=predictor.batch_size,
+            by_length=loaded.by_length,
+            independent=self._threads is not None,
+            depth=2 if self._threads is None else self._threads.depth,
+            describes=callable(getattr(loaded.instance, "describe_handle", None)),
+            device="cpu" if gpu is None else f"accelerator {gpu}",
+            runtime=str(predictor.manifest.data.get("runtime") or "python"),
+            config=to_json(predictor.prepared.config),
+            seconds=predictor.life.take_seconds(),
+        )
+
+
+class _Threads:
+    """Three pools that calls go through in order, so that one is prepared while another is run.
+
+    Each stage waits for the one before it in a pool of its own; a call enters all pools at once, so
+    that every pool works in order and none can wait for what was never started.
+    """
+
+    def __init__(self, *, explain: bool) -> None:
+        import torch
+
+        usual = torch.get_num_threads()
+        threads = min(cores(), MOST_THREADS)
+        self.depth = threads + WAITING + 1
+        # Many that prepare must not each start a team of threads; the model gets the usual one.
+        self._prepare = _pool("preprocess", threads, 1)
+        self._infer = _pool("inference", 1, usual)
+        # Explanations run in the last stage, and are the model's work.
+        self._finish = _pool("postprocess", 1, usual if explain else 1)
+        self._last: Future[None] | None = None
+        self._begun = self._ended = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way but what asks."""
+        return self._begun - self._ended <= 1
+
+    def submit(
+        self,
+        prepare: Callable[[], Batch],
+        infer: Callable[[Batch], None],
+        finish: Callable[[Batch], None],
+    ) -> None:
+        """Let a call take its way."""
+        self._begun += 1
+        prepared = self._prepare.submit(prepare)
+        inferred = self._infer.submit(_then, prepared, infer)
+        self._last = self._finish.submit(self._end, inferred, finish)
+
+    def drain(self) -> None:
+        """Wait until all calls have ended."""
+        if self._last is not None:
+            self._last.result()
+
+    def _end(self, inferred: Future[Batch], finish: Callable[[Batch], None]) -> None:
+        try:
+            finish(inferred.result())
+        finally:
+            self._ended += 1
+
+
+def _then(before: Future[Batch], act: Callable[[Batch], None]) -> Batch:
+    batch = before.result()
+    act(batch)
+    return batch
+
+
+def _pool(name: str, threads: int, torch_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(
+        threads,
+        thread_name_prefix=f"mar-{name}",
+        initializer=use_threads,
+        initargs=(torch_threads,),
+    )
+
+
+def _failed(failure: Failure) -> Sequence[Any]:
+    fields = dataclasses.astuple(failure)
+    return failure.code, "", {}, None, b"", False, fields, (), None

@@ -1,0 +1,154 @@
+"""Inputs on their way to the workers: cut into batches and read in threads, ahead of need."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from mar_core.runtime.batch import Row, read
+from mar_core.runtime.worker_process import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mar_core.records import Input, Outcome
+    from mar_core.runtime.batching import Batcher, NumberedBatch
+
+__all__ = ["Feed", "Parcel"]
+
+# Files and addresses are read so many at a time; reading waits more than it computes.
+READERS = 4
+# What one parcel should take a worker, so that giving it costs little beside; at most so many.
+SECONDS = 0.005
+MOST_JOBS = 64
+MOST_ROWS = 512
+CALL_SECONDS = 30e-6
+
+
+class Parcel:
+    """Some batches that travel together.
+
+    Args:
+        jobs: Those with something to answer.
+        failed: What could not be read.
+        seconds: How long reading took.
+        last: The largest place in the run among them.
+    """
+
+    __slots__ = ("failed", "jobs", "last", "seconds")
+
+    def __init__(self, jobs: list[Job], failed: list[Outcome], seconds: float, last: int) -> None:
+        self.jobs = jobs
+        self.failed = failed
+        self.seconds = seconds
+        self.last = last
+
+
+class Feed:
+    """Reads inputs ahead of the workers. Close it at the end.
+
+    Args:
+        inputs: The inputs; they are iterated in a thread, for the next may be long in coming.
+        batcher: Cuts them into batches.
+        ahead: How many parcels are ready at most.
+        wake: Called when there is something to take.
+    """
+
+    def __init__(
+        self, inputs: Iterable[Input], batcher: Batcher, *, ahead: int, wake: Callable[[], None]
+    ) -> None:
+        self._batches = batcher.batches(inputs)
+        self._wake = wake
+        self._queue: queue.Queue[Future[Parcel] | BaseException | None] = queue.Queue(ahead)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="mar-read")
+        self._over = threading.Event()
+        self._head: Future[Parcel] | None = None
+        self._per_job = SECONDS
+        self.exhausted = False
+        self._thread = threading.Thread(target=self._work, name="mar-feed", daemon=True)
+        self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """How many batches the next parcel takes."""
+        return max(1, min(MOST_JOBS, int(SECONDS / self._per_job)))
+
+    def learn(self, seconds: float) -> None:
+        """Take note of how long a batch took."""
+        self._per_job += (seconds + CALL_SECONDS - self._per_job) / 4
+
+    def take(self) -> Parcel | None:
+        """The next parcel, or None where none is ready yet, or there will be none.
+
+        Raises:
+            Exception: What the iteration of the inputs raised.
+        """
+        if self._head is None and not self.exhausted:
+            try:
+                found = self._queue.get_nowait()
+            except queue.Empty:
+                return None
+            if isinstance(found, BaseException):
+                self.exhausted = True
+                raise found
+            self._head, self.exhausted = found, found is None
+        if self._head is None or not self._head.done():
+            return None
+        parcel, self._head = self._head.result(), None
+        return parcel
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._over.set()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self) -> None:
+        end: BaseException | None = None
+        try:
+            for batches in self._grouped():
+                if self._over.is_set():
+                    return
+                future = self._readers.submit(_read, batches)
+                future.add_done_callback(lambda _: self._wake())
+                self._queue.put(future)
+        except BaseException as error:  # noqa: BLE001 - raised where the parcels are taken
+            end = error
+        if not self._over.is_set():
+            self._queue.put(end)
+            self._wake()
+
+    def _grouped(self) -> Iterator[list[NumberedBatch]]:
+        group: list[NumberedBatch] = []
+        rows = 0
+        for batch in self._batches:
+            group.append(batch)
+            rows += len(batch)
+            if len(group) >= self.size or rows >= MOST_ROWS:
+                yield group
+                group, rows = [], 0
+        if group:
+            yield group
+
+
+def _read(batches: list[NumberedBatch]) -> Parcel:
+    start = time.perf_counter()
+    jobs: list[Job] = []
+    failed: list[Outcome] = []
+    last = 0
+    for batch in batches:
+        rows: list[Row] = []
+        for index, source in batch:
+            found = read(index, source)
+            if isinstance(found, Row):
+                rows.append(found)
+            else:
+                failed.append(found)
+            last = max(last, index)
+        if rows:
+            jobs.append(Job(rows))
+    return Parcel(jobs, failed, time.perf_counter() - start, last)

@@ -1,0 +1,125 @@
+"""An archive that has been validated and unpacked: what every worker of a run loads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mar_core.cache import entries as cache
+from mar_core.checks.validation import check
+from mar_core.errors import ArchiveError
+from mar_core.plugins import get_plugins
+from mar_core.ts.context import read_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mar_core.findings import Finding
+    from mar_core.format import Archive
+    from mar_core.format.manifest import Manifest
+    from mar_core.runtime.recipe import Recipe
+
+__all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An archive, validated and unpacked, of which nothing has been imported. It pickles.
+
+    Attributes:
+        recipe: What it was made of, and how to load it.
+        manifest: The archive's manifest.
+        model_dir: The folder that holds its members.
+        config: The archive's model-config.yaml as parsed; empty where there is none.
+        findings: What validation found that did not refuse the archive.
+        stamps: Size and time of each member's file, by which a change is known.
+        needs_torch: Whether loading it will import PyTorch, as far as that shows.
+    """
+
+    recipe: Recipe
+    manifest: Manifest
+    model_dir: Path
+    config: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    stamps: tuple[tuple[str, int, int], ...] = ()
+    needs_torch: bool = True
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.model_name or "model"
+
+    @property
+    def digest(self) -> str:
+        """The digest that names the archive."""
+        return self.manifest.digest
+
+    @property
+    def batch_size(self) -> int:
+        """Requests in a batch: the recipe's, else the archive's, else 1."""
+        size = self.recipe.batch_size or self.config.get("batchSize")
+        return size if isinstance(size, int) and size > 0 else 1
+
+    def check_unchanged(self) -> None:
+        """Make sure that a worker which starts now loads what the others have loaded.
+
+        Raises:
+            ArchiveError: A file of the archive has changed meanwhile.
+        """
+        for name, size, time in self.stamps:
+            if _stamp(self.model_dir / name) != (size, time):
+                raise ArchiveError(
+                    f"{name} of {self.recipe.source} has changed since it was loaded, and a worker "
+                    "must load it again.",
+                    hint="Begin again, so that all results are of one version.",
+                )
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Open, validate and unpack an archive. Imports nothing of it, and no PyTorch.
+
+    Raises:
+        ArchiveError: It cannot be read, or a rule refuses it.
+    """
+    with recipe.open() as archive:
+        return prepare_opened(archive, recipe)
+
+
+def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
+    """The same of an archive that is open."""
+    findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
+    model_dir = cache.unpacked(archive)
+    manifest = archive.manifest
+    names = sorted(archive.members)
+    return Prepared(
+        recipe=recipe,
+        manifest=manifest,
+        model_dir=model_dir,
+        config=read_config(model_dir / manifest.config_file) if manifest.config_file else {},
+        findings=tuple(findings),
+        stamps=tuple((name, *_stamp(model_dir / name)) for name in names),
+        needs_torch=needs_torch(archive),
+    )
+
+
+def needs_torch(archive: Archive) -> bool:
+    """Whether loading an archive will import PyTorch, as far as that shows without doing so.
+
+    Raises:
+        ArchiveError: The archive cannot be read.
+    """
+    manifest = archive.manifest
+    if manifest.serialized_file or manifest.model_file:
+        return True
+    sources = [name for name in archive.members if name.endswith(".py") and "/" not in name]
+    # Without sources of its own it has a registered handler, in all likelihood.
+    return not sources or any(b"torch" in archive.read(name) for name in sources)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - many files, and the shortest way
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,163 @@
+"""A request as its client sent it, and the row and headers that TorchServe makes of it."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mar_core.errors import InputError
+from mar_core.runtime.content import decode, media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Request", "row_of"]
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+# More fields than any form has; each costs memory.
+MOST_FIELDS = 10_000
+
+
+class Request(NamedTuple):
+    """One request to a worker; its body is decoded there.
+
+    Attributes:
+        id: What ``context.get_request_id`` gives.
+        headers: What ``context.get_request_header`` sees, in the client's case. ``explain`` set to
+            ``"True"`` asks for an explanation; the first request speaks for its call.
+        body: The body as sent, or None where ``row`` is given.
+        content_type: The body's content type with its parameters, or None.
+        fields: Fields of the row that do not come from the body, as TorchServe takes some from the
+            query.
+        decode: Parse JSON and text; otherwise the handler gets bytes.
+        row: The row as the handler sees it, in place of a body.
+    """
+
+    id: str
+    headers: Mapping[str, Any]
+    body: bytes | None = None
+    content_type: str | None = None
+    fields: Mapping[str, bytes | str] | None = None
+    decode: bool = True
+    row: dict[str, Any] | None = None
+
+
+def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The row and the headers that the handler sees.
+
+    Args:
+        request: The fields of a ``Request``, in order.
+
+    Returns:
+        The row: one key for each field of a form, else ``body``. The headers: the content type of
+        each key as ``{key: {"content-type": …}}``, overlaid by the request's own.
+
+    Raises:
+        InputError: The body is not the form that its content type says.
+    """
+    _, headers, body, content_type, fields, decoded, row = request
+    if row is not None:
+        return row, headers
+    kind = content_type or ""
+    media = media_type(kind).lower() if kind else ""
+    if media in {MULTIPART, URLENCODED}:
+        parts = _multipart(body or b"", kind) if media == MULTIPART else _urlencoded(body or b"")
+        row = {name: _value(value, own, decoded=decoded) for name, (value, own) in parts.items()}
+        types = {name: {"content-type": media_type(own)} for name, (_, own) in parts.items()}
+    else:
+        row = {} if body is None else {"body": _value(body, kind, decoded=decoded)}
+        types = {"body": {"content-type": media_type(kind)}} if row else {}
+    for name, value in (fields or {}).items():
+        row.setdefault(name, bytearray(value.encode() if isinstance(value, str) else value))
+    return row, {**types, **headers}
+
+
+def _value(value: bytes, kind: str, *, decoded: bool) -> Any:
+    return decode(value, kind) if decoded and kind else bytearray(value)
+
+
+def _urlencoded(body: bytes) -> dict[str, tuple[bytes, str]]:
+    try:
+        # Latin-1 there and back: values are bytes, whatever they mean.
+        pairs = urllib.parse.parse_qsl(
+            body.decode("latin-1"),
+            keep_blank_values=True,
+            encoding="latin-1",
+            max_num_fields=MOST_FIELDS,
+        )
+    except ValueError as error:
+        raise InputError(f"The form cannot be read: {error}.") from error
+    return {_name(name.encode("latin-1")): (value.encode("latin-1"), "") for name, value in pairs}
+
+
+def _multipart(body: bytes, content_type: str) -> dict[str, tuple[bytes, str]]:
+    from python_multipart.exceptions import FormParserError
+    from python_multipart.multipart import MultipartParser, parse_options_header
+
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
+        raise InputError("The form cannot be read: its content type has no boundary.")
+    form = _Form()
+    try:
+        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise InputError(f"The form cannot be read: {error}.") from error
+    if not form.whole:
+        raise InputError("The form cannot be read: it ends before its last boundary.")
+    return form.parts
+
+
+class _Form:
+    """Collects the parts of a multipart body; of two with one name the last counts."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, tuple[bytes, str]] = {}
+        self.whole = False
+        self._headers: dict[bytes, bytes] = {}
+        self._header = (bytearray(), bytearray())
+        self._data = bytearray()
+        self._count = 0
+
+    def callbacks(self) -> dict[str, Any]:
+        return {
+            "on_part_begin": self._begin,
+            "on_part_data": lambda data, start, end: self._data.extend(data[start:end]),
+            "on_part_end": self._end,
+            "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+            "on_header_end": self._header_end,
+            "on_end": self._finish,
+        }
+
+    def _begin(self) -> None:
+        self._count += 1
+        if self._count > MOST_FIELDS:
+            raise InputError(f"The form has more than {MOST_FIELDS:,} fields.")
+        self._headers, self._data = {}, bytearray()
+
+    def _header_end(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+        self._header = (bytearray(), bytearray())
+
+    def _end(self) -> None:
+        from python_multipart.multipart import parse_options_header
+
+        disposition, options = parse_options_header(self._headers.get(b"content-disposition"))
+        name = options.get(b"name")
+        if disposition != b"form-data" or name is None:
+            raise InputError("The form cannot be read: a part of it has no name.")
+        # Only an attached file has a type: TorchServe's server does not look at a field's.
+        attached = b"filename" in options
+        kind = self._headers.get(b"content-type", b"") if attached else b""
+        self.parts[_name(name)] = (bytes(self._data), kind.decode("latin-1"))
+
+    def _finish(self) -> None:
+        self.whole = True
+
+
+def _name(name: bytes) -> str:
+    return name.decode("utf-8", errors="replace")

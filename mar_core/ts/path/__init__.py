@@ -1,0 +1,1 @@
+"""A folder for ``PYTHONPATH``: its one module is ``ts``, for processes that handlers start."""

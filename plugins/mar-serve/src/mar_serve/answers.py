@@ -1,0 +1,91 @@
+"""Answers as TorchServe's clients know them: their headers, and JSON indented by two."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import Send
+
+    from mar_serve.config import ServerConfig
+    from mar_serve.errors import ServeError
+
+__all__ = ["JSON", "Answer", "Headers", "common_headers", "error_answer", "json_bytes", "send_to"]
+
+JSON = b"application/json"
+Headers = list[tuple[bytes, bytes]]
+LARGEST_STATUS = 599
+
+logger = logging.getLogger("mar_serve.http")
+
+
+class Answer:
+    """A whole answer: what the slow paths return.
+
+    Args:
+        body: Bytes, or a value that becomes JSON.
+        status: The HTTP status.
+        content_type: None for JSON where ``body`` is a value, and none at all for bytes.
+        headers: More headers.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        body: Any,
+        *,
+        status: int = 200,
+        content_type: bytes | None = None,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self.status = status
+        self.body = body if isinstance(body, bytes) else json_bytes(body)
+        self.content_type = JSON if not isinstance(body, bytes) else content_type
+        self.headers = list(headers)
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as TorchServe writes JSON."""
+    return json.dumps(value, indent=2).encode() + b"\n"
+
+
+def common_headers(config: ServerConfig) -> Headers:
+    """What every answer carries."""
+    headers = [
+        (b"pragma", b"no-cache"),
+        (b"cache-control", b"no-cache; no-store, must-revalidate, private"),
+        (b"expires", b"Thu, 01 Jan 1970 00:00:00 UTC"),
+    ]
+    for name, value in (
+        (b"origin", config.cors_origin),
+        (b"methods", config.cors_methods),
+        (b"headers", config.cors_headers),
+    ):
+        if value:
+            headers.append((b"access-control-allow-" + name, value.encode("latin-1", "replace")))
+    return headers
+
+
+def error_answer(error: ServeError) -> Answer:
+    """The body of an error; a body that was too large gets none."""
+    if error.status == 413:  # noqa: PLR2004 - its number is its name
+        return Answer(b"", status=413, headers=error.headers)
+    body = {"code": error.status, "type": error.kind, "message": error.message, **error.more}
+    return Answer(body, status=error.status, headers=error.headers)
+
+
+async def send_to(send: Send, answer: Answer, common: Headers, request_id: str) -> None:
+    """Send an answer; one of 400 and up closes the connection, as TorchServe does."""
+    headers = [(b"x-request-id", request_id.encode()), *common, *answer.headers]
+    if answer.content_type is not None:
+        headers.append((b"content-type", answer.content_type))
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    if answer.status >= 400:  # noqa: PLR2004 - likewise
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

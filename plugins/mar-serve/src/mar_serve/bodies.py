@@ -1,0 +1,118 @@
+"""Bodies: read within bounds of size and time, unpacked within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import TYPE_CHECKING
+
+from mar_serve.errors import ServeError, bad_request, timed_out, too_large, unsupported_encoding
+from mar_serve.protocol import arrival_of
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from typing import Any
+
+    from starlette.types import Receive, Scope
+
+__all__ = ["Gone", "content_type_of", "header_of", "read_body"]
+
+_WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
+
+
+class Gone(Exception):  # noqa: N818 - it is no error: nobody is there to be told
+    """The client left before its request was whole."""
+
+
+def header_of(scope: Scope, name: bytes) -> bytes | None:
+    """A header's first value."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+def content_type_of(scope: Scope) -> str | None:
+    """The content type that the client gave."""
+    value = header_of(scope, b"content-type")
+    return None if value is None else value.decode("latin-1")
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
+    """Read a request's body.
+
+    Args:
+        scope: The request.
+        receive: Gives the body piece by piece.
+        limit: Bytes that it may have, packed and unpacked.
+        seconds: How long the client may take.
+
+    Raises:
+        ServeError: It is too large, too slow, or packed in a way that is not known.
+        Gone: The client has left.
+    """
+    announced = header_of(scope, b"content-length")
+    if announced is not None and (len(announced) > 15 or int(announced) > limit):  # noqa: PLR2004
+        raise too_large(limit)
+    arrival = arrival_of(scope)
+    there = arrival is not None and arrival.whole
+    message = await receive() if there else await _first(receive, seconds)
+    if message["type"] == "http.disconnect":
+        raise Gone
+    body = bytes(message.get("body", b""))
+    if message.get("more_body"):
+        body = await _rest(receive, body, limit, seconds)
+    if len(body) > limit:
+        raise too_large(limit)
+    packed = header_of(scope, b"content-encoding")
+    return body if packed in {None, b"identity"} else unpack(body, packed or b"", limit)
+
+
+async def _first(receive: Receive, seconds: float) -> MutableMapping[str, Any]:
+    """The first piece of a body that is not there yet."""
+    try:
+        async with asyncio.timeout(seconds):
+            message: MutableMapping[str, Any] = await receive()
+    except TimeoutError:
+        raise timed_out("The body did not arrive in time.") from None
+    return message
+
+
+async def _rest(receive: Receive, first: bytes, limit: int, seconds: float) -> bytes:
+    pieces, size = [first], len(first)
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                piece = message.get("body", b"")
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    raise too_large(limit)
+                if not message.get("more_body"):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise timed_out("The body did not arrive in time.") from None
+
+
+def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """Undo a Content-Encoding, within a bound: a small body may unpack to a very large one.
+
+    Raises:
+        ServeError: It is not known, not sound, or too large.
+    """
+    window = _WINDOWS.get(encoding.strip().lower())
+    if window is None:
+        raise unsupported_encoding(encoding.decode("latin-1"))
+    try:
+        inflate = zlib.decompressobj(window)
+        plain = inflate.decompress(body, limit + 1)
+    except zlib.error:
+        raise bad_request("The body is not what its Content-Encoding says.") from None
+    if len(plain) > limit:
+        raise too_large(limit)
+    if not inflate.eof:
+        raise ServeError(400, "BadRequestException", "The packed body ends too early.")
+    return plain

@@ -1,0 +1,162 @@
+"""What a client is told when it gets no answer: TorchServe's statuses, types and texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ServeError",
+    "bad_request",
+    "conflict",
+    "forbidden",
+    "internal",
+    "invalid_key",
+    "invalid_model",
+    "method_not_allowed",
+    "model_not_found",
+    "no_worker",
+    "not_found",
+    "stopping",
+    "timed_out",
+    "too_large",
+    "unsupported_encoding",
+    "version_not_found",
+]
+
+
+class ServeError(Exception):
+    """An answer of 400 and up.
+
+    Args:
+        status: The HTTP status.
+        kind: The name of the Java exception that clients match on.
+        message: One sentence without paths, source or tracebacks.
+        headers: More headers.
+        more: More keys of the body.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        more: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message
+        self.headers = tuple(headers)
+        self.more = more or {}
+
+
+def bad_request(message: str) -> ServeError:
+    """A request that makes no sense."""
+    return ServeError(400, "BadRequestException", message)
+
+
+def invalid_key() -> ServeError:
+    """No token, or not the right one."""
+    return ServeError(
+        400,
+        "InvalidKeyException",
+        "Token Authorization failed. Token either incorrect, expired, or not provided correctly",
+    )
+
+
+def invalid_model(message: str, findings: list[dict[str, object]] | None = None) -> ServeError:
+    """An archive that is not sound."""
+    more: dict[str, object] = {} if findings is None else {"findings": findings}
+    return ServeError(400, "InvalidModelException", message, more=more)
+
+
+def forbidden(message: str, kind: str = "IllegalArgumentException") -> ServeError:
+    """Something that must not be done."""
+    return ServeError(403, kind, message)
+
+
+def not_found() -> ServeError:
+    """No such path."""
+    return ServeError(
+        404,
+        "ResourceNotFoundException",
+        "Requested resource is not found, please refer to API document.",
+    )
+
+
+def model_not_found(message: str) -> ServeError:
+    """No such model."""
+    return ServeError(404, "ModelNotFoundException", message)
+
+
+def version_not_found(name: str, version: str) -> ServeError:
+    """The model has no such version."""
+    return ServeError(
+        404,
+        "ModelVersionNotFoundException",
+        f"Model version: {version} does not exist for model: {name}",
+    )
+
+
+def method_not_allowed() -> ServeError:
+    """The path does not take this method."""
+    return ServeError(
+        405,
+        "MethodNotAllowedException",
+        "Requested method is not allowed, please refer to API document.",
+    )
+
+
+def timed_out(message: str) -> ServeError:
+    """It took longer than the client wants to wait, or the client was too slow."""
+    return ServeError(408, "RequestTimeoutException", message)
+
+
+def conflict(message: str) -> ServeError:
+    """It is there already."""
+    return ServeError(409, "ConflictStatusException", message)
+
+
+def too_large(limit: int) -> ServeError:
+    """A body over the limit; TorchServe answers it with an empty body."""
+    return ServeError(413, "TooLarge", f"The body has more than {limit} bytes.")
+
+
+def unsupported_encoding(name: str) -> ServeError:
+    """A body that is packed in a way that nobody here unpacks."""
+    return ServeError(
+        415, "BadRequestException", f"Content-Encoding {name!r} is not supported; send gzip."
+    )
+
+
+def internal(message: str) -> ServeError:
+    """It went wrong here."""
+    return ServeError(500, "InternalServerException", message)
+
+
+def no_worker(name: str, version: str | None, *, retry_after: int = 1) -> ServeError:
+    """The queue is full, or there is nobody to answer: one text for both, as TorchServe has it."""
+    of = f'Model "{name}"' if version is None else f'Model "{name}" Version {version}"'
+    return ServeError(
+        503,
+        "ServiceUnavailableException",
+        f"{of} has no worker to serve inference request. Please use scale workers API to add "
+        "workers. If this is a sequence inference, please check if it is closed, or expired; or "
+        "exceeds maxSequenceJobQueueSize",
+        headers=[(b"retry-after", str(retry_after).encode())],
+    )
+
+
+def stopping() -> ServeError:
+    """The server is on its way out."""
+    return ServeError(
+        503,
+        "ServiceUnavailableException",
+        "The server is stopping.",
+        headers=[(b"retry-after", b"1")],
+    )

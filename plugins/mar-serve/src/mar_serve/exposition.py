@@ -1,0 +1,85 @@
+"""Families and samples as Prometheus' client and TorchServe's log write them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from mar_serve.log import escaped
+from mar_serve.stats import Buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from prometheus_client import Metric as Family
+
+__all__ = ["Families", "chosen", "family", "histogram", "line", "plain", "renamed"]
+
+
+class Families:
+    """What Prometheus' client takes for a registry."""
+
+    def __init__(self, families: list[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Family]:
+        """The families."""
+        return self._families
+
+
+def family(name: str, kind: str, text: str, samples: Iterable[tuple[Any, Any]]) -> Family:
+    """A family whose samples have its own name."""
+    from prometheus_client import Metric as Family
+
+    made = Family(name, text, kind)
+    for labels, value in samples:
+        made.add_sample(name, labels, float(value))
+    return made
+
+
+def histogram(name: str, text: str, series: Iterable[tuple[dict[str, str], Any]]) -> Family:
+    """A family of histograms."""
+    from prometheus_client import Metric as Family
+
+    made = Family(name, text, "histogram")
+    for labels, buckets in series:
+        if not isinstance(buckets, Buckets):
+            continue
+        for bound, count in buckets.cumulative():
+            made.add_sample(f"{name}_bucket", {**labels, "le": bound}, count)
+        made.add_sample(f"{name}_count", labels, float(sum(buckets.counts)))
+        made.add_sample(f"{name}_sum", labels, buckets.total)
+    return made
+
+
+def chosen(families: Iterable[Family], names: frozenset[str]) -> Iterator[Family]:
+    """The families, or samples of them, that have these names; all where there are none."""
+    for one in families:
+        if not names or one.name in names:
+            yield one
+        elif any(sample.name in names for sample in one.samples):
+            one.samples = [sample for sample in one.samples if sample.name in names]
+            yield one
+
+
+def renamed(text: bytes, families: Iterable[Family]) -> bytes:
+    """The client ends the names of counters in ``_total`` in their heads; TorchServe's do not."""
+    names = [re.escape(one.name) for one in families if one.type == "counter"]
+    if not names:
+        return text
+    heads = re.compile(rf"^(# (?:HELP|TYPE) (?:{'|'.join(names)}))_total ".encode(), re.MULTILINE)
+    return heads.sub(rb"\1 ", text)
+
+
+def plain(name: str) -> str:
+    """A name that Prometheus takes."""
+    letters = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{letters}" if not letters or letters[0].isdigit() else letters
+
+
+def line(name: str, labels: dict[str, str], value: float, hostname: str, now: int) -> str:
+    """A sample as TorchServe's log has it, with nothing in it that a terminal would obey."""
+    dimensions = ",".join(
+        f"{label}:{text}" for label, text in labels.items() if label.lower() != "hostname"
+    )
+    return escaped(f"{name}:{value}|#{dimensions}|#hostname:{hostname},timestamp:{now}")

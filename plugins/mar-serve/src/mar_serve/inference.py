@@ -1,0 +1,230 @@
+"""Predictions and explanations: from a request's bytes to its answer, as plain ASGI.
+
+This is the path that every request takes, so it goes through no router and no framework's objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from mar_core import Request
+from mar_serve.bodies import content_type_of, read_body
+from mar_serve.errors import ServeError, timed_out
+from mar_serve.protocol import arrival_of
+from mar_serve.streams import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from mar_core import Reply
+    from mar_serve.answers import Headers
+    from mar_serve.queues import Job
+    from mar_serve.server import Server
+    from mar_serve.version import ModelVersion
+
+__all__ = ["Inference", "new_id", "text_headers"]
+
+NO_ANSWER = 500
+BAD = 400
+LARGEST_STATUS, LEAST_STATUS = 599, 200
+TOO_LARGE, OUT_OF_RESOURCES = 413, 507
+# What the server says itself; a handler that sets it would break the answer.
+_OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"x-request-id"})
+
+logger = logging.getLogger("mar_serve.http")
+
+
+def new_id() -> str:
+    """An id for a request, in the form of a random UUID."""
+    raw = os.urandom(16).hex()
+    return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
+
+
+def text_headers(scope: Scope) -> dict[str, Any]:
+    """A request's headers as handlers look them up: in the client's case."""
+    arrival = arrival_of(scope)
+    raw = scope["headers"] if arrival is None else arrival.headers
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+
+
+class Inference:
+    """Answers one request with one row.
+
+    Args:
+        server: The server.
+        common: The headers of every answer.
+    """
+
+    def __init__(self, server: Server, common: Headers) -> None:
+        self._server = server
+        self._common = common
+        self._limit = server.config.max_request_size
+        self._decode = server.config.decode
+
+    async def predict(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        name: str,
+        version: str | None = None,
+        url_path: str = "",
+        explain: bool = False,
+        fields: Mapping[str, str] | None = None,
+        request_id: str,
+    ) -> None:
+        """Answer a request.
+
+        Args:
+            scope: The request.
+            receive: Its body.
+            send: Its answer.
+            name: The model.
+            version: The version that the client named.
+            url_path: What stood behind the version.
+            explain: Whether to explain.
+            fields: More fields of the row.
+            request_id: What to call it.
+
+        Raises:
+            ServeError: It gets no answer; nothing has been sent.
+        """
+        config = self._server.config
+        body = await read_body(scope, receive, limit=self._limit, seconds=config.body_seconds)
+        found = self._server.repository.find(name, version)
+        headers = text_headers(scope)
+        headers["url_path"] = url_path
+        headers["explain"] = "True" if explain else "False"
+        request = Request(
+            id=request_id,
+            headers=headers,
+            body=body,
+            content_type=content_type_of(scope),
+            fields=fields,
+            decode=self._decode,
+        )
+        job = found.job(request, explain=explain)
+        arrival = arrival_of(scope)
+        if arrival is not None:
+            arrival.on_gone = job.forget
+        outcome = await self.ask(found, job, asked=version)
+        if isinstance(outcome, Stream):
+            await self._stream(scope, send, outcome, found, job)
+        elif outcome is not None:
+            await self._answer(send, outcome, job, found)
+
+    async def ask(
+        self, found: ModelVersion, job: Job, *, asked: str | None
+    ) -> Reply | Stream | None:
+        """Have a job run.
+
+        Args:
+            found: The model version.
+            job: The job.
+            asked: The version that the client named.
+
+        Returns:
+            The reply, or its pieces; None when the client has gone.
+
+        Raises:
+            ServeError: It gets no answer.
+        """
+        try:
+            found.submit(job, asked=asked)
+            outcome = await job.future
+        except ServeError as error:
+            seconds = time.monotonic() - job.arrived
+            found.stats.answered(error.status, seconds, None, named=asked is not None)
+            raise
+        if isinstance(outcome, Stream) or outcome is None:
+            return outcome
+        now = time.monotonic()
+        found.stats.answered(
+            outcome.status,
+            now - job.arrived,
+            job.begun - job.arrived,
+            named=asked is not None,
+        )
+        if outcome.failure is not None:
+            self._log(found, job, outcome)
+        if job.deadline is not None and job.deadline < now:
+            raise timed_out("The answer came after its deadline.")
+        return outcome
+
+    async def _stream(
+        self, scope: Scope, send: Send, stream: Stream, found: ModelVersion, job: Job
+    ) -> None:
+        headers = [(b"x-request-id", job.request.id.encode()), *self._common]
+        reply = await stream.send_to(send, headers, arrival_of(scope))
+        seconds = time.monotonic() - job.arrived
+        status = NO_ANSWER if reply is None else reply.status
+        found.stats.answered(status, seconds, job.begun - job.arrived)
+        if reply is not None and reply.failure is not None:
+            self._log(found, job, reply)
+
+    def _log(self, found: ModelVersion, job: Job, reply: Reply) -> None:
+        failure = reply.failure
+        if failure is None:
+            return
+        trace = f"\n{failure.traceback}" if failure.traceback else ""
+        logger.warning(
+            "%s: request %s failed in %s: %s: %s%s",
+            *(found, job.request.id, failure.stage, failure.type, failure.message, trace),
+        )
+
+    async def _answer(self, send: Send, reply: Reply, job: Job, found: ModelVersion) -> None:
+        if reply.failure is not None:
+            raise failure_error(reply)
+        limit = self._server.config.max_response_size
+        if len(reply.body) > limit:
+            logger.error("%s: the answer to %s is over %s bytes", found, job.request.id, limit)
+            raise ServeError(NO_ANSWER, "InternalServerException", "Worker died.")
+        headers = [(b"x-request-id", job.request.id.encode()), *self._common]
+        headers += own_headers(reply)
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+        status = valid_status(reply.status)
+        if status >= BAD:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if len(reply.body) < STALLING_BYTES:
+            await send({"type": "http.response.body", "body": reply.body})
+            return
+        async with asyncio.timeout(self._server.config.body_seconds):
+            await send({"type": "http.response.body", "body": reply.body})
+
+
+# Above this the answer does not fit into the socket, and a client that reads nothing would hold it.
+STALLING_BYTES = 60 << 10
+
+
+def valid_status(status: int) -> int:
+    """A status that HTTP has; a handler's other numbers are its own mistake."""
+    return status if LEAST_STATUS <= status <= LARGEST_STATUS else NO_ANSWER
+
+
+def own_headers(reply: Reply) -> Headers:
+    """The headers that the handler set, without those that would break the answer."""
+    headers = []
+    for name, value in reply.headers.items():
+        key = name.encode("latin-1", "replace").lower()
+        sound = key not in _OWN_HEADERS and name.isascii() and "\n" not in value
+        if sound and "\r" not in value and name.replace("-", "").replace("_", "").isalnum():
+            headers.append((key, value.encode("latin-1", "replace")))
+    has_type = any(key == b"content-type" for key, _ in headers)
+    if reply.content_type is not None and not has_type:
+        headers.append((b"content-type", reply.content_type.encode("latin-1", "replace")))
+    return headers
+
+
+def failure_error(reply: Reply) -> ServeError:
+    """What a client is told of a handler's failure."""
+    status = valid_status(reply.status)
+    status = OUT_OF_RESOURCES if status == TOO_LARGE else status  # 413 is a body too large
+    return ServeError(status, "InternalServerException", reply.public)

@@ -1,0 +1,217 @@
+"""From the first socket to the last worker: start, signals, reload, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from mar_core import MarError, UsageError
+from mar_serve import log
+from mar_serve.clouds import adapted
+from mar_serve.errors import ServeError
+from mar_serve.listening import bind, listeners
+from mar_serve.server import Server
+from mar_serve.sources import from_start, in_store
+from mar_serve.watching import watch
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from mar_serve.config import Address, ModelSource, Overrides, ServerConfig
+    from mar_serve.listening import Listener
+    from mar_serve.sources import Found
+    from mar_serve.version import ModelVersion
+
+__all__ = ["run"]
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+logger = logging.getLogger("mar_serve.server")
+
+
+def run(config: ServerConfig) -> None:
+    """Serve until a signal ends it.
+
+    Raises:
+        MarError: A model cannot be served, or an address cannot be had.
+    """
+    config = adapted(config)
+    log.configure(as_json=config.log == "json", access=config.access_log)
+    bound = bind(config)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_Life(config, bound).run())
+    finally:
+        for _, opened in bound.values():
+            opened.close()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+class _Life:
+    """One run of the server."""
+
+    def __init__(
+        self, config: ServerConfig, bound: dict[str, tuple[Address, socket.socket]]
+    ) -> None:
+        self._config = config
+        self._bound = bound
+        self._server = Server(config)
+        self._ending = asyncio.Event()
+        self._served: list[tuple[ModelVersion, ModelSource | None]] = []
+        self._reloading = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Serve."""
+        server, loop = self._server, asyncio.get_running_loop()
+        for number in ENDING:
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        open_listeners = listeners(server, self._bound)
+        serving = [
+            asyncio.create_task(listener.serve(sockets=[opened]))
+            for listener, opened in open_listeners
+        ]
+        watching = asyncio.create_task(server.watch_over())
+        try:
+            await self._until_loaded_or_ended()
+            if not self._ending.is_set():
+                self._greet()
+                if self._config.watch:
+                    server.hold(watch(self._sources(), self.reload))
+                await self._ending.wait()
+        finally:
+            await self._stop(open_listeners, serving)
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+            server.close()
+
+    async def _until_loaded_or_ended(self) -> None:
+        """Load every model; a signal meanwhile ends it."""
+        loading = asyncio.create_task(self._load())
+        ending = asyncio.create_task(self._ending.wait())
+        await asyncio.wait((loading, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not loading.done():
+            loading.cancel()
+            with contextlib.suppress(asyncio.CancelledError, MarError, ServeError):
+                await loading
+            return
+        try:
+            loading.result()
+        except ServeError as error:
+            raise UsageError(error.message) from error
+
+    async def _load(self) -> None:
+        config = self._config
+        wanted: list[tuple[Found, ModelSource | None]] = [
+            (await asyncio.to_thread(from_start, source, config), source)
+            for source in config.models
+        ]
+        if config.load_all:
+            known = {found.source for found, _ in wanted}
+            wanted += [(one, None) for one in in_store(config) if one.source not in known]
+        made = [await self._take_up(found, source) for found, source in wanted]
+        self._served = [(version, source) for version, source in made if version is not None]
+        starts = (v.scale(v.settings.min_workers, v.settings.max_workers) for v, _ in self._served)
+        await asyncio.gather(*starts)
+        self._server.loaded = True
+
+    async def _take_up(
+        self, found: Found, source: ModelSource | None
+    ) -> tuple[ModelVersion | None, ModelSource | None]:
+        repository = self._server.repository
+        wins = self._wins(source)
+        try:
+            prepared = await repository.prepare(found, *wins)
+        except MarError as error:
+            if source is not None:
+                raise
+            # One broken file in a store must not keep the others from being served.
+            logger.error("%s is not served: %s", found.url, error)  # noqa: TRY400 - a sentence
+            return None, None
+        name = source.name if source is not None else None
+        version = repository.add(prepared, found, *wins, name=name, from_start=True)
+        return version, source
+
+    def _wins(self, source: ModelSource | None) -> tuple[Overrides, ...]:
+        own = () if source is None else (source.overrides,)
+        return (self._config.overrides, *own)
+
+    def _sources(self) -> list[ModelSource]:
+        return [source for _, source in self._served if source is not None]
+
+    async def reload(self) -> None:
+        """Load every model again that was there at the start; what is broken goes on as it was."""
+        async with self._reloading:
+            for at, (old, source) in enumerate(list(self._served)):
+                if source is None:
+                    continue
+                try:
+                    fresh = await self._reload_one(old, source)
+                except (MarError, ServeError, OSError) as error:
+                    logger.error("%s goes on as it was: %s", old, error)  # noqa: TRY400 - likewise
+                else:
+                    self._served[at] = (fresh, source)
+
+    async def _reload_one(self, old: ModelVersion, source: ModelSource) -> ModelVersion:
+        repository = self._server.repository
+        found = await asyncio.to_thread(from_start, source, self._config)
+        wins = self._wins(source)
+        prepared = await repository.prepare(found, *wins)
+        model = repository.models.get(old.name)
+        if model is None or model.versions.get(old.version) is not old:
+            return old  # it was removed by the management API
+        return await repository.replace(old, prepared, *wins)
+
+    def _reload_soon(self) -> None:
+        logger.info("loading the models again")
+        self._server.hold(self.reload())
+
+    def _end(self) -> None:
+        if self._ending.is_set():  # asked twice: at once
+            logger.warning("ending at once")
+            self._server.config.grace = 0.1
+        self._ending.set()
+
+    async def _stop(
+        self, running: list[tuple[Listener, socket.socket]], serving: list[asyncio.Task[None]]
+    ) -> None:
+        """Take nothing more, answer what was taken, and end."""
+        grace = self._config.grace
+        until = time.monotonic() + grace
+        self._server.stopping = True
+        for listener, _ in running:
+            listener.should_exit = True
+        done = asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.wait([done], timeout=max(0.2, grace - 1))
+        for listener, _ in running:
+            listener.force_exit = True
+        await self._server.stop(max(0.1, until - time.monotonic()))
+        await asyncio.wait([done], timeout=1.0)
+
+    def _greet(self) -> None:
+        server = self._server
+        addresses = {kind: str(address) for kind, (address, _) in self._bound.items()}
+        log.greet(models=server.snapshot()["models"], addresses=addresses, notes=self._notes())
+
+    def _notes(self) -> list[str]:
+        tokens = self._server.tokens
+        if tokens is not None:
+            return [f"Requests need a token; {tokens.path} has them."]
+        local = all(address.is_local for address, _ in self._bound.values())
+        who = "this machine only" if local else "everybody who can reach it, without a token"
+        return [f"Open to {who}."]

@@ -1,0 +1,181 @@
+"""Requests that wait: one queue a model version, in the order of arrival."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from mar_serve.streams import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core import Reply, Request
+
+__all__ = ["Job", "Queue"]
+
+
+class Job:
+    """One request on its way through a model.
+
+    Args:
+        request: What the worker gets.
+        explain: Whether it asks for an explanation: those are never in a batch with others.
+        deadline: When nobody wants the answer any more, by the monotonic clock.
+
+    Attributes:
+        future: Becomes the reply; a stream, when the answer comes in pieces; None when the client
+            has gone.
+        arrived: When it came, by the monotonic clock.
+        begun: When it was given to a worker, likewise; 0.0 before.
+        stream: The pieces of its answer; None while there are none.
+        queue: Where it waits; None when it does not.
+    """
+
+    __slots__ = (
+        "arrived",
+        "begun",
+        "deadline",
+        "explain",
+        "future",
+        "queue",
+        "request",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        explain: bool = False,
+        deadline: float | None = None,
+    ) -> None:
+        self.request = request
+        self.explain = explain
+        self.deadline = deadline
+        loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Reply | Stream | None] = loop.create_future()
+        self.arrived = time.monotonic()
+        self.begun = 0.0
+        self.stream: Stream | None = None
+        self.queue: Queue | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it is answered, or nobody waits for it."""
+        return self.future.done() if self.stream is None else self.stream.over
+
+    def answer(self, reply: Reply) -> None:
+        """Give it its answer."""
+        self._end(reply)
+
+    def forget(self) -> None:
+        """Its client has gone: it need not be run."""
+        self._end(None)
+
+    def fail(self, error: Exception) -> None:
+        """Give it an error in place of an answer."""
+        if self.stream is not None:
+            self.stream.end(None)
+        elif not self.future.done():
+            self._leave()
+            self.future.set_exception(error)
+
+    def part(self, piece: bytes) -> None:
+        """A piece of its answer."""
+        if self.stream is None and not self.future.done():
+            self.stream = Stream()
+            self.future.set_result(self.stream)
+        if self.stream is not None and not self.stream.over:
+            self.stream.put(piece)
+
+    def _end(self, reply: Reply | None) -> None:
+        if self.stream is not None:
+            self.stream.end(reply)
+        elif not self.future.done():
+            self._leave()
+            self.future.set_result(reply)
+
+    def _leave(self) -> None:
+        """Where it waits, it does no longer; the queue drops it when it comes by."""
+        if self.queue is not None:
+            self.queue.gone += 1
+            self.queue = None
+
+
+class Queue:
+    """Jobs in the order of arrival, and batches that have to be run once more.
+
+    Args:
+        size: How many jobs may wait.
+
+    Attributes:
+        size: The same.
+        gone: How many of the jobs in it are over.
+        again: Batches of a worker that died: each is run as it is, before anything new. The flag
+            says whether it has to be alone in its worker.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.again: deque[tuple[list[Job], bool]] = deque()
+        self._jobs: deque[Job] = deque()
+        self.gone = 0
+
+    def put(self, job: Job) -> bool:
+        """Take a job in.
+
+        Returns:
+            False when the queue is full.
+        """
+        if len(self._jobs) - self.gone >= self.size:
+            return False
+        self._jobs.append(job)
+        job.queue = self
+        return True
+
+    def take(self, most: int) -> list[Job]:
+        """The oldest jobs that may be in one batch, at most so many."""
+        taken: list[Job] = []
+        jobs = self._jobs
+        while jobs and len(taken) < most:
+            job = jobs[0]
+            if job.over:
+                jobs.popleft()
+                self.gone -= 1
+            elif taken and job.explain != taken[0].explain:
+                break
+            else:
+                job.queue = None
+                taken.append(jobs.popleft())
+        return taken
+
+    def oldest(self) -> Job | None:
+        """The job that has waited longest."""
+        jobs = self._jobs
+        while jobs and jobs[0].over:
+            jobs.popleft()
+            self.gone -= 1
+        return jobs[0] if jobs else None
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._jobs) - self.gone + sum(len(jobs) for jobs, _ in self.again)
+
+    def jobs(self) -> Iterator[Job]:
+        """The jobs that have not been run yet."""
+        return iter(self._jobs)
+
+    def empty(self) -> list[Job]:
+        """Take everything out."""
+        jobs = [job for job in self._jobs if not job.over]
+        jobs += [job for batch, _ in self.again for job in batch if not job.over]
+        for job in jobs:
+            job.queue = None
+        self._jobs.clear()
+        self.again.clear()
+        self.gone = 0
+        return jobs

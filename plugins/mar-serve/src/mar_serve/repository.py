@@ -1,0 +1,255 @@
+"""Which models there are, in which versions, and how they come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from mar_core import MarError, ValidationError
+from mar_serve.errors import (
+    conflict,
+    forbidden,
+    internal,
+    invalid_model,
+    model_not_found,
+    version_not_found,
+)
+from mar_serve.settings import settings_of
+from mar_serve.version import ModelVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mar_core import Prepared
+    from mar_serve.config import Overrides
+    from mar_serve.errors import ServeError
+    from mar_serve.server import Server
+    from mar_serve.sources import Found
+
+__all__ = ["Model", "Repository"]
+
+# The rules about the archive as a file, and what TorchServe says of one that it cannot read.
+UNREADABLE = "MAR-A"
+NO_NAME = "Model name is not defined."
+
+logger = logging.getLogger("mar_serve.models")
+
+
+class Model:
+    """A model: its versions, and the one that is asked where none is named.
+
+    Args:
+        name: Its name.
+        version: Its first version, which becomes the default.
+    """
+
+    def __init__(self, name: str, version: ModelVersion) -> None:
+        self.name = name
+        self.versions = {version.version: version}
+        self.default = version.version
+
+
+class Repository:
+    """The models that are served.
+
+    Args:
+        server: The server.
+
+    Attributes:
+        models: Them, by name.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.models: dict[str, Model] = {}
+
+    def find(self, name: str, version: str | None = None) -> ModelVersion:
+        """A version of a model, the default where none is named.
+
+        Raises:
+            ServeError: There is no such model or version.
+        """
+        model = self.models.get(name)
+        if model is None:
+            raise model_not_found(f"Model not found: {name}")
+        found = model.versions.get(model.default if version is None else version)
+        if found is None:
+            raise version_not_found(name, version or model.default)
+        return found
+
+    def model(self, name: str) -> Model:
+        """A model.
+
+        Raises:
+            ServeError: There is none of that name.
+        """
+        self.find(name)
+        return self.models[name]
+
+    def all(self) -> Iterable[ModelVersion]:
+        """Every version of every model."""
+        return [version for model in self.models.values() for version in model.versions.values()]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model answers."""
+        return all(model.versions[model.default].ready for model in self.models.values())
+
+    async def prepare(self, found: Found, *wins: Overrides) -> Prepared:
+        """Validate and unpack an archive.
+
+        Raises:
+            MarError: It cannot be served; a ``ValidationError`` has the findings.
+        """
+        sizes = [one.batch_size for one in wins if one.batch_size is not None]
+        recipe = self._server.recipe(found.source, batch_size=sizes[-1] if sizes else None)
+        return await asyncio.to_thread(recipe.prepare)
+
+    def add(
+        self,
+        prepared: Prepared,
+        found: Found,
+        *wins: Overrides,
+        name: str | None = None,
+        from_start: bool = False,
+        default_workers: int | None = None,
+    ) -> ModelVersion:
+        """Take a version up; its workers are not started.
+
+        Args:
+            prepared: The archive.
+            found: Where it came from.
+            *wins: What wins over its own configuration.
+            name: What to call the model; None takes the archive's name.
+            from_start: Whether this is before the server is ready.
+            default_workers: Workers where it asks for no number; None takes the server's.
+
+        Raises:
+            ServeError: That version is there already.
+        """
+        config = self._server.config
+        name = name or prepared.name
+        version = prepared.manifest.model_version or "1.0"
+        model = self.models.get(name)
+        if model is not None and version in model.versions:
+            raise conflict(f"Model version {version} is already registered for model {name}")
+        settings = settings_of(name, prepared.config, config, *wins)
+        if default_workers is not None and not settings.from_archive:
+            settings.min_workers = settings.max_workers = default_workers
+        made = ModelVersion(
+            self._server,
+            name,
+            version,
+            url=found.url,
+            prepared=prepared,
+            settings=settings,
+            from_start=from_start,
+        )
+        if model is None:
+            self.models[name] = Model(name, made)
+        else:
+            model.versions[version] = made
+        return made
+
+    async def replace(
+        self, old: ModelVersion, prepared: Prepared, *wins: Overrides
+    ) -> ModelVersion:
+        """Put another archive in a version's place, without a request that fails.
+
+        Returns:
+            The version that is there now.
+
+        Raises:
+            MarError: It cannot be loaded; the old one goes on.
+        """
+        settings = settings_of(old.name, prepared.config, self._server.config, *wins)
+        version = prepared.manifest.model_version or "1.0"
+        fresh = ModelVersion(
+            self._server,
+            old.name,
+            version,
+            url=old.url,
+            prepared=prepared,
+            settings=settings,
+            from_start=old.from_start,
+        )
+        try:
+            await fresh.scale(settings.min_workers, settings.max_workers)
+        except BaseException:
+            await fresh.stop(0.1)
+            raise
+        model = self.models.get(old.name)
+        if model is None or model.versions.get(old.version) is not old:
+            await fresh.stop(0.1)  # it was removed meanwhile
+            return old
+        del model.versions[old.version]
+        model.versions[version] = fresh
+        if model.default == old.version:
+            model.default = version
+        logger.info("%s: replaced by %s", old, fresh)
+        self._server.hold(old.stop(self._server.config.grace))
+        return fresh
+
+    async def remove(self, name: str, version: str | None) -> None:
+        """Remove a version; the only one, and one that is not named, takes the model with it.
+
+        Raises:
+            ServeError: There is none, or it is the default of several.
+        """
+        model = self.model(name)
+        found = self.find(name, version)
+        if len(model.versions) > 1:
+            if found.version == model.default:
+                raise forbidden(
+                    f"Cannot remove default version for model {name}",
+                    "InvalidModelVersionException",
+                )
+            del model.versions[found.version]
+        else:
+            del self.models[name]
+        await found.stop(self._server.config.grace)
+
+    def set_default(self, name: str, version: str) -> None:
+        """Make a version the one that is asked where none is named.
+
+        Raises:
+            ServeError: There is no such model or version.
+        """
+        self.model(name).default = self.find(name, version).version
+
+    async def start(self, version: ModelVersion) -> None:
+        """Start a version's workers; one that cannot be loaded is removed again.
+
+        Raises:
+            ServeError: It cannot be loaded.
+        """
+        settings = version.settings
+        try:
+            await version.scale(settings.min_workers, settings.max_workers)
+        except (MarError, OSError) as error:
+            logger.error("%s cannot be loaded: %s", version, error)  # noqa: TRY400 - a sentence
+            await self._withdraw(version)
+            raise internal(
+                f"Failed to start workers for model {version.name} version: {version.version}"
+            ) from error
+
+    async def _withdraw(self, version: ModelVersion) -> None:
+        model = self.models.get(version.name)
+        if model is not None and model.versions.get(version.version) is version:
+            del model.versions[version.version]
+            if not model.versions:
+                del self.models[version.name]
+            elif model.default == version.version:
+                model.default = next(reversed(model.versions))
+        await version.stop(0.1)
+
+
+def refusal(error: MarError, found: Found) -> ServeError:
+    """What a client is told of an archive that cannot be served: findings, and no paths."""
+    if isinstance(error, ValidationError):
+        findings = [finding.to_dict() for finding in error.findings]
+        unreadable = any(finding.code.startswith(UNREADABLE) for finding in error.findings)
+        return invalid_model(NO_NAME if unreadable else "The archive failed validation.", findings)
+    text = error.message.replace(str(found.source), found.url)
+    return invalid_model(NO_NAME, [{"severity": "error", "message": text}])

@@ -1,0 +1,213 @@
+"""The server: what all its parts share, and what it is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import tempfile
+import time
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mar_core import Recipe
+from mar_serve.devices import count_gpus
+from mar_serve.guard import Guard
+from mar_serve.repository import Repository
+from mar_serve.telemetry import Telemetry
+from mar_serve.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+    from mar_core import ArchiveRequest
+    from mar_serve.config import ServerConfig
+    from mar_serve.version import ModelVersion
+
+__all__ = ["Server"]
+
+TICK_SECONDS = 0.1
+METRICS_SECONDS = 60.0
+
+logger = logging.getLogger("mar_serve.server")
+
+
+class Server:
+    """What the listeners, the models and the signals share.
+
+    Args:
+        config: How to serve.
+
+    Attributes:
+        config: The same.
+        telemetry: What is counted.
+        repository: The models.
+        tokens: The keys; None where none is asked for.
+        guard: Keeps pages of other sites out.
+        cores: The cores that this process may use.
+        gpus: The GPUs that are dealt out.
+        started: When the server began, in seconds since 1970.
+        stopping: Whether nothing more is taken.
+        loaded: Whether everything that was there at the start has been loaded.
+        uploads: Where uploaded archives go.
+        version: The server's version.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.version = version_of("mar-serve")
+        self.telemetry = Telemetry(hostname=socket.gethostname(), mode=config.metrics_mode)
+        self.telemetry.loads = self._loads
+        self.repository = Repository(self)
+        self.tokens = self._make_tokens()
+        self.guard = Guard(config)
+        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self.gpus = count_gpus() if config.gpus is None else config.gpus
+        self.started = time.time()
+        self.stopping = False
+        self.loaded = False
+        self._workers = 0
+        self._dealt = 0
+        self._held: set[asyncio.Task[Any]] = set()
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model answers."""
+        return self.loaded and not self.stopping and self.repository.ready
+
+    @property
+    def uploads(self) -> Path:
+        """The model store; without one, a folder that goes with the server."""
+        if self.config.model_store is not None:
+            return self.config.model_store
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="mar-serve-")
+        return Path(self._temporary.name)
+
+    def recipe(self, source: Path | ArchiveRequest, *, batch_size: int | None = None) -> Recipe:
+        """How an archive is loaded here."""
+        config = self.config
+        return Recipe(
+            source=source,
+            device=config.device,
+            allow_pickle=config.allow_pickle,
+            envelope=config.envelope,
+            batch_size=batch_size,
+        )
+
+    def next_worker(self) -> int:
+        """A number for a worker, from 9000 on as TorchServe's."""
+        self._workers += 1
+        return 8999 + self._workers
+
+    def device_for(self, version: ModelVersion, number: int) -> str | None:
+        """Where a worker's model goes: the GPUs that it names in turn, else all in turn."""
+        settings = version.settings
+        if self.config.device is not None or not self.gpus or settings.device_type == "cpu":
+            return self.config.device or ("cpu" if settings.device_type == "cpu" else None)
+        ids = [one for one in settings.device_ids if one < self.gpus]
+        if ids:
+            return f"cuda:{ids[number % len(ids)]}"
+        self._dealt += 1
+        return f"cuda:{(self._dealt - 1) % self.gpus}"
+
+    def hold(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something to its end, whoever waits for it: a task nobody holds is collected."""
+        task = asyncio.create_task(work)
+        self._held.add(task)
+        task.add_done_callback(self._let_go)
+        return task
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        self._held.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; without anybody, the log has it already
+
+    async def watch_over(self) -> None:
+        """Look after every version, for as long as the server runs."""
+        written = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for version in self.repository.all():
+                try:
+                    version.tick(now)
+                except Exception:
+                    logger.exception("%s could not be looked after", version)
+            if now - written > METRICS_SECONDS:
+                written = now
+                for line in self.telemetry.lines():
+                    logger.info("%s", line)
+
+    async def stop(self, grace: float) -> None:
+        """End every worker; what was taken is answered, within so many seconds."""
+        self.stopping = True
+        versions = list(self.repository.all())
+        await asyncio.gather(*(version.stop(grace) for version in versions))
+        for task in list(self._held):
+            task.cancel()
+        if self._held:
+            await asyncio.wait(self._held, timeout=1.0)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.tokens is not None:
+            self.tokens.remove()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def snapshot(self) -> dict[str, Any]:
+        """How the models do, for the page."""
+        return {
+            "server": {
+                "name": "mar serve",
+                "version": self.version,
+                "uptime": round(time.time() - self.started, 1),
+            },
+            "models": [_shown(self, version) for version in self.repository.all()],
+        }
+
+    def _make_tokens(self) -> Tokens | None:
+        config = self.config
+        addresses = (config.inference, config.management)
+        open_to_others = any(a is not None and not a.is_local for a in addresses)
+        wanted = open_to_others if config.tokens is None else config.tokens
+        return Tokens(config.key_folder, config.token_minutes) if wanted else None
+
+    def _loads(self) -> Iterable[tuple[str, str, int, int]]:
+        for version in self.repository.all():
+            yield version.name, version.version, version.dispatch.waiting, version.live
+
+
+def _shown(server: Server, version: ModelVersion) -> dict[str, Any]:
+    settings, stats = version.settings, version.stats
+    return {
+        "name": version.name,
+        "version": version.version,
+        "default": server.repository.models[version.name].default == version.version,
+        "ready": version.ready,
+        "explain": version.explains,
+        "kind": _kind(version.handler),
+        "workers": {
+            "live": version.live,
+            "min": settings.min_workers,
+            "max": settings.max_workers,
+        },
+        "queue": {"waiting": version.dispatch.waiting, "size": settings.queue_size},
+        "batch_size": settings.batch_size,
+        "requests": stats.requests,
+        "failed": stats.failed,
+        "p50": stats.p50,
+        "p99": stats.p99,
+    }
+
+
+def _kind(handler: str) -> str:
+    """What a handler takes, by its name: a hint for the page, nothing more."""
+    name = handler.lower()
+    if any(word in name for word in ("image", "vision", "object_detector", "densenet", "mnist")):
+        return "image"
+    return "text" if "text" in name else ""
