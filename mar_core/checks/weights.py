@@ -55,15 +55,18 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
 def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
     """A file that nobody names as weights: damage is the handler's matter, what it could run ours.
 
-    What cannot be looked into could run anything.
+    What cannot be looked into could run anything. A library is code of the archive, as its Python
+    files are: only a handler that means to loads it.
     """
+    if report.format.name == "shared-library":
+        return
     for fault in report.faults:
         message = printable(fault.message)
         if fault.code in TRUST_CODES:
             yield finding(fault.code, message, member=name)
         elif fault.code == "MAR-W008":
             yield finding("MAR-W005", f"It cannot be checked. {message}", member=name)
-        else:
+        elif report.format.load is not None:
             yield finding(fault.code, message, member=name, severity=Severity.WARNING)
 
 

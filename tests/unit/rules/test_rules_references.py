@@ -136,7 +136,7 @@ LOADED = {"handler.py": CLASS, "m.py": memory_archive.MODEL}
 )
 def test_class_names_that_cannot_be_read(text, words):
     extra = {**LOADED, "index_to_name.json": text}
-    (finding,) = found(extra, modelFile="m.py")
+    (finding,) = [f for f in found(extra, modelFile="m.py") if f.code != "MAR-R011"]
     assert (finding.code, finding.severity) == ("MAR-R009", Severity.ERROR)
     assert words in finding.message
     # A handler of its own may read it in its own way.
