@@ -8,7 +8,7 @@ MNIST := examples/image_classifier/mnist
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check bench docs lock clean
+.PHONY: help env demo test check bench docs dist lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -43,8 +43,16 @@ bench: env  ## measure against the named opponents and print the tables
 docs: env  ## run the code in README and docs
 	$(BIN)/python -m pytest -q tests/docs
 
-lock: $(UV)  ## compile requirements/dev.txt again
+dist: env $(VENV)/twine  ## build every distribution into dist/, and check it as the release does
+	PYTHONPATH=$(VENV)/twine $(BIN)/python .ci/dist.py dist
+
+$(VENV)/twine: $(UV) requirements/dist.txt
+	$(UV) pip install --quiet --target $@ -r requirements/dist.txt
+	@touch $@
+
+lock: $(UV)  ## compile requirements/*.txt again
 	$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+	$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version 3.11 requirements/dist.in -o requirements/dist.txt
 
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build dist $(MNIST)/mnist_cnn.pt $(MNIST)/digits

@@ -23,6 +23,7 @@ NAMES = (
     "batch",
     "texts",
     "against_torchserve",
+    "serving",
 )
 
 

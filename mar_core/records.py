@@ -115,14 +115,18 @@ class ReadOptions:
     Attributes:
         include: Patterns of file names to take from folders; empty takes all.
         column: The column of a table to send as ``data``; None sends the row.
+        raw: Send rows as bytes, too, as files are.
+        envelope: The envelope that unwraps the requests: a row is one of its instances.
         field_name: The key that a file's content is sent under.
-        content_type: Overrides what a file's ending says.
+        content_type: What every input is; a file of rows is then one request.
         headers: Headers of every request.
         max_input_size: The most bytes that one request may take, packed or not.
     """
 
     include: tuple[str, ...] = ()
     column: str | None = None
+    raw: bool = False
+    envelope: str | None = None
     field_name: str = "body"
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

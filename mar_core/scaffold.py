@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import importlib_metadata
+
 from mar_core.errors import UsageError
 from mar_core.plugins import HANDLER_GROUP, find_entries
 
@@ -28,8 +30,6 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 30
 LONGEST_TEXT = 80
-# Distributions of ours: a package of that name would replace one.
-TAKEN = ("core", "metrics", "onnx", "provenance", "ray", "scan", "torchserve")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def check_handler_name(name: str) -> None:
         _refuse(name, "is a word of Python's own")
     if name in sys.stdlib_module_names:
         _refuse(name, "is a module of Python's standard library")
-    if name in TAKEN:
+    if _is_installed(f"mar-{name}"):  # it would replace that one
         _refuse(name, f"would make the package mar-{name}, which there is already")
     if any(entry.is_ours and entry.name == name for entry in find_entries(HANDLER_GROUP)):
         _refuse(name, "is a handler that comes with mar")
@@ -136,10 +136,17 @@ def check_project(project: Project) -> None:
         )
     if name.replace("-", "_") in {*sys.stdlib_module_names, *keyword.kwlist, "mar_core", "network"}:
         raise UsageError(f"The package name {name!r} would hide a module of that name.")
-    if name.removeprefix("mar-") in TAKEN and name.startswith("mar-"):
-        raise UsageError(f"The package {name} is one of mar's own.")
+    if _is_installed(name):
+        raise UsageError(f"A package {name} is installed here already.")
     for flag, text in {"--description": project.description, "--author": project.author}.items():
         _check_text(flag, text)
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        return bool(importlib_metadata.version(distribution))
+    except importlib_metadata.PackageNotFoundError:
+        return False
 
 
 def _check_text(flag: str, text: str) -> None:

@@ -7,21 +7,22 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mar_core.build.assembly import Assembly
-from mar_core.build.describe import describe
 from mar_core.build.handler import HandlerSpec, resolve_handler
 from mar_core.errors import ArchiveError, MarError, UsageError
 from mar_core.format import ExtraFile
-from mar_core.format.manifest import MODEL_NAME_PATTERN
+from mar_core.format.dates import created_on
+from mar_core.format.manifest import MODEL_NAME_PATTERN, Manifest
 from mar_core.plugins.entry_points import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mar_core.build.request import ArchiveRequest
     from mar_core.format.sources import Sources
     from mar_core.plugins import Plugins
 
-__all__ = ["check_model_name", "check_version", "named_files", "plan"]
+__all__ = ["check_model_name", "check_version", "describe", "named_files", "plan"]
 
 _VERSION = re.compile(r"(?=.{1,128}\Z)[^\W_](?:[\w.+-]| (?! |\Z))*")
 
@@ -128,3 +129,38 @@ def _collected(plugin: str, result: Any) -> list[ExtraFile]:
             message = f"The plugin {plugin} gave {kind} from mar_collect_files, not an ExtraFile."
             raise ArchiveError(message, hint=hint)
     return files
+
+
+_ORDER = (
+    "modelName",
+    "serializedFile",
+    "handler",
+    "modelFile",
+    "modelVersion",
+    "requirementsFile",
+    "configFile",
+)
+
+
+def describe(model: Mapping[str, str | None], handler: HandlerSpec, *, runtime: str) -> Manifest:
+    """Describe an archive whose members have no digests yet.
+
+    Args:
+        model: The values of the keys of ``model``, but for the handler; empty ones are left out.
+        handler: The handler; where a distribution ships it, that is recorded.
+        runtime: The handler's runtime.
+    """
+    from mar_core import __version__
+
+    values = {**model, "handler": handler.value}
+    names = [*_ORDER, *(key for key in values if key not in _ORDER)]
+    data: dict[str, Any] = {
+        "createdOn": created_on(),
+        "runtime": runtime,
+        "model": {name: values[name] for name in names if values.get(name)},
+        "archiverVersion": __version__,
+    }
+    if handler.distribution:
+        owner = {"distribution": handler.distribution, "version": handler.version}
+        data["mar"] = {"handler": owner}
+    return Manifest(data)

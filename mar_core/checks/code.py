@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import sys
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import finding
-from mar_core.findings import printable
+from mar_core.findings import Severity, printable
 from mar_core.handlers.source import Kind, Module, SourceFault, find_entry, networks
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ __all__ = ["code_findings"]
 
 # Parsing costs; files that nobody names are parsed while they are few and small.
 _MAX_OTHERS = 1 << 20
+_NO_MODEL_FILE = "Weights that carry their network, such as TorchScript, need no --model-file."
 _STARTERS = {"sitecustomize", "usercustomize"}
 _COMPILED = (".pyc", ".pyo")
-_IMPORTABLE = (".py", ".so", ".pyd")
+_LIBRARY_FILES = (".so", ".pyd")
+_IMPORTABLE = (".py", *_LIBRARY_FILES)
+_PACKAGE_FILES = ("__init__.py", "__init__.so", "__init__.pyc")
 _LIBRARIES = frozenset(
     {
         "PIL", "builtin_handlers", "captum", "mar_core", "numpy", "packaging", "psutil", "torch",
@@ -42,6 +46,7 @@ def code_findings(subject: Subject) -> Iterator[Finding]:
     """
     yield from _hidden_code(subject)
     yield from _shadows(subject)
+    yield from _twins(subject)
     named = set()
     member = subject.handler.member if subject.handler else None
     if member and member.endswith(".py") and subject.manifest.runtime != "LSP":
@@ -77,6 +82,26 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
             yield finding("MAR-C008", message, member=name)
 
 
+def _twins(subject: Subject) -> Iterator[Finding]:
+    """Files that Python takes for one module: a package before a library before a source."""
+    modules: dict[str, list[str]] = {}
+    for name in subject.archive.members:
+        folder, base = posixpath.split(name)
+        if base in _PACKAGE_FILES and folder:
+            modules.setdefault(folder, []).append(name)
+        elif name.endswith(_IMPORTABLE):
+            stem = base.partition(".")[0] if name.endswith(_LIBRARY_FILES) else base[:-3]
+            modules.setdefault(posixpath.join(folder, stem), []).append(name)
+    named = {subject.manifest.model_file, subject.handler.member if subject.handler else None}
+    for files in modules.values():
+        if len(files) > 1:
+            message = f"Python sees one module in {' and '.join(map(printable, files))}."
+            found = finding("MAR-C010", message, member=files[0])
+            # What is looked at must be what runs; elsewhere it works as in TorchServe.
+            harmless = named.isdisjoint(files)
+            yield dataclasses.replace(found, severity=Severity.WARNING) if harmless else found
+
+
 def _handler(subject: Subject, member: str) -> Iterator[Finding]:
     parsed = subject.parsed(member)
     if isinstance(parsed, SourceFault):
@@ -96,25 +121,30 @@ def _model_file(subject: Subject, member: str) -> Iterator[Finding]:
     if isinstance(parsed, SourceFault):
         yield _source_fault(member, parsed)
         return
-    fault, doubt = _judge_networks(parsed)
-    if fault and subject.is_loaded_by_base_handler:
-        yield finding("MAR-C003", fault, member=member)
-    elif fault or doubt:
-        yield finding("MAR-C004", fault or doubt, member=member)
+    fault, hint = _network_fault(parsed)
+    if fault:
+        code = "MAR-C003" if subject.is_loaded_by_base_handler else "MAR-C004"
+        yield finding(code, fault, member=member, hint=hint)
+    elif len(parsed.classes) > 1:
+        names = ", ".join(parsed.classes)
+        message = f"The file defines {len(parsed.classes)} classes: {names}."
+        yield finding("MAR-C004", message, member=member)
 
 
-def _judge_networks(module: Module) -> tuple[str, str]:
-    """Why the file cannot be the model file, and why TorchServe would not take it."""
+def _network_fault(module: Module) -> tuple[str, str | None]:
+    """Why the file cannot be the model file, and what to do; two empty ones where it can."""
     kinds = networks(module)
-    names = ", ".join(kinds)
     sure = [name for name, kind in kinds.items() if kind is Kind.YES]
-    if not kinds:
-        return "The file defines no class.", ""
+    if not kinds and not module.star_imports:
+        hint = "Define the network there, as a class derived from torch.nn.Module."
+        return "The file defines no class.", f"{hint} {_NO_MODEL_FILE}"
     if len(sure) > 1:
-        return f"The file defines {len(sure)} networks: {', '.join(sure)}.", ""
-    if Kind.YES not in kinds.values() and Kind.PERHAPS not in kinds.values():
-        return f"No class of the file is a torch.nn.Module: {names}.", ""
-    return "", f"The file defines {len(kinds)} classes: {names}." if len(kinds) > 1 else ""
+        return f"The file defines {len(sure)} networks: {', '.join(sure)}.", None
+    if kinds and Kind.YES not in kinds.values() and Kind.PERHAPS not in kinds.values():
+        names = ", ".join(kinds)
+        hint = "Derive the network from torch.nn.Module."
+        return f"No class of the file is a torch.nn.Module: {names}.", f"{hint} {_NO_MODEL_FILE}"
+    return "", None
 
 
 def _others(subject: Subject, named: set[str]) -> Iterator[Finding]:
@@ -125,8 +155,9 @@ def _others(subject: Subject, named: set[str]) -> Iterator[Finding]:
         left -= member.size
         parsed = subject.parsed(name)
         if isinstance(parsed, SourceFault) and not parsed.large:
-            yield finding("MAR-C002", parsed.message, member=name)
+            yield finding("MAR-C002", parsed.message, member=name, hint=parsed.hint)
 
 
 def _source_fault(member: str, fault: SourceFault) -> Finding:
-    return finding("MAR-C009" if fault.large else "MAR-C001", fault.message, member=member)
+    code = "MAR-C009" if fault.large else "MAR-C001"
+    return finding(code, fault.message, member=member, hint=fault.hint)

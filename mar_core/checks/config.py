@@ -20,8 +20,8 @@ __all__ = ["config_findings"]
 # Takes a key and its value; gives codes and sentences.
 _Checker: TypeAlias = Callable[[str, Any], Iterator[tuple[str, str]]]
 _KINDS = {
-    str: "a text", bool: "a truth value", list: "a list", dict: "a mapping", int: "a number",
-    float: "a fraction",
+    str: "a string", bool: "a boolean", list: "a list", dict: "a mapping", int: "an integer",
+    float: "a float",
 }  # fmt: skip
 _TYPE, _RANGE, _SPELLING = "MAR-Y006", "MAR-Y007", "MAR-Y008"
 
@@ -89,7 +89,7 @@ def _wrong_type(key: str, value: Any, expected: str) -> tuple[str, str]:
 def _whole(minimum: int = 0) -> _Checker:
     def check(key: str, value: Any) -> Iterator[tuple[str, str]]:
         if not _is_whole(value):
-            yield _wrong_type(key, value, "a whole number")
+            yield _wrong_type(key, value, "an integer")
         elif value < minimum:
             yield _RANGE, f"{key} is {value}, less than {minimum}."
 
@@ -107,7 +107,7 @@ def _of(kind: type, expected: str) -> _Checker:
 def _one_of(*choices: str) -> _Checker:
     def check(key: str, value: Any) -> Iterator[tuple[str, str]]:
         if not isinstance(value, str):
-            yield _wrong_type(key, value, "a text")
+            yield _wrong_type(key, value, "a string")
         elif value.lower() not in choices:
             yield _RANGE, f"{key} is {value[:40]!r}, none of {', '.join(choices)}."
 
@@ -126,9 +126,7 @@ def _mapping(keys: dict[str, _Checker]) -> _Checker:
 
 def _device_ids(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(value, list) or not all(_is_whole(item) for item in value):
-        yield _wrong_type(
-            key, value if not isinstance(value, list) else None, "a list of whole numbers"
-        )
+        yield _wrong_type(key, value if not isinstance(value, list) else None, "a list of integers")
     elif any(item < 0 for item in value):
         yield _RANGE, f"{key} holds a number less than 0."
 
@@ -138,7 +136,7 @@ def _pt2(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         yield from _check_keys(value, _PT2, prefix=f"{key}.")
     elif not isinstance(value, str):
-        yield _wrong_type(key, value, "a backend or a mapping")
+        yield _wrong_type(key, value, "the name of a backend or a mapping")
 
 
 def _own_mapping(key: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -147,7 +145,7 @@ def _own_mapping(key: str, value: Any) -> Iterator[tuple[str, str]]:
         yield _wrong_type(key, value, "a mapping")
 
 
-_FLAG, _TEXT = _of(bool, "true or false"), _of(str, "a text")
+_FLAG, _TEXT = _of(bool, "a boolean"), _of(str, "a string")
 _PT2: dict[str, _Checker] = {
     "compile": _mapping({"enable": _FLAG, "backend": _TEXT, "mode": _TEXT}),
     "export": _mapping({"aot_compile": _FLAG}),

@@ -30,7 +30,7 @@ _MODEL_TEXTS = (
     "modelName", "modelVersion", "handler", "modelFile", "serializedFile", "requirementsFile",
     "configFile", "envelope", "description", "sourceVocab",
 )  # fmt: skip
-_EXPECTED = {dict: "an object", str: "a text", int: "a whole number", list: "a list"}
+_EXPECTED = {dict: "an object", str: "a string", int: "an integer", list: "an array"}
 
 
 def manifest_findings(subject: Subject) -> Iterator[Finding]:
@@ -91,7 +91,7 @@ def _typed(record: Any, key: str, kind: type, *, prefix: str = "") -> Iterator[F
 
 
 def _wrong(key: str, value: Any, kind: type) -> Finding:
-    found = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
+    found = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
     what = "null" if value is None else found.get(type(value), "a number")
     message = f"{printable(key)} is {what}, where {_EXPECTED[kind]} is expected."
     return finding("MAR-M004", message, member=MANIFEST_NAME)
@@ -178,10 +178,10 @@ def _class_names(subject: Subject) -> Iterator[Finding]:
     try:
         names = json.loads(subject.archive.read(CLASS_NAMES))
     except (ValueError, RecursionError) as error:
-        fault = f"The file is no JSON: {str(error)[:200]}."
+        fault = f"The file is not JSON: {str(error)[:200]}."
     else:
         if not isinstance(names, dict):
-            fault = "The file holds no JSON object."
+            fault = "The file does not hold a JSON object."
     if fault:
         found = finding("MAR-R009", printable(fault), member=CLASS_NAMES)
         certain = subject.is_loaded_by_base_handler

@@ -43,7 +43,7 @@ _FAULTS = {
     "MAR-Q003": ("gives pip an option", "give pip options"),
     "MAR-Q004": ("adds another index", "add other indexes"),
     "MAR-Q005": ("reads an environment variable", "read environment variables"),
-    "MAR-Q006": ("is no requirement", "are no requirements"),
+    "MAR-Q006": ("is not a requirement", "are not requirements"),
     "MAR-Q007": ("installs a package from the archive", "install packages from the archive"),
 }
 

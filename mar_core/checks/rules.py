@@ -25,21 +25,21 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
     """
     # Every command that calls a hook loads this plugin; not every one validates.
     from mar_core.checks.code import code_findings
-    from mar_core.checks.config import config_findings
     from mar_core.checks.manifest import manifest_findings, reference_findings
-    from mar_core.checks.requirements import requirement_findings
     from mar_core.checks.subject import Subject
     from mar_core.checks.weights import weights_findings
 
     subject = Subject(archive)
-    for family in (
-        manifest_findings,
-        reference_findings,
-        weights_findings,
-        code_findings,
-        config_findings,
-        requirement_findings,
-    ):
+    families = [manifest_findings, reference_findings, weights_findings, code_findings]
+    if subject.manifest.config_file:
+        from mar_core.checks.config import config_findings
+
+        families.append(config_findings)
+    if subject.manifest.requirements_file:
+        from mar_core.checks.requirements import requirement_findings
+
+        families.append(requirement_findings)
+    for family in families:
         try:
             yield from family(subject)
         except ValidationError as error:  # a member turns out to be damaged while it is read

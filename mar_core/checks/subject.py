@@ -10,9 +10,11 @@ from mar_core.errors import ArchiveError, PluginError
 from mar_core.format.manifest import Manifest
 from mar_core.handlers.lookup import FoundHandler, look_up
 from mar_core.handlers.source import (
+    BINARY,
     Module,
     SourceFault,
     find_entry,
+    is_binary,
     loads_like_base_handler,
     parse_module,
 )
@@ -28,10 +30,12 @@ from mar_core.weights import (
 
 if TYPE_CHECKING:
     from mar_core.format import Archive
+    from mar_core.plugins import Plugins
 
 __all__ = ["Subject"]
 
 _MAX_SOURCE = 4 << 20
+_HEAD = 4096
 
 
 class Subject:
@@ -39,6 +43,7 @@ class Subject:
 
     Args:
         archive: The archive, open.
+        plugins: The plugins whose formats of weights are known; by default those installed.
 
     Attributes:
         archive: The same.
@@ -48,10 +53,10 @@ class Subject:
         manifest: The manifest; an empty one where it cannot be read.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, *, plugins: Plugins | None = None) -> None:
         self.archive = archive
         self.budget = Allowance()
-        self.formats = weights_formats()
+        self.formats = weights_formats(plugins)
         self.manifest_fault: ArchiveError | None = None
         try:
             self.manifest = archive.manifest
@@ -117,12 +122,16 @@ class Subject:
     def parsed(self, name: str) -> Module | SourceFault:
         """A Python member, parsed, or what is wrong with it."""
         if name not in self._parsed:
-            if self.archive.members[name].size > _MAX_SOURCE:
-                fault = SourceFault(f"The file is longer than {_MAX_SOURCE:,} bytes.", large=True)
-                self._parsed[name] = fault
-            else:
-                self._parsed[name] = parse_module(self.archive.read(name))
+            self._parsed[name] = self._parse(name)
         return self._parsed[name]
+
+    def _parse(self, name: str) -> Module | SourceFault:
+        if self.archive.members[name].size <= _MAX_SOURCE:
+            return parse_module(self.archive.read(name))
+        with self.archive.open(name) as stream:
+            if is_binary(stream.read(_HEAD)):
+                return BINARY
+        return SourceFault(f"The file is longer than {_MAX_SOURCE:,} bytes.", large=True)
 
     @functools.cached_property
     def _parsed(self) -> dict[str, Module | SourceFault]:
@@ -135,7 +144,7 @@ class Subject:
                 self.archive.open(name) as stream,
                 seekable(stream, budget=self.budget) as readable,
             ):
-                return examine(readable, budget=self.budget)
+                return examine(readable, budget=self.budget, formats=self.formats)
         except TooCostlyError:
             report = WeightsReport(format=self.formats[-1])
             report.fault("MAR-W005", "There is too much in it to be checked.")

@@ -196,6 +196,11 @@ _CONTENT = {
         "Python files are small enough to be checked",
         "Split the file, or put its data into a file of another kind.",
     ),
+    "MAR-C010": (
+        _ERROR,
+        "No two files are one module",
+        "Rename one: Python takes a package first, then a compiled library, then the source.",
+    ),
     # model-config.yaml
     "MAR-Y001": (_ERROR, "The config is one document of plain YAML", "Correct the line."),
     "MAR-Y002": (_ERROR, "The config is bounded", "Make it smaller, with fewer aliases."),

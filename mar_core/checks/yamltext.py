@@ -95,7 +95,10 @@ def _check_events(text: str) -> None:
 def _check_tag(tag: str | None, event: Any) -> None:
     if tag not in {None, "!"} and tag not in _CORE_TAGS:
         line = event.start_mark.line + 1
-        raise YamlFault("MAR-Y001", f"Line {line} has the tag {str(tag)[:80]!r}: no plain YAML.")
+        raise YamlFault(
+            "MAR-Y001",
+            f"Line {line} has the tag {str(tag)[:80]!r}, which plain YAML does not have.",
+        )
 
 
 def _check_nodes(root: Any) -> None:
@@ -150,4 +153,4 @@ def _sentence(error: Any) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "it cannot be read"
     where = f" in line {mark.line + 1}" if mark else ""
-    return f"The file is no plain YAML: {' '.join(str(problem).split())[:200]}{where}."
+    return f"The file is not plain YAML: {' '.join(str(problem).split())[:200]}{where}."

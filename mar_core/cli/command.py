@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import functools
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,9 @@ def sentences(ctx: Any) -> Iterator[None]:
     try:
         yield
     except _BadUsage as error:
-        message = error.format_message().rstrip(".")
+        # pydantic, which typer asks, says of what kind its own error is.
+        message = error.format_message().rstrip(".").replace(" Value error, ", " ")
+        message = re.sub(r"Input should be (a valid \w+).*", r"it must be \1", message)
         raise UsageError(f"{message}.", hint=f"See `{ctx.command_path} --help`.") from error
 
 

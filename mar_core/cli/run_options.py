@@ -39,12 +39,35 @@ FIELD = _option(
     help="Send one form, as curl does: `-F name=value`, `-F 'image=@x.png;type=image/png'`. "
     "May be repeated.",
 )
+UPLOAD = _option(
+    INPUTS,
+    "-T",
+    "--upload-file",
+    metavar="FILE",
+    help="Send a file as curl does: its bytes, whatever it is. May be repeated: one request each.",
+)
+DATA = _option(
+    INPUTS,
+    "-d",
+    "--data",
+    metavar="TEXT|@FILE",
+    help="Send one body, as curl does: a form, or what `-H 'content-type: …'` says. May be "
+    "repeated.",
+)
+DATA_BINARY = _option(
+    INPUTS,
+    "--data-binary",
+    metavar="TEXT|@FILE",
+    help="The same, the file's line ends kept.",
+)
+RAW = _option(INPUTS, "--raw", help="Send everything as bytes, rows of JSON lines and CSV, too.")
 HEADER = _option(
     INPUTS,
     "-H",
     "--header",
     metavar="'NAME: VALUE'",
-    help="A header of every request, as curl has it. May be repeated.",
+    help="A header of every request, as curl has it; `content-type` says what is sent. May be "
+    "repeated.",
 )
 CONTENT_TYPE = _option(
     INPUTS,

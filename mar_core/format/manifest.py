@@ -136,6 +136,10 @@ class Manifest:
         """``model.configFile``: the member that holds model-config.yaml."""
         return _text(self.model.get("configFile"))
 
+    def with_handler(self, handler: str) -> Manifest:
+        """The same manifest, naming another handler."""
+        return Manifest({**self.data, "model": {**self.model, "handler": handler}})
+
     @property
     def runtime(self) -> str:
         """``runtime``: ``python``, ``python3`` or ``LSP``."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.errors import HandlerError, MarError
+from mar_core.plugins.remedies import distribution_of, how_to_install
 from mar_core.ts import compat
 
 if TYPE_CHECKING:
@@ -18,22 +19,7 @@ if TYPE_CHECKING:
     from mar_core.handlers.code import ArchiveCode
     from mar_core.handlers.own_process import OwnProcess
 
-__all__ = ["Blame", "install_name", "missing_module"]
-
-# Packages that are imported by another name than they are installed by.
-_DISTRIBUTIONS = {
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "Crypto": "pycryptodome",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "fitz": "pymupdf",
-    "PIL": "pillow",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
+__all__ = ["Blame", "missing_module"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +73,13 @@ def _explain(
     if isinstance(error, compat.MissingNameError):
         return f"{where}: {error}", None
     if isinstance(error, ModuleNotFoundError) and error.name:
+        if code.find_file(error.name) is not None:
+            return _own_module(error.name, where)
         return missing_module(error.name, where, manifest)
     if isinstance(error, ImportError):
         return _missing_name(error, where, code)
     text = " ".join(str(error).split()) or "no message"
     return f"{where} raised {type(error).__name__} while it was loaded: {text}", None
-
-
-def install_name(module: str) -> str:
-    """What to install for a module: as a rule what its name begins with."""
-    top = module.partition(".")[0]
-    return _DISTRIBUTIONS.get(top, top)
 
 
 def missing_module(name: str, where: str, manifest: Manifest) -> tuple[str, str]:
@@ -110,20 +92,26 @@ def missing_module(name: str, where: str, manifest: Manifest) -> tuple[str, str]
     """
     top = name.partition(".")[0]
     if top in sys.modules and top != name:
-        return (
-            f"{where} needs the module {name}, which the installed {top} does not have.",
-            f"Install another version of it: `pip install -U {install_name(top)}`.",
-        )
-    install = f"pip install {install_name(top)}"
-    listed = "."
+        known = distribution_of(top)
+        remedy = f"Install another version of it{f': `pip install -U {known}`' if known else ''}."
+        return f"{where} needs the module {name}, which the installed {top} does not have.", remedy
+    own = f"If {top} is a file of yours, archive it with --extra-files."
     if manifest.requirements_file:
-        install = f"pip install -r {manifest.requirements_file}"
-        listed = f", with the {manifest.requirements_file} of the archive."
-    own = f" If {top} is a file of yours, archive it with --extra-files."
-    return (
-        f"{where} needs the package {top}, which is not installed.",
-        f"Install it: `{install}`{listed}{own}",
+        file = manifest.requirements_file
+        install = f"Install it: `pip install -r {file}`, with the {file} of the archive."
+    else:
+        install = how_to_install(name)
+    return f"{where} needs the package {top}, which is not installed.", f"{install} {own}"
+
+
+def _own_module(name: str, where: str) -> tuple[str, str]:
+    """What to say of a module that is in the archive and was not found all the same."""
+    message = (
+        f"{where} needs the archive's own module {name}, which other code than the archive's, or a "
+        "thread, has asked for."
     )
+    hint = f"Import {name} at the top of the handler, or run the archive with `mar run`."
+    return message, hint
 
 
 def _missing_name(

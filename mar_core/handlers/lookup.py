@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -228,10 +229,13 @@ def _of_distribution(name: str, manifest: Manifest) -> Absence | None:
     if not isinstance(shipped, dict) or not isinstance(distribution, str) or not distribution:
         return None
     version = shipped.get("version")
+    wanted = f"{distribution}=={version}" if version else distribution
+    # The manifest may come from anybody, and what follows is typed into a shell.
+    plain = re.fullmatch(r"[A-Za-z0-9._-]+(==[A-Za-z0-9._+!-]+)?", wanted)
     return Absence(
         Reason.SHIPPED,
         f"The handler {name!r} comes with {distribution}, which is not installed.",
-        f"Install it: `pip install {distribution}{f'=={version}' if version else ''}`.",
+        f"Install it: `pip install {wanted}`." if plain else None,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import codecs
 import enum
 import re
 import warnings
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
+    "BINARY",
     "ClassFacts",
     "Entry",
     "Kind",
     "Module",
     "SourceFault",
     "find_entry",
+    "is_binary",
     "loads_like_base_handler",
     "networks",
     "parse_module",
@@ -31,6 +34,8 @@ __all__ = [
 
 # An honest module has a few thousand; each costs about a kilobyte once it is parsed.
 _MAX_TOKENS = 250_000
+_HEAD = 4096
+_SPACE = 0x20
 _TOKEN = re.compile(rb"\w+|[^\w\s]")
 _MAKES_NAMES = re.compile(rb"\b(?:globals|vars|setattr|exec|eval)\s*\(")
 _NEVER_RUN = re.compile(r"__name__ == '__main__'|(?:typing\.)?TYPE_CHECKING")
@@ -55,10 +60,17 @@ class SourceFault:
     Attributes:
         message: One sentence.
         large: Whether it is merely too large.
+        hint: What to do, where it is another thing than to correct the line.
     """
 
     message: str
     large: bool = False
+    hint: str | None = None
+
+
+BINARY = SourceFault(
+    "The file is binary, not Python.", hint="Give a .py file; weights go with --serialized-file."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +120,22 @@ class Module:
         return f"{self.imports.get(head, head)}{dot}{rest}"
 
 
+def is_binary(head: bytes) -> bool:
+    """Whether a file that begins so is none that Python could read, such as weights."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head:
+        return True
+    controls = sum(byte < _SPACE and byte not in b"\t\n\r\f" for byte in head)
+    return controls > len(head) // 10
+
+
 def parse_module(source: bytes) -> Module | SourceFault:
     """Parse Python source and note what it defines; nothing of it runs.
 
     Args:
         source: The file's bytes.
     """
+    if is_binary(source[:_HEAD]):
+        return BINARY
     tokens = sum(1 for _ in _TOKEN.finditer(source))
     if tokens > _MAX_TOKENS:
         return SourceFault(f"The file has more than {_MAX_TOKENS:,} words and signs.", large=True)
@@ -123,9 +145,9 @@ def parse_module(source: bytes) -> Module | SourceFault:
             module = _facts(ast.parse(source))
     except SyntaxError as error:
         where = f" in line {error.lineno}" if error.lineno else ""
-        return SourceFault(f"The file is no Python: {error.msg}{where}.")
+        return SourceFault(f"The file is not Python: {error.msg}{where}.")
     except (ValueError, RecursionError, MemoryError):
-        return SourceFault("The file is no Python that can be parsed: it is nested too deeply.")
+        return SourceFault("The file cannot be parsed as Python: it is nested too deeply.")
     module.is_closed = not (
         module.star_imports or "__getattr__" in module.names or _MAKES_NAMES.search(source)
     )

@@ -92,7 +92,7 @@ class EntryInfo:
         if not SpecifierSet(asked).contains(version, prereleases=True):
             raise PluginError(
                 f"The {self.kind} {self} needs {HOST} {asked}, and this is {HOST} {version}.",
-                hint=f"Upgrade one of the two: `pip install -U {self.distribution} {HOST}`.",
+                hint=f"Upgrade one of the two: {self.distribution}, or mar from its sources.",
             )
 
     def load(self) -> Any:
@@ -295,7 +295,7 @@ def _import_hint(entry: EntryInfo, error: BaseException) -> str:
         if package != ours:
             return how_to_install(package)
     if entry.is_ours:
-        return f"Install {HOST} again: `pip install --force-reinstall {HOST}`."
+        return "Install mar again, in a checkout of it: `pip install --force-reinstall .`."
     if entry.kind == "handler":  # only the archives that name it import it
         return f"Upgrade it or remove it: `pip uninstall {entry.distribution}`."
     return (

@@ -11,7 +11,7 @@ from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions
-from mar_core.run.request import parse_field, parse_headers
+from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
 from mar_core.runtime import Recipe
 
@@ -28,6 +28,10 @@ class Asked:
     include: tuple[str, ...] = ()
     column: str | None = None
     form: tuple[str, ...] = ()
+    upload: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    data_binary: tuple[str, ...] = ()
+    raw: bool = False
     header: tuple[str, ...] = ()
     content_type: str | None = None
     envelope: str | None = None
@@ -95,6 +99,11 @@ def job_of(asked: Asked) -> Job:
         recipe=recipe,
         sources=inputs,
         form=tuple(field for word in asked.form for field in parse_field(word)),
+        data=(
+            *(parse_data(word) for word in asked.data),
+            *(parse_data(word, binary=True) for word in asked.data_binary),
+        ),
+        uploads=asked.upload,
         reading=_reading(asked),
         running=_running(asked),
         engine=asked.engine,
@@ -123,10 +132,27 @@ def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
         raise UsageError("There is nothing to run.", hint=hint)
     else:
         source, inputs = Path(asked.words[0]), asked.words[1:]
-    if not inputs and not asked.form:
+    _check_inputs(asked, inputs)
+    return source, inputs
+
+
+def _check_inputs(asked: Asked, inputs: tuple[str, ...]) -> None:
+    """Refuse to run nothing, and to drop one of two things that are asked for."""
+    ways = {
+        f"the input {inputs[0]}" if inputs else "": inputs,
+        "-T": asked.upload,
+        "-d": (*asked.data, *asked.data_binary),
+        "-F": asked.form,
+    }
+    given = [way for way, words in ways.items() if words]
+    if not given:
         hint = "Name files, folders or patterns, or `-` for standard input."
         raise UsageError("There are no inputs.", hint=hint)
-    return source, inputs
+    if len(given) > 1:
+        one, other = given[:2]
+        raise UsageError(
+            f"Both {one} and {other} say what is sent.", hint="Run once for each of them."
+        )
 
 
 def _request(asked: Asked, handler: str) -> ArchiveRequest:
@@ -150,11 +176,19 @@ def _name_for(handler: str, model_file: Path | None) -> str:
 
 
 def _reading(asked: Asked) -> ReadOptions:
+    headers = parse_headers(asked.header)
+    said = content_type_of(headers)
+    if asked.content_type is not None and said not in {None, asked.content_type}:
+        raise UsageError(
+            f"--content-type says {asked.content_type}, and -H says {said}.", hint="Leave one out."
+        )
     return ReadOptions(
         include=asked.include,
         column=asked.column,
-        content_type=asked.content_type,
-        headers=parse_headers(asked.header),
+        raw=asked.raw,
+        envelope=asked.envelope,
+        content_type=asked.content_type or said or None,
+        headers={**({"explain": "True"} if asked.explain else {}), **headers},
         max_input_size=_bytes(asked.max_input_size),
     )
 

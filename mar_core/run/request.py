@@ -1,4 +1,4 @@
-"""One request as curl would have sent it to TorchServe: fields, headers, a content type."""
+"""Requests in curl's own words: ``-F``, ``-d``, ``-T``, ``-H``, so that its lines can be pasted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import UsageError
 from mar_core.records import Input
+from mar_core.run.readers.files import body_request
 from mar_core.run.readers.sources import open_source, read_bounded, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
 from mar_core.runtime.content import BINARY, decode, media_type, request_headers
@@ -19,9 +20,20 @@ if TYPE_CHECKING:
 
     from mar_core.records import ReadOptions
 
-__all__ = ["FormField", "form_input", "parse_field", "parse_headers"]
+__all__ = [
+    "DataPart",
+    "FormField",
+    "content_type_of",
+    "data_input",
+    "form_input",
+    "parse_data",
+    "parse_field",
+    "parse_headers",
+    "upload_input",
+]
 
 FORM = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
 # What curl guesses; a .json file is not among them, so that it needs `;type=application/json`.
 CURL_TYPES = {
     ".gif": "image/gif",
@@ -68,11 +80,8 @@ class FormField:
         """
         if self.path is None:
             content = (self.value or "").encode(errors="surrogateescape")
-        elif self.path == STDIN:
-            content = read_bounded(binary_stdin(), limit, STDIN)
         else:
-            with open_source(self.path) as stream, reading(self.path):
-                content = read_bounded(stream, limit, self.path)
+            content = _content(self.path, limit)
         return decode(content, self.content_type)
 
 
@@ -100,6 +109,53 @@ def parse_field(word: str) -> list[FormField]:
     return [FormField(name=name, value=_unquoted(text))]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPart:
+    """One ``-d`` of curl's, or one of its siblings.
+
+    Attributes:
+        value: Its text, or None when a file holds it.
+        path: The file that holds it, ``-`` for standard input, or None.
+        as_it_is: Keep line ends, as ``--data-binary`` does; ``-d @FILE`` drops them.
+    """
+
+    value: str | None = None
+    path: str | None = None
+    as_it_is: bool = False
+
+    def read(self, limit: int) -> bytes:
+        """Its bytes.
+
+        Args:
+            limit: The most bytes that it may take.
+
+        Raises:
+            InputError: The file cannot be read, or is too large.
+        """
+        if self.path is None:
+            return (self.value or "").encode(errors="surrogateescape")
+        content = _content(self.path, limit)
+        return content if self.as_it_is else content.translate(None, b"\r\n\0")
+
+
+def parse_data(word: str, *, binary: bool = False) -> DataPart:
+    """What the argument of one ``-d`` stands for: text, or ``@file``.
+
+    Args:
+        word: The argument.
+        binary: It is one of ``--data-binary``.
+    """
+    if word.startswith("@"):
+        return DataPart(path=word[1:], as_it_is=binary)
+    return DataPart(value=word)
+
+
+def content_type_of(headers: Mapping[str, str]) -> str | None:
+    """The content type among headers, whatever the case of its name."""
+    found = [value for name, value in headers.items() if name.lower() == "content-type"]
+    return found[-1] if found else None
+
+
 def parse_headers(words: Iterable[str]) -> dict[str, str]:
     """Headers as curl's ``-H`` takes them: ``name: value``; ``name;`` sends an empty one.
 
@@ -124,6 +180,49 @@ def form_input(fields: Sequence[FormField], options: ReadOptions, *, name: str =
         read=functools.partial(_read_form, tuple(last.values()), options.max_input_size),
         headers=request_headers(types, options.headers, content_type=FORM),
     )
+
+
+def upload_input(path: str, options: ReadOptions) -> Input:
+    """The input that sends a file as ``curl -T`` does: its bytes, of no type unless one is said."""
+    kind = options.content_type or ""
+    return Input(
+        id=path,
+        read=functools.partial(_read_upload, path, kind, options),
+        headers=request_headers({options.field_name: kind}, options.headers, content_type=kind),
+    )
+
+
+def data_input(parts: Sequence[DataPart], options: ReadOptions, *, name: str = "data") -> Input:
+    """The input that sends a body as ``curl -d`` does: a form's fields unless a type is said.
+
+    Args:
+        parts: What ``parse_data`` gave; curl puts ``&`` between them.
+        options: Headers and content type, and how large it may be.
+        name: The input's id.
+    """
+    kind = options.content_type or URLENCODED
+    (only, *more) = parts
+    return Input(
+        id=only.path if only.path is not None and not more else name,
+        read=functools.partial(_read_data, tuple(parts), kind, options),
+        headers=request_headers({options.field_name: kind}, options.headers, content_type=kind),
+    )
+
+
+def _read_upload(path: str, kind: str, options: ReadOptions) -> dict[str, Any]:
+    return body_request(options.field_name, _content(path, options.max_input_size), kind)
+
+
+def _read_data(parts: tuple[DataPart, ...], kind: str, options: ReadOptions) -> dict[str, Any]:
+    body = b"&".join(part.read(options.max_input_size) for part in parts)
+    return body_request(options.field_name, body, kind)
+
+
+def _content(path: str, limit: int) -> bytes:
+    if path == STDIN:
+        return read_bounded(binary_stdin(), limit, STDIN)
+    with open_source(path) as stream, reading(path):
+        return read_bounded(stream, limit, path)
 
 
 def _read_form(fields: tuple[FormField, ...], limit: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
-from mar_core.run.request import form_input
+from mar_core.run.request import data_input, form_input, upload_input
 from mar_core.run.summary import count
 from mar_core.run.writers import open_writer
 from mar_core.runtime.place import sweep
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.records import Input, Outcome
     from mar_core.run.progress import Show
-    from mar_core.run.request import FormField
+    from mar_core.run.request import DataPart, FormField
     from mar_core.run.writers import Writer
     from mar_core.runtime import Recipe
 
@@ -50,6 +50,8 @@ class Job:
         recipe: How to load the archive.
         sources: The inputs as the user named them.
         form: The fields of one request, in place of ``sources``.
+        data: The body of one request, in place of ``sources``.
+        uploads: Files that are sent as they are, in place of ``sources``.
         reading: How to read them.
         running: How to run them.
         engine: The engine's name.
@@ -65,6 +67,8 @@ class Job:
     recipe: Recipe
     sources: tuple[str, ...] = ()
     form: tuple[FormField, ...] = ()
+    data: tuple[DataPart, ...] = ()
+    uploads: tuple[str, ...] = ()
     reading: ReadOptions = field(default_factory=ReadOptions)
     running: RunOptions = field(default_factory=RunOptions)
     engine: str = "local"
@@ -89,8 +93,9 @@ def check_outputs(job: Job) -> None:
     Raises:
         UsageError: It would.
     """
-    fields = (field.path for field in job.form)
-    inputs = (*job.sources, *(path for path in fields if path is not None))
+    paths = [part.path for part in job.form] + [part.path for part in job.data]
+    parts = [path for path in paths if path is not None]
+    inputs = (*job.sources, *job.uploads, *parts)
     outputs = job.outputs
     # Lists are read for it only where there is something to lose.
     lists = listed(job.sources) if outputs.identities() else ()
@@ -171,6 +176,10 @@ def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator
     """
     if job.form:
         inputs: Iterable[Input] = [form_input(job.form, job.reading)]
+    elif job.data:
+        inputs = [data_input(job.data, job.reading)]
+    elif job.uploads:
+        inputs = [upload_input(path, job.reading) for path in job.uploads]
     else:
         readers = get_plugins().readers()
         inputs = expand(job.sources, job.reading, readers, job.outputs, opened=opened)
@@ -233,7 +242,7 @@ class _Run:
 
     def _count(self) -> int | None:
         """How many inputs there are, where they can be listed twice."""
-        if any(source in STREAMS for source in self._job.sources):
+        if any(source in STREAMS for source in (*self._job.sources, *self._job.uploads)):
             return None
         return sum(1 for _ in inputs_of(self._job) if not self._interruption.wished)
 

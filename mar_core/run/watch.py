@@ -75,7 +75,9 @@ def files_of(job: Job) -> Iterator[Path]:
             if not (path.is_dir() and any(is_inside(file, path) for file in job.outputs.files())):
                 yield path
             yield from _below(name, job.reading.include, job.outputs)
-    yield from (Path(field.path) for field in job.form if field.path is not None)
+    paths = [part.path for part in job.form] + [part.path for part in job.data]
+    parts = [path for path in paths if path is not None]
+    yield from map(Path, (*job.uploads, *parts))
 
 
 def _sources(request: ArchiveRequest) -> Iterator[Path]:

@@ -30,6 +30,8 @@ MORE_TYPES = {
     ".yml": "application/yaml",
 }
 
+ALWAYS = {"explain": "False", "url_path": ""}
+
 logger = logging.getLogger(__name__)
 
 
@@ -80,12 +82,14 @@ def request_headers(
 ) -> dict[str, Any]:
     """The headers of a request as ``context.get_request_header`` gives them.
 
+    As in TorchServe ``explain`` and ``url_path`` are always among them, and names keep their case.
+
     Args:
-        fields: The content type of each field.
+        fields: The content type of each field; empty where it has none.
         headers: The request's own headers; they win.
         content_type: The content type of the whole request.
     """
     own = {name.lower() for name in headers}
     whole = {} if not content_type or "content-type" in own else {"Content-Type": content_type}
     parts = {name: {"content-type": media_type(kind)} for name, kind in fields.items()}
-    return {**parts, **whole, **headers}
+    return {**parts, **ALWAYS, **whole, **headers}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import InputError
 from mar_core.records import Input
-from mar_core.runtime.content import JSON, decode, guess_type, request_headers
+from mar_core.runtime.content import JSON, decode, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,12 +30,12 @@ def as_input(value: Any, *, name: str) -> Input:
     if isinstance(value, Input):
         return value
     if isinstance(value, Path):
-        kind = guess_type(value.name)
+        kind = JSON if value.suffix.lower() == ".json" else ""
         return Input(
             id=str(value), read=functools.partial(_from_file, value, kind), headers=_headers(kind)
         )
     read, kind = _reading(value)
-    return Input(id=name, read=read, headers=_headers(kind) if kind else {})
+    return Input(id=name, read=read, headers=_headers(kind))
 
 
 def _reading(value: Any) -> tuple[Callable[[], dict[str, Any]], str]:

@@ -144,8 +144,8 @@ class Predictor:
             inputs: For each request one of
 
                 - a dict with the key ``data`` or ``body``: the request as the handler sees it;
-                - a ``pathlib.Path``: the file's content as ``body``, of the type that its ending
-                  says: JSON parsed, text as ``str``, anything else as ``bytearray``;
+                - a ``pathlib.Path``: the file's content as ``body``: of a ``.json`` the parsed
+                  document, of anything else a ``bytearray``;
                 - ``bytes`` or ``bytearray``: ``body`` as ``bytearray``;
                 - ``str``: ``body`` as text, never a file's name;
                 - a PIL image: ``body`` as the bytes of a PNG;

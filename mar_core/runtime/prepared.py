@@ -91,6 +91,8 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
     findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
     model_dir = cache.unpacked(archive)
     manifest = archive.manifest
+    if recipe.handler is not None:
+        manifest = manifest.with_handler(recipe.handler)
     names = sorted(archive.members)
     return Prepared(
         recipe=recipe,

@@ -30,6 +30,7 @@ class Recipe:
             ``kservev2`` or ``body``.
         batch_size: Requests in a batch; None takes the archive's ``batchSize``.
         limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
+        handler: The handler to load in place of the one that the archive names, or None.
     """
 
     source: Path | ArchiveRequest
@@ -38,6 +39,7 @@ class Recipe:
     envelope: str | None = None
     batch_size: int | None = None
     limit_image_pixels: bool = True
+    handler: str | None = None
 
     def open(self) -> Archive:
         """Open the archive, without loading anything of it.

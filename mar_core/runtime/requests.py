@@ -11,10 +11,11 @@ from mar_core.runtime.content import decode, media_type
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Request", "row_of"]
+__all__ = ["FORMS", "Request", "row_of"]
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+FORMS = frozenset({URLENCODED, MULTIPART})
 # More fields than any form has; each costs memory.
 MOST_FIELDS = 10_000
 
@@ -61,7 +62,7 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
         return row, headers
     kind = content_type or ""
     media = media_type(kind).lower() if kind else ""
-    if media in {MULTIPART, URLENCODED}:
+    if media in FORMS:
         parts = _multipart(body or b"", kind) if media == MULTIPART else _urlencoded(body or b"")
         row = {name: _value(value, own, decoded=decoded) for name, (value, own) in parts.items()}
         types = {name: {"content-type": media_type(own)} for name, (_, own) in parts.items()}
@@ -78,10 +79,13 @@ def _value(value: bytes, kind: str, *, decoded: bool) -> Any:
 
 
 def _urlencoded(body: bytes) -> dict[str, tuple[bytes, str]]:
+    """The fields; as in TorchServe a form ends at a line's end, and before a last name alone."""
+    line = body.replace(b"\r", b"\n").partition(b"\n")[0]
+    start, _, last = line.rpartition(b"&")
     try:
         # Latin-1 there and back: values are bytes, whatever they mean.
         pairs = urllib.parse.parse_qsl(
-            body.decode("latin-1"),
+            (line if b"=" in last else start).decode("latin-1"),
             keep_blank_values=True,
             encoding="latin-1",
             max_num_fields=MOST_FIELDS,

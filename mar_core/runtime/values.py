@@ -27,6 +27,7 @@ MAX_DEPTH = 64
 # Takes a value that JSON cannot hold and where it stands in the result; gives what to put there.
 Save = Callable[[Any, str], Any]
 
+_NO_TEXT = frozenset(map(chr, range(0x20))) - set("\t\n\r\f\b\x1b")
 _PLAIN = frozenset({str, int, bool, type(None)})
 _AS_TEXT = (PurePath, uuid.UUID, Decimal, dt.timedelta)
 _TIMES = (dt.date, dt.time)
@@ -47,9 +48,10 @@ def plain(outcome: Outcome, *, save: Callable[[str], Save] | None = None) -> Out
     keep = save(outcome.id) if save is not None else _inline
     kind = outcome.response.content_type
     try:
-        result = to_json(_as_text(outcome.result, kind), save=keep)
+        show = _as_text if save is not None else _as_read
+        result = to_json(show(outcome.result, kind), save=keep)
         chunks = tuple(
-            to_json(_as_text(chunk, kind), save=keep, where=f"streamed.{number}")
+            to_json(show(chunk, kind), save=keep, where=f"streamed.{number}")
             for number, chunk in enumerate(outcome.streamed)
         )
     except HandlerError as error:
@@ -63,7 +65,7 @@ def to_json(value: Any, *, save: Save | None = None, where: str = "result") -> A
 
     Numbers that JSON does not have become the strings ``NaN``, ``Infinity`` and ``-Infinity``.
     Tensors and arrays become nested lists, and bytes and pictures ``{"base64": …}``, unless
-    ``save`` puts them elsewhere.
+    ``save`` puts them elsewhere; bytes that are UTF-8 text become text, or the JSON that they are.
 
     Args:
         value: What a handler returned.
@@ -149,6 +151,9 @@ def _float(value: float) -> float | str:
 
 def _inline(value: Any, where: str) -> Any:
     if isinstance(value, _BYTES):
+        shown = _as_read(value, None)
+        if shown is not value:
+            return to_json(shown, where=where)
         return {"base64": base64.b64encode(value).decode("ascii")}
     if _is(value, "PIL.Image", "Image"):
         from mar_core.runtime.blobs import encode
@@ -175,6 +180,24 @@ def _as_text(value: Any, content_type: str | None) -> Any:
         except UnicodeDecodeError:
             return value
     return value
+
+
+def _as_read(value: Any, content_type: str | None) -> Any:
+    """Bytes as who looks at a row reads them: JSON parsed, other text as text."""
+    if not isinstance(value, _BYTES):
+        return value
+    text = _as_text(value, content_type)
+    if text is value:
+        try:
+            text = bytes(value).decode("utf-8")
+        except UnicodeDecodeError:
+            return value
+        if not _NO_TEXT.isdisjoint(text):
+            return value
+    try:
+        return json.loads(text) if text.lstrip().startswith(("{", "[")) else text
+    except (ValueError, RecursionError):
+        return text
 
 
 def _is(value: Any, module: str, name: str) -> bool:

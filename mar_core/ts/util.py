@@ -117,7 +117,7 @@ def load_label_mapping(mapping_file_path: str | os.PathLike[str]) -> dict[str, s
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path.name} is no JSON: {error}") from error
+        raise ValueError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(mapping, dict):
         raise ValueError(  # noqa: TRY004 - the file is wrong, not the argument
             f"{path.name} must hold a JSON object, class by class."

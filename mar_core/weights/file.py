@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.weights.cost import Budget
+    from mar_core.weights.registry import WeightsFormat
 
 __all__ = ["WeightsFile", "seekable", "window"]
 
@@ -34,19 +35,29 @@ class WeightsFile:
     Args:
         stream: The file, seekable.
         budget: What looking at it may cost.
+        formats: The formats that it may be of; None stands for those that are known here.
         depth: How many other files it lies in.
 
     Attributes:
         stream: The same; read it at any place and leave it anywhere.
         budget: The same.
+        formats: The same.
         depth: The same.
         size: Its length in bytes.
         head: Its first 512 bytes.
         zip_fault: Why it is no exact zip; None where it is one, or does not begin as one.
     """
 
-    def __init__(self, stream: BinaryIO, *, budget: Budget | None = None, depth: int = 0) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        budget: Budget | None = None,
+        formats: tuple[WeightsFormat, ...] | None = None,
+        depth: int = 0,
+    ) -> None:
         self.stream = stream
+        self.formats = formats
         self.budget = budget or Allowance()
         self.depth = depth
         self.budget.spend(_LOOK)
@@ -103,6 +114,10 @@ class WeightsFile:
         else:
             self.budget.spend(entry.size + entry.compressed_size)
             yield io.BytesIO(read_entry(self.stream, entry, limit=entry.size))
+
+    def inner(self, stream: BinaryIO) -> WeightsFile:
+        """A file that lies in this one."""
+        return WeightsFile(stream, budget=self.budget, formats=self.formats, depth=self.depth + 1)
 
     def rest(self, start: int) -> BinaryIO:
         """A seekable stream over what stands behind a place."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from mar_core.weights.file import WeightsFile
 from mar_core.weights.registry import examine_file
 
 if TYPE_CHECKING:
+    from mar_core.weights.file import WeightsFile
     from mar_core.weights.report import WeightsReport
 
 __all__ = ["look_inside"]
@@ -28,7 +28,7 @@ def look_inside(outer: WeightsFile, stream: BinaryIO, name: str, report: Weights
     Raises:
         TooCostlyError: The budget is used up.
     """
-    found = examine_file(WeightsFile(stream, budget=outer.budget, depth=outer.depth + 1))
+    found = examine_file(outer.inner(stream))
     report.pickled_code.extend(found.pickled_code)
     for fault in found.faults:
         if fault.code in _TOLD:

@@ -108,21 +108,28 @@ def identify(stream: BinaryIO) -> WeightsFormat:
 
 def format_of(file: WeightsFile) -> WeightsFormat:
     """The format of a file."""
-    return next(row for row in weights_formats() if _knows(row, file))
+    rows = weights_formats() if file.formats is None else file.formats
+    return next(row for row in rows if _knows(row, file))
 
 
-def examine(stream: BinaryIO, *, budget: Budget | None = None) -> WeightsReport:
+def examine(
+    stream: BinaryIO,
+    *,
+    budget: Budget | None = None,
+    formats: tuple[WeightsFormat, ...] | None = None,
+) -> WeightsReport:
     """Look at a weights file without loading, importing or unpickling anything of it.
 
     Args:
         stream: The file, seekable; left anywhere.
         budget: What it may cost; by default as much as is good for one archive.
+        formats: The formats that it may be of; by default those that are known here.
 
     Returns:
         Its format, what is wrong with it, and its tensors where the format lists them.
     """
     try:
-        return examine_file(WeightsFile(stream, budget=budget))
+        return examine_file(WeightsFile(stream, budget=budget, formats=formats))
     except TooCostlyError:
         report = WeightsReport(format=weights_formats()[-1])
         report.fault("MAR-W005", "There is too much in it to be checked.")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 MARK = "walk: "
+COMPREHENSIONS = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ class _Counter:
             self._here.file = code.co_filename
 
     def _is_ours(self, code: CodeType) -> bool:
-        # The bodies of modules and classes run at import and are no functions.
-        return code.co_filename.startswith(self.root) and bool(code.co_flags & CO_OPTIMIZED)
+        # The bodies of modules and classes, and comprehensions, are no functions.
+        if not code.co_flags & CO_OPTIMIZED or code.co_name in COMPREHENSIONS:
+            return False
+        return code.co_filename.startswith(self.root)
 
 
 def walked(*words: object, cwd: Path | None = None) -> Walk:

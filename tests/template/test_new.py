@@ -162,7 +162,7 @@ def test_bad_names_are_refused_with_a_sentence(name):
         ({"kind": "audio"}, "vision, text, tensor, function"),
         ({"project_name": "Bad Name"}, "--project-name"),
         ({"project_name": "json"}, "would hide a module"),
-        ({"project_name": "mar-ray"}, "one of mar's own"),
+        ({"project_name": "mar-ray"}, "is installed here already"),
         ({"description": 'say "hi"'}, "--description"),
         ({"description": "{{ 7 * 7 }}"}, "--description"),
         ({"description": "two\nlines"}, "--description"),

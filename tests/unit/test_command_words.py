@@ -19,6 +19,10 @@ from mar_core.cli import app
         ("validate", "Missing argument 'ARCHIVE...'. See `mar validate --help`."),
         ("inspect a b", "Got unexpected extra argument(s) (b). See `mar inspect --help`."),
         ("run --limit", "Option '--limit' requires an argument. See `mar run --help`."),
+        (
+            "run --limit x",
+            "Invalid value for '--limit': it must be a valid integer. See `mar run --help`.",
+        ),
         ("--foo", "No such option: --foo. See `mar --help`."),
         ("archive --mod x", "The option --mod could be --model-file, --model-name."),
     ],
@@ -53,3 +57,10 @@ def test_mar_alone_shows_the_help(capsys):
         app([], prog_name="mar")
     shown = capsys.readouterr()
     assert "Usage: mar [OPTIONS] COMMAND [ARGS]..." in shown.out + shown.err
+
+
+def test_a_choice_that_there_is_not_is_named_without_pydantics_words():
+    with pytest.raises(
+        UsageError, match=r"for '--runtime': 'ruby' is not one of 'python', 'python3'"
+    ):
+        app(["archive", "--runtime", "ruby", *["-v", "1", "--handler", "h", "--model-name", "x"]])

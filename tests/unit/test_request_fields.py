@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mar_core import InputError, UsageError
+from mar_core import InputError, ReadOptions, UsageError
 from mar_core.run.request import FormField, form_input, parse_field, parse_headers
 
 NAMES = st.text(min_size=1).filter(lambda name: "=" not in name)
@@ -103,7 +103,7 @@ def test_a_form(tmp_path):
         *parse_field("target=3"),
         *parse_field(f"meta=@{tmp_path / 'x.txt'};type=application/json"),
     ]
-    item = pickle.loads(pickle.dumps(form_input(fields, headers={"X-Id": "7"})))
+    item = pickle.loads(pickle.dumps(form_input(fields, ReadOptions(headers={"X-Id": "7"}))))
     assert item.id == "form"
     assert item.read() == {
         "data": bytearray(b"\x89PNG"), "target": bytearray(b"3"), "meta": bytearray(b"hi"),
@@ -113,19 +113,21 @@ def test_a_form(tmp_path):
         "target": {"content-type": ""},
         "meta": {"content-type": "application/json"},
         "Content-Type": "multipart/form-data",
+        "explain": "False",
+        "url_path": "",
         "X-Id": "7",
     }
 
 
 def test_a_file_that_is_missing_fails_when_it_is_read(tmp_path):
-    item = form_input(parse_field(f"a=@{tmp_path}/x"), headers={})
+    item = form_input(parse_field(f"a=@{tmp_path}/x"), ReadOptions())
     with pytest.raises(InputError, match="There is no"):
         item.read()
 
 
 def test_standard_input_as_a_field(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"abc")))
-    assert form_input(parse_field("a=@-"), headers={}).read() == {"a": bytearray(b"abc")}
+    assert form_input(parse_field("a=@-"), ReadOptions()).read() == {"a": bytearray(b"abc")}
 
 
 def test_headers():

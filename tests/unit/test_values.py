@@ -79,7 +79,8 @@ def test_json_stays_as_it_is(value):
         (torch.tensor(3), 3), (torch.tensor([1.5, math.inf]), [1.5, "Infinity"]),
         (torch.tensor([1.0], dtype=torch.bfloat16, requires_grad=True), [1.0]),
         (torch.zeros(0), []), (torch.eye(1).to_sparse(), [[1.0]]),
-        (b"\xff", {"base64": "/w=="}), (bytearray(b"a"), {"base64": "YQ=="}),
+        (b"\xff", {"base64": "/w=="}), (bytearray(b"a"), "a"),
+        (b'{"a": [1]}', {"a": [1]}), (b"[1", "[1"), (b"12", "12"), (b"a\x00", {"base64": "YQA="}),
     ],
 )  # fmt: skip
 def test_what_handlers_return(value, written):
@@ -153,9 +154,8 @@ def test_bytes_that_the_handler_calls_text(kind):
         result="é", response=said, streamed=("a",)
     )
     assert plain(outcome(result=b"\xff", response=said)).result == {"base64": "/w=="}
-    assert plain(outcome(result=b"a", response=Response(content_type="image/png"))).result == {
-        "base64": "YQ=="
-    }
+    png = outcome(result=b"\x89PNG", response=Response(content_type="image/png"))
+    assert plain(png).result == {"base64": "iVBORw=="}
 
 
 def test_what_saves_is_told_where():

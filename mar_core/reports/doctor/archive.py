@@ -11,7 +11,7 @@ from mar_core.errors import ArchiveError
 from mar_core.findings import Severity
 from mar_core.format.reader import open_archive
 from mar_core.handlers.lookup import why_absent
-from mar_core.plugins import Plugins, disabled_names, load_plugins
+from mar_core.plugins import HOST, Plugins, disabled_names, load_plugins
 from mar_core.plugins.listing import EntryStatus, check_entries
 from mar_core.reports.doctor import needs
 from mar_core.reports.doctor.machine import torch_answer
@@ -50,7 +50,7 @@ def check_here(path: str | os.PathLike[str], statuses: Sequence[EntryStatus]) ->
             yield _from_finding(finding)
     # What cannot be opened or read is among the findings.
     with contextlib.suppress(ArchiveError), open_archive(path) as archive:
-        subject = Subject(archive)
+        subject = Subject(archive, plugins=plugins)
         if subject.manifest_fault is None:
             yield from _handler(subject, statuses)
             yield from _weights(subject, plugins)
@@ -113,7 +113,9 @@ def _shipped_handler(
             name="handler",
             state=State.WARNING,
             message=f"The archive was made with {shipper} {made_with}; here is {found.version}.",
-            hint=f"For the same results: `pip install {shipper}=={made_with}`.",
+            hint=f"For the same results, install mar {made_with}."
+            if shipper == HOST
+            else f"For the same results: `pip install {shipper}=={made_with}`.",
         )
 
 

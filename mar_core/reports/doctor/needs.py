@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING
 
 from mar_core.checks.requirements import read_requirements
-from mar_core.handlers.blame import install_name, missing_module
+from mar_core.handlers.blame import missing_module
 from mar_core.handlers.installed import find_module
+from mar_core.plugins.remedies import distribution_of
 from mar_core.reports.doctor.imports import Import, imports_of
 from mar_core.reports.doctor.packages import Unmet, unmet
 from mar_core.reports.doctor.report import Check, State
@@ -43,7 +44,8 @@ def check(subject: Subject) -> Iterator[Check]:
         )
     said = {canonicalize_name(lack.package) for lack in lacks}
     for found in imports_of(subject):
-        package = canonicalize_name(install_name(found.module))
+        top = found.module.partition(".")[0]
+        package = canonicalize_name(distribution_of(found.module) or top)
         fault = None if package in said else _fault(found, subject.manifest)
         if fault is not None:
             said.add(package)
@@ -70,7 +72,9 @@ def _fault(found: Import, manifest: Manifest) -> Check | None:
     if top != found.module and find_module(top) is not None:
         # It may still be there: packages make modules while they are imported.
         message = f"{found.where} needs the module {found.module}, which {top} seems not to have."
-        hint = f"Perhaps another version has it: `pip install -U {install_name(top)}`."
+        known = distribution_of(top)
+        upgrade = f": `pip install -U {known}`" if known else ""
+        hint = f"Perhaps another version has it{upgrade}."
         return Check(name="imports", state=State.WARNING, message=message, hint=hint)
     return _check(found, *missing_module(found.module, found.where, manifest))
 

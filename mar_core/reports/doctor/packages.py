@@ -13,7 +13,7 @@ from mar_core.reports.doctor.report import Check, State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EXTRAS", "PLUGINS", "Unmet", "check_needed", "check_optional", "unmet", "version_of"]
+__all__ = ["EXTRAS", "Unmet", "check_needed", "check_optional", "unmet", "version_of"]
 
 # What each extra of mar-core is for; which packages belong to it, its metadata says.
 EXTRAS = {
@@ -23,15 +23,6 @@ EXTRAS = {
     "remote": "inputs from S3, HTTP and other remote places",
     "new": "new handler packages (`mar new`)",
     "testing": "the kit for handlers' tests (mar_core.testing)",
-}
-# What each first-party plugin is for.
-PLUGINS = {
-    "mar-metrics": "metrics of runs for Prometheus and OpenTelemetry",
-    "mar-onnx": "ONNX models",
-    "mar-provenance": "the commit and packages that an archive was made from",
-    "mar-ray": "runs on many machines (`mar run --engine ray`)",
-    "mar-scan": "a second scanner of pickles for `mar validate`",
-    "mar-torchserve": "the command torch-model-archiver and its Python package",
 }
 
 
@@ -107,13 +98,11 @@ def check_needed(package: str, *, state: State) -> Iterator[Check]:
 
 
 def check_optional() -> Iterator[Check]:
-    """What nobody must have: mar-core's extras and the first-party plugins."""
+    """What nobody must have: mar-core's extras."""
     extras = importlib_metadata.metadata(HOST).get_all("Provides-Extra") or []
     for name in extras:
         lacks = [lack for line in _of_extra(HOST, name) for lack in unmet(line, extra=name)]
         yield _optional(f"{HOST}[{name}]", EXTRAS.get(name, ""), lacks)
-    for name, purpose in PLUGINS.items():
-        yield _optional(name, purpose, list(unmet(name)))
 
 
 def _optional(name: str, purpose: str, lacks: list[Unmet]) -> Check:

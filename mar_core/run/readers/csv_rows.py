@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
-from mar_core.run.readers.rows import RowReader, as_request, check_column
+from mar_core.run.readers.rows import RowReader, as_request, check_column, row_headers
 from mar_core.run.readers.sources import (
     broken,
     ending_path,
@@ -18,7 +18,6 @@ from mar_core.run.readers.sources import (
     read_lines,
     too_large,
 )
-from mar_core.runtime.content import JSON, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +77,7 @@ def _faults(source: str) -> Iterator[None]:
 def _inputs(
     source: str, heading: list[str], records: Iterator[list[str]], options: ReadOptions
 ) -> Iterator[Input]:
-    headers = request_headers({"data": JSON}, options.headers)
+    headers = row_headers(options, "data")
     for number, record in enumerate(records, start=1):
         name = f"{source}:{number}"
         if len(record) != len(heading):
@@ -86,5 +85,5 @@ def _inputs(
             yield broken(name, f"{printable(name)} {fault}.")
             continue
         row = dict(zip(heading, record, strict=True))
-        read = functools.partial(as_request, row, column=options.column, key="data")
+        read = functools.partial(as_request, row, options=options, key="data")
         yield Input(id=name, read=read, headers=headers, size=sum(map(len, record)))

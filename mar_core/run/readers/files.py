@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
-from mar_core.errors import InputError
 from mar_core.records import Input
 from mar_core.run.readers.sources import (
     ending_path,
@@ -17,14 +15,15 @@ from mar_core.run.readers.sources import (
     read_bounded,
     reading,
 )
-from mar_core.runtime.content import decode, guess_type, media_type, request_headers
+from mar_core.runtime.content import JSON, media_type, request_headers
+from mar_core.runtime.requests import FORMS, Request, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.records import ReadOptions
 
-__all__ = ["FileReader", "body_input", "file_input"]
+__all__ = ["FileReader", "body_input", "body_request", "file_input", "sent_type"]
 
 
 class FileReader:
@@ -43,13 +42,20 @@ class FileReader:
 
 def file_input(source: str, options: ReadOptions) -> Input:
     """The input that sends a whole file."""
-    kind = options.content_type or guess_type(ending_path(source))
+    kind = sent_type(ending_path(source), options)
     return Input(
         id=source,
         read=functools.partial(_read, source, options.field_name, kind, options.max_input_size),
         headers=request_headers({options.field_name: kind}, options.headers, content_type=kind),
         size=_size(source),
     )
+
+
+def sent_type(name: str, options: ReadOptions) -> str:
+    """The content type that a file is sent with: none, as ``curl -T`` does, but for JSON."""
+    if options.content_type is not None or options.raw:
+        return options.content_type or ""
+    return JSON if name.lower().endswith(".json") else ""
 
 
 def body_input(name: str, value: bytes, options: ReadOptions, *, content_type: str) -> Input:
@@ -64,27 +70,16 @@ def body_input(name: str, value: bytes, options: ReadOptions, *, content_type: s
 
 
 def body_request(field: str, value: bytes, content_type: str) -> dict[str, Any]:
-    """The request that a body is: one field, or those of a form as ``curl -d`` sends it.
+    """The request that a body is: one field, or those of a form.
 
     Raises:
-        InputError: It is a form with files, which cannot be told from its type alone.
+        InputError: It is not the form that its type says.
     """
-    kind = media_type(content_type)
-    if kind == "multipart/form-data":
-        raise InputError("A form is not sent as a body.", hint="Give its fields with -F.")
-    if kind == "application/x-www-form-urlencoded":
-        return _form(value.decode("utf-8", "surrogateescape"))
-    return {field: decode(value, content_type)}
-
-
-def _form(text: str) -> dict[str, Any]:
-    """The fields of a form; it ends at a line's end, and before a last name without ``=``."""
-    line = text.replace("\r", "\n").partition("\n")[0]
-    start, _, last = line.rpartition("&")
-    pairs = parse_qsl(
-        line if "=" in last else start, keep_blank_values=True, errors="surrogateescape"
-    )
-    return {name: bytearray(value.encode(errors="surrogateescape")) for name, value in pairs}
+    row, _ = row_of(Request(id="", headers={}, body=value, content_type=content_type or None))
+    # A form has its own fields; one of them may be called so, too.
+    if media_type(content_type).lower() in FORMS or field == "body":
+        return row
+    return {field: row["body"]}
 
 
 def _read(source: str, field: str, content_type: str, limit: int) -> dict[str, Any]:

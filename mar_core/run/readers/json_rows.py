@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
+from mar_core.run.readers.files import file_input
 from mar_core.run.readers.json_stream import elements, pieces
-from mar_core.run.readers.rows import RowReader, as_request
+from mar_core.run.readers.rows import RowReader, as_request, row_headers
 from mar_core.run.readers.sources import broken, open_rows, read_lines, too_large
-from mar_core.runtime.content import JSON, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,6 +40,12 @@ class JsonReader(RowReader):
     name = "json"
     endings = (".json",)
 
+    def read(self, source: str, options: ReadOptions) -> Iterator[Input]:
+        """The inputs of the document; as bytes it is one."""
+        if options.raw:
+            return iter([file_input(source, options)])
+        return super().read(source, options)
+
     def rows(self, source: str, options: ReadOptions) -> Iterator[Input]:
         """One input for each element of the array, or one for the document."""
         with open_rows(source) as stream:
@@ -50,8 +56,7 @@ def line_inputs(
     source: str, lines: Iterable[bytes | None], options: ReadOptions
 ) -> Iterator[Input]:
     """One input for each line that is not empty, called ``source:12``; None is one too long."""
-    headers = _headers(options)
-    column, key = options.column, options.field_name
+    headers = row_headers(options, options.field_name)
     for number, line in enumerate(lines, start=1):
         name = f"{source}:{number}"
         if line is None:
@@ -60,7 +65,7 @@ def line_inputs(
             continue
         if line.isspace():
             continue
-        read = functools.partial(_parse_line, name, line, column, key)
+        read = functools.partial(_parse_line, name, line, options)
         yield Input(id=name, read=read, headers=headers, size=len(line))
 
 
@@ -72,19 +77,16 @@ def document_inputs(
     Raises:
         InputError: The document is not JSON; what came before the fault has been given.
     """
-    headers = _headers(options)
-    column, key = options.column, options.field_name
+    headers = row_headers(options, options.field_name)
     for number, element, size in elements(document, source, limit=options.max_input_size):
         name = f"{source}:{number}" if number else source
-        read = functools.partial(_request, name, element, column, key)
+        read = functools.partial(_request if number else _document, name, element, options)
         yield Input(id=name, read=read, headers=headers, size=size)
 
 
-def _headers(options: ReadOptions) -> dict[str, Any]:
-    return request_headers({options.field_name: JSON}, options.headers, content_type=JSON)
-
-
-def _parse_line(name: str, line: bytes, column: str | None, key: str) -> dict[str, Any]:
+def _parse_line(name: str, line: bytes, options: ReadOptions) -> dict[str, Any]:
+    if options.raw and options.column is None:
+        return {options.field_name: bytearray(line.rstrip(b"\r\n"))}
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -93,11 +95,18 @@ def _parse_line(name: str, line: bytes, column: str | None, key: str) -> dict[st
         raise InputError(f"{printable(name)} is not JSON: {fault} {where}.") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{printable(name)} cannot be read: {error}.") from error
-    return _request(name, row, column, key)
+    return _request(name, row, options)
 
 
-def _request(name: str, row: Any, column: str | None, key: str) -> dict[str, Any]:
+def _request(name: str, row: Any, options: ReadOptions) -> dict[str, Any]:
     try:
-        return as_request(row, column=column, key=key)
+        return as_request(row, options=options, key=options.field_name)
     except InputError as error:
         raise InputError(f"{printable(name)}: {error.message}", hint=error.hint) from error
+
+
+def _document(name: str, value: Any, options: ReadOptions) -> dict[str, Any]:
+    """A document is posted whole, whatever keys it has."""
+    if options.column is None and options.envelope is None:
+        return {options.field_name: value}
+    return _request(name, value, options)

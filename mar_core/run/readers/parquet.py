@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
-from mar_core.run.readers.rows import RowReader, as_request, check_column
+from mar_core.run.readers.rows import RowReader, as_request, check_column, row_headers
 from mar_core.run.readers.sources import open_source, reading
-from mar_core.runtime.content import JSON, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +33,9 @@ class ParquetReader(RowReader):
         Raises:
             InputError: It is no Parquet file, lacks the column, or pyarrow is not installed.
         """
-        headers = request_headers({"data": JSON}, options.headers)
-        column = options.column
-        for number, row in enumerate(_rows(source, column), start=1):
-            read = functools.partial(_request, row, column)
+        headers = row_headers(options, "data")
+        for number, row in enumerate(_rows(source, options.column), start=1):
+            read = functools.partial(_request, row, options)
             yield Input(id=f"{source}:{number}", read=read, headers=headers)
 
 
@@ -61,8 +59,9 @@ def _rows(source: str, column: str | None) -> Iterator[dict[str, Any]]:
         raise InputError(f"{printable(source)} is no sound Parquet file: {reason}.") from error
 
 
-def _request(row: dict[str, Any], column: str | None) -> dict[str, Any]:
-    return as_request({name: _value(cell) for name, cell in row.items()}, column=column, key="data")
+def _request(row: dict[str, Any], options: ReadOptions) -> dict[str, Any]:
+    cells = {name: _value(cell) for name, cell in row.items()}
+    return as_request(cells, options=options, key="data")
 
 
 def _value(cell: Any) -> Any:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import abc
+import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.run.readers.files import file_input
 from mar_core.run.readers.sources import ending_path, is_file
+from mar_core.runtime.content import JSON, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mar_core.records import Input, ReadOptions
 
-__all__ = ["RowReader", "as_request", "check_column"]
+__all__ = ["RowReader", "as_request", "check_column", "row_headers"]
 
 REQUEST_KEYS = frozenset({"data", "body"})
+# Envelopes that unwrap `{"instances": […]}`, and the one whose requests are whole documents.
+INSTANCES = frozenset({"json", "kserve"})
+WHOLE = "kservev2"
 
 
 class RowReader(abc.ABC):
@@ -48,23 +53,52 @@ class RowReader(abc.ABC):
         """One input for each row."""
 
 
-def as_request(row: Any, *, column: str | None, key: str) -> dict[str, Any]:
+def as_request(row: Any, *, options: ReadOptions, key: str) -> dict[str, Any]:
     """The request that a row stands for.
 
     Args:
         row: A row of a table, or any JSON value.
-        column: Send this column alone, as ``data``.
+        options: Which column of it is sent, for which envelope, and whether as bytes.
         key: Send the whole row under this name, unless it has a ``data`` or ``body`` of its own and
             so is a request already.
 
     Raises:
         InputError: The row has no such column.
     """
-    if column is not None:
-        return {"data": _cell(row, column)}
+    value = row if options.column is None else _cell(row, options.column)
+    if options.envelope in INSTANCES:
+        return {"body": _instances(value)}
+    if options.envelope == WHOLE:
+        return {"body": value}
+    if options.raw:
+        return {"body" if options.column is None else "data": _bytes(value)}
+    if options.column is not None:
+        return {"data": value}
     if isinstance(row, dict) and not REQUEST_KEYS.isdisjoint(row):
         return row
     return {key: row}
+
+
+def row_headers(options: ReadOptions, key: str) -> dict[str, Any]:
+    """The headers of a row's request: it is JSON, unless it is sent as bytes."""
+    kind = "" if options.raw else JSON
+    if key == "data":  # a table's
+        return request_headers({key: kind}, options.headers)
+    return request_headers({key: kind}, options.headers, content_type=kind)
+
+
+def _instances(value: Any) -> dict[str, Any]:
+    """What the envelopes unwrap; a line of a batch of Vertex's or KServe's is one instance."""
+    if isinstance(value, dict) and isinstance(value.get("instances"), list):
+        return value
+    return {"instances": [value]}
+
+
+def _bytes(value: Any) -> bytearray:
+    if isinstance(value, (bytes, bytearray)):
+        return bytearray(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return bytearray(text.encode("utf-8", "surrogatepass"))
 
 
 def check_column(source: str, names: Sequence[str], column: str | None) -> None:

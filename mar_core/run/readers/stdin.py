@@ -1,4 +1,4 @@
-"""Standard input: JSON lines, a JSON document, or one request of whatever it is."""
+"""Standard input: JSON lines, a JSON document, or one request of its bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from mar_core.run.readers.files import body_input
 from mar_core.run.readers.json_rows import document_inputs, line_inputs
 from mar_core.run.readers.json_stream import pieces
 from mar_core.run.readers.sources import read_bounded, read_lines, too_large
-from mar_core.runtime.content import BINARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["STDIN", "StdinReader", "binary_stdin"]
 
 STDIN = "-"
-_NO_TEXT = frozenset(range(0x20)) - set(b"\t\n\r\f\b\x1b")
 
 
 def binary_stdin() -> BinaryIO:
@@ -32,7 +30,7 @@ def binary_stdin() -> BinaryIO:
 
 
 class StdinReader:
-    """Reads ``-``: one request for each line of JSON, else one request with all of it."""
+    """Reads ``-``: one request for each line of JSON, else one request with all of it as bytes."""
 
     name = "stdin"
 
@@ -71,7 +69,7 @@ def _by_content(source: str, stream: BinaryIO, options: ReadOptions) -> Iterator
     if len(head) > limit:
         raise too_large(source, limit)
     whole = head + read_bounded(stream, limit - len(head), source)
-    return _whole(source, whole, options, _text_or_bytes(whole))
+    return _whole(source, whole, options, "")
 
 
 def _rows(source: str, head: bytes, stream: BinaryIO, options: ReadOptions) -> Iterator[Input]:
@@ -96,11 +94,3 @@ def _is_json(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _text_or_bytes(value: bytes) -> str:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return BINARY
-    return BINARY if not _NO_TEXT.isdisjoint(value) else "text/plain"

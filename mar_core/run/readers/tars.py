@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
-from mar_core.run.readers.files import body_request
+from mar_core.run.readers.files import body_request, sent_type
 from mar_core.run.readers.folders import wanted
 from mar_core.run.readers.rows import as_request
 from mar_core.run.readers.sources import (
@@ -195,7 +195,7 @@ def _is_picture(part: _Part) -> bool:
 
 def _single(source: str, name: str, parts: list[_Part], options: ReadOptions) -> Input:
     field = options.field_name
-    kind = options.content_type or guess_type(parts[0].name)
+    kind = sent_type(parts[0].name, options)
     return Input(
         id=name,
         read=functools.partial(_read_single, source, parts[0], field, kind),
@@ -211,7 +211,7 @@ def _sample(source: str, name: str, parts: list[_Part], options: ReadOptions) ->
         fields = {"data": main, **{key: part for key, part in fields.items() if part is not main}}
     return Input(
         id=name,
-        read=functools.partial(_read_sample, source, fields, options.column),
+        read=functools.partial(_read_sample, source, fields, options),
         headers=request_headers(
             {key: guess_type(part.name) for key, part in fields.items()}, options.headers
         ),
@@ -223,7 +223,17 @@ def _read_single(source: str, part: _Part, field: str, content_type: str) -> dic
     return body_request(field, part.read(source), content_type)
 
 
-def _read_sample(source: str, fields: dict[str, _Part], column: str | None) -> dict[str, Any]:
-    wanted_fields = fields if column is None else {k: v for k, v in fields.items() if k == column}
-    row = {k: decode(v.read(source), guess_type(v.name)) for k, v in wanted_fields.items()}
-    return as_request(row, column=column, key="data")
+def _read_sample(source: str, fields: dict[str, _Part], options: ReadOptions) -> dict[str, Any]:
+    """A sample is a form with files: each is decoded by what its ending says."""
+    column = options.column
+    if column is not None:
+        fields = {name: part for name, part in fields.items() if name == column}
+    row = {
+        name: _decoded(part.read(source), "" if options.raw else guess_type(part.name))
+        for name, part in fields.items()
+    }
+    return row if column is None else as_request(row, options=options, key="data")
+
+
+def _decoded(value: bytes, kind: str) -> Any:
+    return decode(value, kind) if kind else bytearray(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
-from mar_core.run.readers.files import body_request
+from mar_core.run.readers.files import body_request, sent_type
 from mar_core.run.readers.folders import wanted
 from mar_core.run.readers.sources import (
     ending_path,
@@ -22,7 +22,7 @@ from mar_core.run.readers.sources import (
     reading,
     too_large,
 )
-from mar_core.runtime.content import guess_type, request_headers
+from mar_core.runtime.content import request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ class ZipReader:
         for index, member in enumerate(_archive(source).infolist()):
             if member.is_dir() or not wanted(member.filename, options.include):
                 continue
-            kind = options.content_type or guess_type(member.filename)
+            kind = sent_type(member.filename, options)
             yield Input(
                 id=member_id(source, member.filename, seen),
                 read=functools.partial(_read, source, index, field, kind, options.max_input_size),

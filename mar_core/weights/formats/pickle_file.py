@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mar_core.weights.file import WeightsFile
 from mar_core.weights.inside import look_inside
 from mar_core.weights.listing import note_pickle
 from mar_core.weights.pickles import walk_pickle
 from mar_core.weights.registry import Trust, WeightsFormat, format_of
 
 if TYPE_CHECKING:
+    from mar_core.weights.file import WeightsFile
     from mar_core.weights.report import WeightsReport
 
 __all__ = ["FORMAT"]
@@ -39,7 +39,7 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
         if found.fault or found.unchecked or found.end >= file.size:
             break
         start, what = found.end, "one of its pickles"
-        rest = WeightsFile(file.rest(start), budget=file.budget, depth=file.depth + 1)
+        rest = file.inner(file.rest(start))
         if format_of(rest).rank < FORMAT.rank:  # an array, or a zip: it is none for pickle.load
             look_inside(file, rest.stream, "what follows its pickle", report)
             break

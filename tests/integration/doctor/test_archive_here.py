@@ -95,7 +95,7 @@ def test_a_handler_of_another_version_than_the_archive_was_made_with(tmp_path):
     _, (state, text) = said(path, only={"handler"})
     assert state == "warning"
     assert "made with mar-core 0.0.1; here is " in text
-    assert "`pip install mar-core==0.0.1`" in text
+    assert "For the same results, install mar 0.0.1." in text
 
 
 def test_handlers_of_torchserve_alone(tmp_path):

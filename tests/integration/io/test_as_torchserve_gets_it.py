@@ -184,7 +184,7 @@ def test_forms(server, folder, words, monkeypatch):
     pairs = list(zip(words[::2], words[1::2], strict=True))
     fields = [field for flag, word in pairs if flag == "-F" for field in parse_field(word)]
     headers = parse_headers(word for flag, word in pairs if flag == "-H")
-    compare(form_input(fields, headers=headers), torchserve(server, folder, *words))
+    compare(form_input(fields, ReadOptions(headers=headers)), torchserve(server, folder, *words))
 
 
 @pytest.mark.parametrize(("name", "kind"), BODIES)

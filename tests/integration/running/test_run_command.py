@@ -69,8 +69,8 @@ def run(desk, *words, code=0):
 def test_json_lines_in_order_and_nothing_else_on_standard_output(desk):
     done = run(desk, "desk.mar", "b.txt", "a.txt", "pair.jsonl")
     assert rows(done) == [
-        {"id": "b.txt", "result": {"body": ["str", "two"]}},
-        {"id": "a.txt", "result": {"body": ["str", "one"]}},
+        {"id": "b.txt", "result": {"body": ["bytearray", "bytearray(b'two')"]}},
+        {"id": "a.txt", "result": {"body": ["bytearray", "bytearray(b'one')"]}},
         {"id": "pair.jsonl:1", "result": {"body": ["dict", "{'n': 1}"]}},
         {"id": "pair.jsonl:2", "result": {"body": ["dict", "{'n': 2}"]}},
     ]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib_metadata
 import pytest
-import tree
 
-from mar_core.reports.doctor.packages import EXTRAS, PLUGINS, check_needed, check_optional, unmet
+from mar_core.reports.doctor.packages import EXTRAS, check_needed, check_optional, unmet
 from mar_core.reports.doctor.report import State
 
 PLUGGY = importlib_metadata.version("pluggy")
@@ -70,9 +69,8 @@ def test_needs_that_are_not_met_are_said_with_the_remedy(installed):
     assert list(check_needed("no-such-thing", state=State.WARNING)) == []
 
 
-def test_every_extra_and_every_plugin_says_what_it_is_for():
+def test_every_extra_says_what_it_is_for():
     extras = importlib_metadata.metadata("mar-core").get_all("Provides-Extra")
     assert set(EXTRAS) == set(extras)
-    assert set(PLUGINS) >= {path.parent.name for path in tree.ROOT.glob("plugins/*/pyproject.toml")}
     names = [check.name for check in check_optional()]
-    assert names == [*(f"mar-core[{extra}]" for extra in extras), *PLUGINS]
+    assert names == [f"mar-core[{extra}]" for extra in extras]

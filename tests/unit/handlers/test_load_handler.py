@@ -219,7 +219,7 @@ def test_the_folder_is_the_current_one_while_loading(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("import nothing_like_it", "handler.py (line 1) needs the package nothing_like_it, which is not installed. Install it: `pip install nothing_like_it`."),
+        ("import nothing_like_it", "handler.py (line 1) needs the package nothing_like_it, which is not installed. Install the package that provides the module 'nothing_like_it'; its name may be another. If nothing_like_it is a file of yours"),
         ("x = 1\nimport cv2_missing.sub", "handler.py (line 2) needs the package cv2_missing"),
         ("from helper import x", "helper.py (line 1) needs the package nothing_either"),
         ("from helper2 import x", "handler.py (line 1): cannot import name 'x' from 'helper2'"),
@@ -235,12 +235,11 @@ def test_the_folder_is_the_current_one_while_loading(tmp_path, monkeypatch):
         ("def predict(d, c): pass", "Name the function: `--handler handler.py:predict`."),
         ("class A:\n handle = len\nclass B:\n handle = len", "several classes and it is not clear which is the handler: A, B. Name it: `--handler handler.py:B`."),
         ("from token import Token", "token is Python's own; rename token.py"),
-        ("import ts.launcher", "handler.py (line 1): mar does not have TorchServe's ts.launcher. It starts a server; use `mar run`"),
+        ("import ts.launcher", "handler.py (line 1): mar does not have TorchServe's ts.launcher. Start the server with `mar serve`."),
         ("from ts.torch_handler.dali_handler import DALIHandler", "mar does not have TorchServe's ts.torch_handler.dali_handler. Derive from ImageClassifier"),
-        ("from ts.handler_utils.distributed.pt_pippy import get_pipeline_driver", "or run with torchserve"),
+        ("from ts.handler_utils.distributed.pt_pippy import get_pipeline_driver", "by accelerate, DeepSpeed or torch.distributed."),
         ("import ts.nonsense", "mar does not have TorchServe's ts.nonsense. See the list"),
         ("from ts.utils.util import nonsense", "cannot import name 'nonsense' from 'ts.utils.util': mar does not have that name of TorchServe's."),
-        ("from ts.protocol.otf_message_handler import create_predict_response", "cannot import name 'create_predict_response'"),
     ],
 )  # fmt: skip
 def test_code_that_does_not_load(tmp_path, text, sentence):
@@ -264,11 +263,29 @@ def test_missing_packages_are_installed_as_the_archive_lists_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "distribution"), [("bs4_", "bs4_"), ("dotenv", "python-dotenv"), ("fitz", "pymupdf")]
+    ("module", "distribution"), [("dotenv", "python-dotenv"), ("fitz", "pymupdf"), ("timm", "timm")]
 )
 def test_packages_are_called_as_they_are_installed(tmp_path, module, distribution):
     text = refusal(tmp_path / "m", {"handler.py": f"import {module}"})
     assert f"`pip install {distribution}`" in text
+
+
+@pytest.mark.parametrize("module", ["bs4_", "clip", "mms", "my_utils"])
+def test_a_module_whose_distribution_is_not_known_is_named_alone(tmp_path, module):
+    text = refusal(tmp_path / "m", {"handler.py": f"import {module}"})
+    assert f"the module '{module}'; its name may be another" in text
+    assert "pip install" not in text
+
+
+def test_a_module_of_the_archive_that_a_library_asks_for_is_not_to_be_installed(tmp_path):
+    text = """
+        import concurrent.futures, pkgutil
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(pkgutil.resolve_name, "helper").result()
+    """
+    said = refusal(tmp_path / "m", {"handler.py": text, "helper.py": ""})
+    assert "needs the archive's own module helper" in said
+    assert "pip install" not in said
 
 
 def test_an_import_that_fails_in_initialize(tmp_path):

@@ -88,7 +88,7 @@ def test_packed_lines(here, requests):
             [(":1", {"data": 1}), (":2", {"body": 2}), (":3", {"body": [3]})],
         ),
         ('{"a": [1]}', [("", {"body": {"a": [1]}})]),
-        ('{"data": 5}', [("", {"data": 5})]),
+        ('{"data": 5}', [("", {"body": {"data": 5}})]),
         (' \n"text"\n', [("", {"body": "text"})]),
         ("\ufeff[1]", [(":1", {"body": 1})]),
         ("[]", []),
@@ -168,8 +168,8 @@ def test_a_fault_at_the_start_of_a_long_document_is_found_at_once():
         (b"[1,\n 2]\n", [(":1", {"body": 1}), (":2", {"body": 2})]),
         (b'{\n "a": 1}', [("", {"body": {"a": 1}})]),
         (b'"text"\n"more"\n', [(":1", {"body": "text"}), (":2", {"body": "more"})]),
-        (b"I like it.\nA lot.\n", [("", {"body": "I like it.\nA lot.\n"})]),
-        (b'"Good," she said.', [("", {"body": '"Good," she said.'})]),
+        (b"I like it.\nA lot.\n", [("", {"body": bytearray(b"I like it.\nA lot.\n")})]),
+        (b'"Good," she said.', [("", {"body": bytearray(b'"Good," she said.')})]),
         (b"\x89PNG\n\x00\n", [("", {"body": bytearray(b"\x89PNG\n\x00\n")})]),
         (b"a\x00b", [("", {"body": bytearray(b"a\x00b")})]),
         (b"", [("", "There is nothing on standard input.")]),
@@ -212,4 +212,4 @@ def test_standard_input_streams(readers, monkeypatch):
 def test_a_list_on_standard_input(here, requests, stdin):
     (here / "x.txt").write_text("hi")
     stdin(b"x.txt\n")
-    assert requests("@-") == [("x.txt", {"body": "hi"})]
+    assert requests("@-") == [("x.txt", {"body": bytearray(b"hi")})]

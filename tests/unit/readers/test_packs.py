@@ -39,9 +39,7 @@ def write_tar(path, files, mode="w"):
 
 
 def expected(path, files):
-    text = {name: content.decode() if name.endswith(".txt") else bytearray(content)
-            for name, content in files.items()}  # fmt: skip
-    return [(f"{path}!{name}", {"body": value}) for name, value in text.items()]
+    return [(f"{path}!{name}", {"body": bytearray(value)}) for name, value in files.items()]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -102,20 +100,26 @@ def test_a_name_twice_gives_two_ids(requests):
         archive.writestr("a.txt", b"1")
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a.txt", b"2")
-    assert requests("p.zip") == [("p.zip!a.txt", {"body": "1"}), ("p.zip!a.txt#2", {"body": "2"})]
+    assert requests("p.zip") == [
+        ("p.zip!a.txt", {"body": bytearray(b"1")}),
+        ("p.zip!a.txt#2", {"body": bytearray(b"2")}),
+    ]
     with tarfile.open("p.tar", "w") as archive:
         for content in b"12":
             member = tarfile.TarInfo("a.txt")
             member.size = 1
             archive.addfile(member, io.BytesIO(bytes([content])))
-    assert requests("p.tar") == [("p.tar!a.txt", {"body": "1"}), ("p.tar!a.txt#2", {"body": "2"})]
+    assert requests("p.tar") == [
+        ("p.tar!a.txt", {"body": bytearray(b"1")}),
+        ("p.tar!a.txt#2", {"body": bytearray(b"2")}),
+    ]
 
 
 def test_names_that_would_leave_the_folder_are_only_names(here, requests):
     write_zip("p.zip", {"../../out.txt": b"hi"})
     assert requests("p.zip") == [("p.zip", "p.zip holds no file that is wanted.")]
     write_tar("p.tar", {"/abs/x.txt": b"hi"})
-    assert requests("p.tar")[0][1] == {"body": "hi"}
+    assert requests("p.tar")[0][1] == {"body": bytearray(b"hi")}
     assert sorted(path.name for path in here.rglob("*")) == ["p.tar", "p.zip"]
 
 
@@ -150,9 +154,9 @@ def test_what_is_no_zip(here, requests, content):
 
 def test_a_zip_that_is_written_again_is_opened_again(requests):
     write_zip("p.zip", {"a.txt": b"1"})
-    assert requests("p.zip") == [("p.zip!a.txt", {"body": "1"})]
+    assert requests("p.zip") == [("p.zip!a.txt", {"body": bytearray(b"1")})]
     write_zip("p.zip", {"b.txt": b"other"})
-    assert requests("p.zip") == [("p.zip!b.txt", {"body": "other"})]
+    assert requests("p.zip") == [("p.zip!b.txt", {"body": bytearray(b"other")})]
 
 
 def test_links_and_devices_are_refused_one_by_one(requests):
@@ -167,7 +171,7 @@ def test_links_and_devices_are_refused_one_by_one(requests):
             member.type, member.linkname = kind, "a.txt"
             archive.addfile(member)
     found = requests("p.tar")
-    assert found[0] == ("p.tar!a.txt", {"body": "1"})
+    assert found[0] == ("p.tar!a.txt", {"body": bytearray(b"1")})
     assert [said for _, said in found[1:]] == [
         f"p.tar!{name} is a link or a device." for name in ("b.txt", "c.txt", "d")
     ]

@@ -43,11 +43,14 @@ def test_files_rows_folders_and_patterns(memory, requests):
         "/b/x.txt": b"hi", "/b/r.jsonl": b'{"data": 1}\n2\n', "/b/d/2.txt": b"two",
         "/b/d/e/1.txt": b"one", "/b/d/.hid": b"",
     })  # fmt: skip
-    assert requests("memory://b/x.txt") == [("memory://b/x.txt", {"body": "hi"})]
+    assert requests("memory://b/x.txt") == [("memory://b/x.txt", {"body": bytearray(b"hi")})]
     assert requests("memory://b/r.jsonl") == [
         ("memory://b/r.jsonl:1", {"data": 1}), ("memory://b/r.jsonl:2", {"body": 2}),
     ]  # fmt: skip
-    below = [("memory:///b/d/2.txt", {"body": "two"}), ("memory:///b/d/e/1.txt", {"body": "one"})]
+    below = [
+        ("memory:///b/d/2.txt", {"body": bytearray(b"two")}),
+        ("memory:///b/d/e/1.txt", {"body": bytearray(b"one")}),
+    ]
     assert requests("memory://b/d/") == below
     assert requests("memory://b/**/1.txt") == below[1:]
     assert requests("memory://b/d/", include=("1*",)) == below[1:]
@@ -65,7 +68,8 @@ def test_archives(memory, requests):
         archive.writestr("b.txt", "ho")
     memory.pipe("/p.zip", zipped.getvalue())
     assert requests("memory://p.tar", "memory://p.zip") == [
-        ("memory://p.tar!a.txt", {"body": "hi"}), ("memory://p.zip!b.txt", {"body": "ho"}),
+        ("memory://p.tar!a.txt", {"body": bytearray(b"hi")}),
+        ("memory://p.zip!b.txt", {"body": bytearray(b"ho")}),
     ]  # fmt: skip
 
 
@@ -92,7 +96,7 @@ def test_the_web(web, requests):
     (folder / "t.csv").write_text("a\n1\n")
     sources = (f"{address}/x.txt?size=3", f"{address}/t.csv?v=1", f"{address}/gone.txt")
     (name, first), (row, second), (_, said) = requests(*sources)
-    assert (name, first) == (sources[0], {"body": "hi"})
+    assert (name, first) == (sources[0], {"body": bytearray(b"hi")})
     assert (row, second) == (f"{sources[1]}:1", {"data": {"a": "1"}})
     assert said == f"There is no {address}/gone.txt."
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_archive import HANDLER, MODEL, archive, codes
 
+from mar_core import Severity
 from mar_core.checks.rules import mar_validate_archive as check
 
 BASE = "from ts.torch_handler.base_handler import BaseHandler\n"
@@ -141,3 +142,62 @@ def test_other_names_are_free(name):
 def test_no_bytes_make_the_rules_raise(raw):
     for finding in check(archive({"handler.py": HANDLER, "h.py": raw}, handler="h.py")):
         assert finding.hint
+
+
+BINARY = {
+    "weights": bytes(range(256)) * 40,
+    "large": bytes(range(256)) * 40_000,
+    "UTF-16": "class Net: pass".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("content", BINARY.values(), ids=BINARY)
+def test_a_model_file_that_is_no_text_is_told_so(content):
+    found = check(archive({"net.py": content}, modelFile="net.py"))
+    (finding,) = (f for f in found if f.code.startswith("MAR-C"))
+    assert finding.code == "MAR-C001"
+    assert finding.message == "The file is binary, not Python."
+    assert "--serialized-file" in (finding.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("x = 1", "The file defines no class.", "Define the network there"),
+        ("class A: ...", "No class of the file is a torch.nn.Module: A.", "Derive the network"),
+        (
+            "from torch import nn\nclass A(nn.Module): ...\nclass B(nn.Module): ...",
+            "The file defines 2 networks: A, B.",
+            "Move the others",
+        ),
+    ],
+)
+def test_each_fault_of_a_model_file_has_its_own_remedy(text, message, hint):
+    files = {"net.py": text.encode(), "handler.py": BY_BASE_HANDLER}
+    (finding,) = check(archive(files, modelFile="net.py"))
+    assert (finding.code, finding.message) == ("MAR-C003", message)
+    assert (finding.hint or "").startswith(hint)
+
+
+BY_BASE_HANDLER = (
+    b"from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n    pass\n"
+)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "handler/__init__.py", "handler.so", "handler.abi3.so", "handler.pyd",
+        "handler.cpython-311-x86_64-linux-gnu.so",
+    ],
+)  # fmt: skip
+def test_what_python_would_take_in_the_handlers_place(other):
+    (finding,) = (f for f in check(archive({other: b""})) if f.code == "MAR-C010")
+    assert finding.severity is Severity.ERROR
+    assert other in finding.message
+
+
+def test_twins_that_nobody_names_are_a_warning():
+    files = {"utils.py": b"", "utils/__init__.py": b"", "a/b.py": b"", "b.py": b"", "c/x.py": b""}
+    (finding,) = (f for f in check(archive(files)) if f.code == "MAR-C010")
+    assert finding.severity is Severity.WARNING

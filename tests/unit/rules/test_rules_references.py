@@ -132,7 +132,12 @@ LOADED = {"handler.py": CLASS, "m.py": memory_archive.MODEL}
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(b"{", "no JSON"), (b"[1]", "no JSON object"), (b"\xff", "no JSON"), (b"[" * 9999, "no JSON")],
+    [
+        (b"{", "not JSON"),
+        (b"[1]", "not hold a JSON object"),
+        (b"\xff", "not JSON"),
+        (b"[" * 9999, "not JSON"),
+    ],
 )
 def test_class_names_that_cannot_be_read(text, words):
     extra = {**LOADED, "index_to_name.json": text}

@@ -67,14 +67,14 @@ numpy==2.0.1
     assert [(f.code, f.message) for f in findings] == [
         ("MAR-Q003", "Lines 1, 2, 3 and 4 give pip options."),
         ("MAR-Q002", "Lines 5 and 6 name URLs or paths."),
-        ("MAR-Q006", "Line 7 is no requirement."),
+        ("MAR-Q006", "Line 7 is not a requirement."),
     ]
 
 
 def test_a_wrong_file_is_one_finding():
     readme = "\n".join(f"This is line {number} of a page about a model." for number in range(26))
     (finding,) = found(readme.encode())
-    assert finding.message == "Lines 1, 2, 3, 4, 5 and 21 more are no requirements."
+    assert finding.message == "Lines 1, 2, 3, 4, 5 and 21 more are not requirements."
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from mar_serve.whole import send_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -87,5 +89,4 @@ async def send_to(send: Send, answer: Answer, common: Headers, request_id: str) 
     headers.append((b"content-length", str(len(answer.body)).encode()))
     if answer.status >= 400:  # noqa: PLR2004 - likewise
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send_whole(send, answer.status, headers, answer.body)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from mar_serve.answers import common_headers, error_answer, send_to
 from mar_serve.bodies import Gone
 from mar_serve.errors import ServeError, internal, stopping
 from mar_serve.inference import Inference, new_id
+from mar_serve.log import escaped
 from mar_serve.routes import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from mar_serve.server import Server
 
@@ -69,10 +71,43 @@ def create_app(server: Server, kinds: Collection[str]) -> ASGIApp:
             answer = error_answer(internal("The server could not answer; its log says why."))
             await send_to(send, answer, common, request_id)
 
-    return app
+    return _noted(app) if server.config.access_log else app
 
 
 LOGGED = 500
+access = logging.getLogger("mar_serve.access")
+
+
+def _noted(app: ASGIApp) -> ASGIApp:
+    """The same application, with a line in the access log for each answer."""
+
+    async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, _noting(scope, send))
+
+    return noted
+
+
+def _noting(scope: Scope, send: Send) -> Send:
+    """Write a line of TorchServe's access log when the answer is out: who, what, status, ms."""
+    begun = time.monotonic()
+    status = 0
+
+    async def noting(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        await send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            client = scope.get("client") or ("unix", 0)
+            query = scope["query_string"].decode("latin-1")
+            target = f"{scope['path']}?{query}" if query else scope["path"]
+            took = round((time.monotonic() - begun) * 1000)
+            access.info(
+                '/%s:%s "%s %s HTTP/%s" %s %s',
+                *(*client, scope["method"], escaped(target), scope["http_version"], status, took),
+            )
+
+    return noting
 
 
 def split(path: str) -> tuple[str, str | None, str]:

@@ -116,3 +116,10 @@ def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
     if not inflate.eof:
         raise ServeError(400, "BadRequestException", "The packed body ends too early.")
     return plain
+
+
+def text_headers(scope: Scope) -> dict[str, Any]:
+    """A request's headers as handlers look them up: in the client's case."""
+    arrival = arrival_of(scope)
+    raw = scope["headers"] if arrival is None else arrival.headers
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}

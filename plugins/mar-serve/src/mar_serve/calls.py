@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from mar_serve.answers import Answer, send_to
-from mar_serve.bodies import content_type_of, read_body
+from mar_serve.bodies import content_type_of, read_body, text_headers
 from mar_serve.errors import bad_request
 
 if TYPE_CHECKING:
@@ -61,6 +61,15 @@ class Call:
     def media_type(self) -> str:
         """The content type without its parameters."""
         return (content_type_of(self.scope) or "").partition(";")[0].strip().lower()
+
+    def handler_headers(self) -> dict[str, Any]:
+        """The request's headers as handlers look them up, with those that the server adds."""
+        return {**text_headers(self.scope), "url_path": "", "explain": "False"}
+
+    @property
+    def content_type(self) -> str | None:
+        """The content type with its parameters."""
+        return content_type_of(self.scope)
 
     async def body(self) -> bytes:
         """The body.

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mar_core import ArchiveRequest
 
 __all__ = ["Address", "ModelSource", "Overrides", "ServerConfig"]
@@ -28,11 +30,13 @@ class Address:
         host: A name or an IP address.
         port: 0 takes a free one.
         path: A Unix socket's path, in place of host and port.
+        scheme: ``http``, or ``https`` with the server's certificate.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     path: str | None = None
+    scheme: Literal["http", "https"] = "http"
 
     @property
     def is_local(self) -> bool:
@@ -48,7 +52,7 @@ class Address:
         if self.path is not None:
             return f"unix:{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +76,15 @@ class ModelSource:
         name: What requests call it; None takes the archive's own name.
         source: A path, a name in the model store, a URL, or sources that were never packed.
         overrides: What wins over its own configuration.
+        default: Whether its version becomes the one that is asked where none is named.
+        listed: Whether clients see it among the models.
     """
 
     name: str | None
     source: str | ArchiveRequest
     overrides: Overrides = field(default_factory=Overrides)
+    default: bool = False
+    listed: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +100,8 @@ class ServerConfig:
         management: Where models are managed; None leaves it out.
         metrics: Where metrics are read; None leaves it out.
         overrides: What wins over every model's own configuration.
+        defaults: What holds where a model's own configuration says nothing.
+        per_model: What wins over the configuration of one version, by model and version.
         default_workers: Workers of a model that asks for no number.
         queue_size: Requests that may wait, by model.
         max_request_size: Bytes that a body may have.
@@ -102,12 +112,21 @@ class ServerConfig:
         key_folder: Where ``key_file.json`` is put.
         model_api: Whether models may be registered and removed over HTTP.
         allowed_urls: Patterns of URLs that models may come from; empty allows none.
+        open_urls: Let models come from every public address, as TorchServe does where nothing else
+            is said; private ones need a pattern.
         hosts: Names that a Host header may have besides the addresses' own.
         allow_pickle: Load weights that can run code when loaded.
         trust: Paths and digests whose weights may run code.
         envelope: The request envelope around every handler.
         kserve: Whether the server speaks KServe's protocols itself (``protocol``), or hands their
             bodies to handlers as they are, as TorchServe does without an envelope (``raw``).
+        open_inference: Whether KServe's v2 paths are there.
+        certificate: The certificate chain of https addresses, in PEM.
+        private_key: Its key.
+        limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
+        metrics_auto_detect: Show metrics of handlers that no file names.
+        system_metrics: Look at the machine.
+        metric_interval: Seconds between two lines of the metrics log.
         decode: Whether JSON and text are decoded for handlers.
         device: Where models run; None takes the best that is there.
         gpus: How many GPUs to deal out; None counts them.
@@ -134,6 +153,8 @@ class ServerConfig:
     management: Address | None = field(default_factory=lambda: Address(port=8081))
     metrics: Address | None = field(default_factory=lambda: Address(port=8082))
     overrides: Overrides = field(default_factory=Overrides)
+    defaults: Overrides = field(default_factory=Overrides)
+    per_model: Mapping[str, Mapping[str, Overrides]] = field(default_factory=dict)
     default_workers: int = 1
     queue_size: int = QUEUE_SIZE
     max_request_size: int = REQUEST_BYTES
@@ -144,11 +165,19 @@ class ServerConfig:
     key_folder: Path = field(default_factory=Path.cwd)
     model_api: bool = False
     allowed_urls: tuple[str, ...] = ()
+    open_urls: bool = False
     hosts: tuple[str, ...] = ()
     allow_pickle: bool = False
     trust: tuple[str, ...] = ()
     envelope: str | None = None
     kserve: Literal["protocol", "raw"] = "protocol"
+    open_inference: bool = True
+    certificate: Path | None = None
+    private_key: Path | None = None
+    limit_image_pixels: bool = True
+    metrics_auto_detect: bool = True
+    system_metrics: bool = True
+    metric_interval: float = 60.0
     decode: bool = True
     device: str | None = None
     gpus: int | None = None

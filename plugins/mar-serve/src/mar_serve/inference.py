@@ -9,13 +9,14 @@ import asyncio
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_core import Request
-from mar_serve.bodies import content_type_of, read_body
+from mar_serve.bodies import content_type_of, read_body, text_headers
 from mar_serve.errors import ServeError, timed_out
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
+from mar_serve.whole import SMALL, send_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mar_serve.server import Server
     from mar_serve.version import ModelVersion
 
-__all__ = ["Inference", "new_id", "text_headers"]
+__all__ = ["Inference", "failure_error", "new_id"]
 
 NO_ANSWER = 500
 BAD = 400
@@ -44,13 +45,6 @@ def new_id() -> str:
     """An id for a request, in the form of a random UUID."""
     raw = os.urandom(16).hex()
     return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
-
-
-def text_headers(scope: Scope) -> dict[str, Any]:
-    """A request's headers as handlers look them up: in the client's case."""
-    arrival = arrival_of(scope)
-    raw = scope["headers"] if arrival is None else arrival.headers
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
 
 
 class Inference:
@@ -153,7 +147,7 @@ class Inference:
             named=asked is not None,
         )
         if outcome.failure is not None:
-            self._log(found, job, outcome)
+            found.log_failure(job.request.id, outcome)
         if job.deadline is not None and job.deadline < now:
             raise timed_out("The answer came after its deadline.")
         return outcome
@@ -167,17 +161,7 @@ class Inference:
         status = NO_ANSWER if reply is None else reply.status
         found.stats.answered(status, seconds, job.begun - job.arrived)
         if reply is not None and reply.failure is not None:
-            self._log(found, job, reply)
-
-    def _log(self, found: ModelVersion, job: Job, reply: Reply) -> None:
-        failure = reply.failure
-        if failure is None:
-            return
-        trace = f"\n{failure.traceback}" if failure.traceback else ""
-        logger.warning(
-            "%s: request %s failed in %s: %s: %s%s",
-            *(found, job.request.id, failure.stage, failure.type, failure.message, trace),
-        )
+            found.log_failure(job.request.id, reply)
 
     async def _answer(self, send: Send, reply: Reply, job: Job, found: ModelVersion) -> None:
         if reply.failure is not None:
@@ -192,16 +176,12 @@ class Inference:
         status = valid_status(reply.status)
         if status >= BAD:
             headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if len(reply.body) < STALLING_BYTES:
-            await send({"type": "http.response.body", "body": reply.body})
+        if len(reply.body) <= SMALL:
+            await send_whole(send, status, headers, reply.body)
             return
+        # It does not fit into the socket: a client that reads nothing would hold it for ever.
         async with asyncio.timeout(self._server.config.body_seconds):
-            await send({"type": "http.response.body", "body": reply.body})
-
-
-# Above this the answer does not fit into the socket, and a client that reads nothing would hold it.
-STALLING_BYTES = 60 << 10
+            await send_whole(send, status, headers, reply.body)
 
 
 def valid_status(status: int) -> int:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import Request
 from mar_serve.answers import Answer
-from mar_serve.bodies import Gone
+from mar_serve.bodies import Gone, text_headers
 from mar_serve.calls import parsed
 from mar_serve.errors import bad_request, stopping
-from mar_serve.inference import failure_error, text_headers
+from mar_serve.inference import failure_error
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mar_serve.config import Address, ModelSource, Overrides, ServerConfig
+    from mar_serve.extension import Extension
     from mar_serve.listening import Listener
     from mar_serve.sources import Found
     from mar_serve.version import ModelVersion
@@ -34,18 +35,23 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 logger = logging.getLogger("mar_serve.server")
 
 
-def run(config: ServerConfig) -> None:
+def run(config: ServerConfig, *, extend: Callable[[Server], Extension] | None = None) -> None:
     """Serve until a signal ends it.
+
+    Args:
+        config: How to serve.
+        extend: Makes what is added to the server; who adds something also says where logs go.
 
     Raises:
         MarError: A model cannot be served, or an address cannot be had.
     """
     config = adapted(config)
-    log.configure(as_json=config.log == "json", access=config.access_log)
+    if extend is None:
+        log.configure(as_json=config.log == "json", access=config.access_log)
     bound = bind(config)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_Life(config, bound).run())
+            runner.run(_Life(config, bound, extend).run())
     finally:
         for _, opened in bound.values():
             opened.close()
@@ -64,10 +70,14 @@ class _Life:
     """One run of the server."""
 
     def __init__(
-        self, config: ServerConfig, bound: dict[str, tuple[Address, socket.socket]]
+        self,
+        config: ServerConfig,
+        bound: dict[str, tuple[Address, socket.socket]],
+        extend: Callable[[Server], Extension] | None,
     ) -> None:
         self._config = config
         self._bound = bound
+        self._extend = extend
         self._server = Server(config)
         self._ending = asyncio.Event()
         self._served: list[tuple[ModelVersion, ModelSource | None]] = []
@@ -76,6 +86,8 @@ class _Life:
     async def run(self) -> None:
         """Serve."""
         server, loop = self._server, asyncio.get_running_loop()
+        if self._extend is not None:
+            server.extensions.append(self._extend(server))
         for number in ENDING:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
@@ -88,6 +100,8 @@ class _Life:
         try:
             await self._until_loaded_or_ended()
             if not self._ending.is_set():
+                for extension in server.extensions:
+                    await extension.started()
                 self._greet()
                 if self._config.watch:
                     server.hold(watch(self._sources(), self.reload))
@@ -145,6 +159,10 @@ class _Life:
             return None, None
         name = source.name if source is not None else None
         version = repository.add(prepared, found, *wins, name=name, from_start=True)
+        if source is not None:
+            version.listed = source.listed
+            if source.default:
+                repository.set_default(version.name, version.version)
         return version, source
 
     def _wins(self, source: ModelSource | None) -> tuple[Overrides, ...]:
@@ -200,6 +218,8 @@ class _Life:
         await asyncio.wait([done], timeout=max(0.2, grace - 1))
         for listener, _ in running:
             listener.force_exit = True
+        for extension in self._server.extensions:
+            await extension.stopping(max(0.1, until - time.monotonic()))
         await self._server.stop(max(0.1, until - time.monotonic()))
         await asyncio.wait([done], timeout=1.0)
 

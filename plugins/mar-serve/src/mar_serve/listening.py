@@ -96,12 +96,23 @@ def listeners(
 ) -> list[tuple[Listener, socket.socket]]:
     """A uvicorn for each socket."""
     kinds: defaultdict[socket.socket, set[str]] = defaultdict(set)
-    for kind, (_, opened) in bound.items():
+    secure = set()
+    for kind, (address, opened) in bound.items():
         kinds[opened].add(kind)
-    return [(_listener(server, found), opened) for opened, found in kinds.items()]
+        if address.scheme == "https":
+            secure.add(opened)
+    return [
+        (_listener(server, found, secure=opened in secure), opened)
+        for opened, found in kinds.items()
+    ]
 
 
-def _listener(server: Server, kinds: set[str]) -> Listener:
+def _listener(server: Server, kinds: set[str], *, secure: bool) -> Listener:
+    config = server.config
+    if secure and (config.certificate is None or config.private_key is None):
+        raise UsageError(
+            "An https address needs a certificate and its key.", hint="Give both, in PEM."
+        )
     seconds = server.config.header_seconds
     return Listener(
         uvicorn.Config(
@@ -114,7 +125,9 @@ def _listener(server: Server, kinds: set[str]) -> Listener:
             server_header=False,
             proxy_headers=False,
             backlog=BACKLOG,
+            ssl_certfile=config.certificate if secure else None,
+            ssl_keyfile=config.private_key if secure else None,
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=max(1, int(server.config.grace)),
+            timeout_graceful_shutdown=max(1, int(config.grace)),
         )
     )

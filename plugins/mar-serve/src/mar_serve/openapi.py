@@ -143,7 +143,8 @@ def _answer(code: int, answer: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(answer, str):
         schema = {"$ref": f"#/components/schemas/{answer}"}
         return {"description": text, "content": {"application/json": {"schema": schema}}}
-    return {"description": text, "content": dict(answer)}
+    # Without a media type anything may come: a handler's answer has the type that it sets, or none.
+    return {"description": text, "content": dict(answer)} if answer else {"description": text}
 
 
 def _object(required: Mapping[str, Any], **others: Any) -> dict[str, Any]:

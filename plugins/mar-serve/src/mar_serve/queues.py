@@ -32,6 +32,7 @@ class Job:
         begun: When it was given to a worker, likewise; 0.0 before.
         stream: The pieces of its answer; None while there are none.
         queue: Where it waits; None when it does not.
+        suspected: Whether a worker was killed while it ran nothing but this.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Job:
         "queue",
         "request",
         "stream",
+        "suspected",
     )
 
     def __init__(
@@ -61,6 +63,7 @@ class Job:
         self.begun = 0.0
         self.stream: Stream | None = None
         self.queue: Queue | None = None
+        self.suspected = False
 
     @property
     def over(self) -> bool:

@@ -96,14 +96,20 @@ class Repository:
         """Whether every model answers."""
         return all(model.versions[model.default].ready for model in self.models.values())
 
-    async def prepare(self, found: Found, *wins: Overrides) -> Prepared:
+    async def prepare(self, found: Found, *wins: Overrides, handler: str | None = None) -> Prepared:
         """Validate and unpack an archive.
+
+        Args:
+            found: The archive.
+            *wins: What wins over its own configuration.
+            handler: What to load in place of the handler that it names.
 
         Raises:
             MarError: It cannot be served; a ``ValidationError`` has the findings.
         """
         sizes = [one.batch_size for one in wins if one.batch_size is not None]
-        recipe = self._server.recipe(found.source, batch_size=sizes[-1] if sizes else None)
+        size = sizes[-1] if sizes else None
+        recipe = self._server.recipe(found.source, batch_size=size, handler=handler)
         return await asyncio.to_thread(recipe.prepare)
 
     def add(
@@ -134,7 +140,10 @@ class Repository:
         model = self.models.get(name)
         if model is not None and version in model.versions:
             raise conflict(f"Model version {version} is already registered for model {name}")
-        settings = settings_of(name, prepared.config, config, *wins)
+        own = config.per_model.get(name, {}).get(version)
+        settings = settings_of(
+            name, prepared.config, config, *(() if own is None else (own,)), *wins
+        )
         if default_workers is not None and not settings.from_archive:
             settings.min_workers = settings.max_workers = default_workers
         made = ModelVersion(
@@ -209,6 +218,17 @@ class Repository:
         else:
             del self.models[name]
         await found.stop(self._server.config.grace)
+
+    async def remove_all(self, name: str) -> None:
+        """Remove a model with every version.
+
+        Raises:
+            ServeError: There is none of that name.
+        """
+        model = self.model(name)
+        del self.models[name]
+        grace = self._server.config.grace
+        await asyncio.gather(*(version.stop(grace) for version in model.versions.values()))
 
     def set_default(self, name: str, version: str) -> None:
         """Make a version the one that is asked where none is named.

@@ -69,6 +69,10 @@ class Routes:
         ]
         if inference is not None:
             routes += self._old(inference)
+        for extension in server.extensions:
+            for path, handler, methods, token in extension.routes(kinds):
+                guarded = token == MANAGEMENT
+                routes.insert(0, self._route(path, handler, methods, token=token, guarded=guarded))
         self._router = Router(routes, redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
@@ -124,7 +128,8 @@ class Routes:
         yield self._route("/v1/models/{model}:predict", v1.predict, _POST, token=INFERENCE)
         yield self._route("/v1/models/{model}:explain", v1.explain, _POST, token=INFERENCE)
         yield self._route("/v1/models/{model}", kserve.ready, _GET, token=INFERENCE)
-        for path, handler, methods in v2.table(inference):
+        v2_paths = v2.table(inference) if self._server.config.open_inference else ()
+        for path, handler, methods in v2_paths:
             token: Token | None = None if path.startswith("/v2/health") else INFERENCE
             yield self._route(path, handler, methods, token=token)
         for path, handler, methods in clouds.vertex(v1):

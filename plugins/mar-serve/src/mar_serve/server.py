@@ -12,24 +12,29 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import Recipe
+from mar_core import MetricsConfig, Recipe
 from mar_serve.devices import count_gpus
+from mar_serve.errors import ServeError, internal, stopping
 from mar_serve.guard import Guard
+from mar_serve.inference import failure_error
+from mar_serve.managing import Management
 from mar_serve.repository import Repository
+from mar_serve.sources import fetched, from_start
+from mar_serve.streams import Stream
 from mar_serve.telemetry import Telemetry
 from mar_serve.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
-    from mar_core import ArchiveRequest
-    from mar_serve.config import ServerConfig
+    from mar_core import ArchiveRequest, Reply, Request
+    from mar_serve.config import ModelSource, ServerConfig
+    from mar_serve.extension import Extension
     from mar_serve.version import ModelVersion
 
 __all__ = ["Server"]
 
 TICK_SECONDS = 0.1
-METRICS_SECONDS = 60.0
 
 logger = logging.getLogger("mar_serve.server")
 
@@ -44,6 +49,8 @@ class Server:
         config: The same.
         telemetry: What is counted.
         repository: The models.
+        management: The verbs of the management API.
+        extensions: What other distributions have added.
         tokens: The keys; None where none is asked for.
         guard: Keeps pages of other sites out.
         cores: The cores that this process may use.
@@ -58,9 +65,16 @@ class Server:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.version = version_of("mar-serve")
-        self.telemetry = Telemetry(hostname=socket.gethostname(), mode=config.metrics_mode)
+        self.telemetry = Telemetry(
+            hostname=socket.gethostname(),
+            mode=config.metrics_mode,
+            shown=None if config.metrics_auto_detect else _shown_metrics(),
+            system=config.system_metrics,
+        )
         self.telemetry.loads = self._loads
         self.repository = Repository(self)
+        self.management = Management(self)
+        self.extensions: list[Extension] = []
         self.tokens = self._make_tokens()
         self.guard = Guard(config)
         self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
@@ -87,7 +101,13 @@ class Server:
             self._temporary = tempfile.TemporaryDirectory(prefix="mar-serve-")
         return Path(self._temporary.name)
 
-    def recipe(self, source: Path | ArchiveRequest, *, batch_size: int | None = None) -> Recipe:
+    def recipe(
+        self,
+        source: Path | ArchiveRequest,
+        *,
+        batch_size: int | None = None,
+        handler: str | None = None,
+    ) -> Recipe:
         """How an archive is loaded here."""
         config = self.config
         return Recipe(
@@ -96,7 +116,104 @@ class Server:
             allow_pickle=config.allow_pickle,
             envelope=config.envelope,
             batch_size=batch_size,
+            limit_image_pixels=config.limit_image_pixels,
+            handler=handler,
         )
+
+    async def predict(
+        self,
+        name: str,
+        version: str | None,
+        request: Request,
+        *,
+        on_part: Callable[[bytes], None] | None = None,
+        seconds: float | None = None,
+    ) -> Reply:
+        """Answer a request that did not come over HTTP.
+
+        Args:
+            name: The model.
+            version: The version; None is the default one.
+            request: The request.
+            on_part: Takes the pieces that the handler sends ahead; without it they are left out.
+            seconds: How long the caller waits; None for as long as it takes.
+
+        Returns:
+            The answer; its body is what follows the pieces.
+
+        Raises:
+            ServeError: There is no answer.
+        """
+        if self.stopping:
+            raise stopping()
+        found = self.repository.find(name, version)
+        explain = request.headers.get("explain") == "True"
+        job = found.job(request, explain=explain)
+        if seconds is not None:
+            until = time.monotonic() + seconds
+            job.deadline = until if job.deadline is None else min(until, job.deadline)
+        begun = time.monotonic()
+        reply: Reply | None = None
+        try:
+            found.submit(job, asked=version)
+            outcome = await job.future
+            if isinstance(outcome, Stream):
+                async for piece in outcome.pieces():
+                    if on_part is not None:
+                        on_part(piece)
+                outcome = outcome.reply
+            reply = outcome
+        except ServeError as error:
+            found.stats.answered(error.status, time.monotonic() - begun, None)
+            raise
+        finally:
+            if reply is None:
+                job.forget()  # whoever asked has gone: it need not be run
+        if reply is None:
+            raise internal("Worker died.")
+        found.stats.answered(reply.status, time.monotonic() - begun, job.begun - job.arrived)
+        if reply.failure is not None:
+            found.log_failure(job.request.id, reply)
+            raise failure_error(reply)
+        return reply
+
+    async def serve(self, source: ModelSource) -> ModelVersion:
+        """Take a model up and start its workers.
+
+        Raises:
+            ServeError: It is there already, or it cannot be loaded.
+            MarError: It is not there, or not sound.
+        """
+        found = await asyncio.to_thread(from_start, source, self.config)
+        prepared = await self.repository.prepare(found, source.overrides)
+        version = self.repository.add(prepared, found, source.overrides, name=source.name)
+        version.listed = source.listed
+        await self.repository.start(version)
+        return version
+
+    async def remove(self, name: str) -> None:
+        """End a model with all of its versions.
+
+        Raises:
+            ServeError: There is none of that name.
+        """
+        await self.repository.remove_all(name)
+
+    async def fetch(self, url: str) -> Path:
+        """Bring a file that is allowed into the model store.
+
+        Raises:
+            ServeError: It is not allowed, or cannot be had.
+        """
+        found = await asyncio.to_thread(fetched, url, self.config)
+        if not isinstance(found.source, Path):
+            raise internal(f"{url} is no file.")
+        return found.source
+
+    async def changed(self) -> None:
+        """Tell the extensions that the models have changed."""
+        for extension in self.extensions:
+            await extension.changed()
 
     def next_worker(self) -> int:
         """A number for a worker, from 9000 on as TorchServe's."""
@@ -137,10 +254,9 @@ class Server:
                     version.tick(now)
                 except Exception:
                     logger.exception("%s could not be looked after", version)
-            if now - written > METRICS_SECONDS:
+            if now - written > self.config.metric_interval:
                 written = now
-                for line in self.telemetry.lines():
-                    logger.info("%s", line)
+                self.telemetry.log()
 
     async def stop(self, grace: float) -> None:
         """End every worker; what was taken is answered, within so many seconds."""
@@ -180,6 +296,13 @@ class Server:
     def _loads(self) -> Iterable[tuple[str, str, int, int]]:
         for version in self.repository.all():
             yield version.name, version.version, version.dispatch.waiting, version.live
+
+
+def _shown_metrics() -> MetricsConfig:
+    """TorchServe's metrics, and those of the file that the environment names."""
+    path = os.environ.get("TS_METRICS_CONFIG")
+    default = MetricsConfig.default()
+    return default.joined(MetricsConfig.read(path)) if path else default
 
 
 def _shown(server: Server, version: ModelVersion) -> dict[str, Any]:

@@ -115,6 +115,7 @@ def settings_of(
         queue_size=config.queue_size,
         from_archive=own,
     )
+    _apply(settings, config.defaults)
     for key, attribute, kind, lowest in _KEYS:
         value = _checked(name, given, key, kind, lowest)
         if value is not None:

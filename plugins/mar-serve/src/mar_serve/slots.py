@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+import signal
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -25,8 +26,13 @@ State = Literal["starting", "ready", "waiting", "closing", "failed"]
 QUICK, VERY_QUICK = 0.010, 0.002
 MOST_AHEAD = 4
 CLOSING_SECONDS = 10.0
+# Nothing that a request makes a handler do ends like this, but for a lack of memory: somebody has
+# killed the worker, and a request that was alone in it gets a second chance.
+KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
 logger = logging.getLogger("mar_serve.workers")
+# What handlers print and log, apart from what is said of workers.
+output = logging.getLogger("mar_serve.output")
 
 
 def back_off(failures: int) -> int:
@@ -279,17 +285,22 @@ class Slot:
             if job.stream is not None:  # half of its answer is out: it cannot begin again
                 job.answer(died.reply())
         pieces = died.again(whole) if whole else []
-        if not pieces:
+        alone = died.alone
+        if not pieces and whole and died.death.code in KILLED and not whole[0].suspected:
+            whole[0].suspected = alone = True
+            pieces = [whole]
+        elif not pieces:
             for job in whole:
                 job.answer(died.reply())
         self.version.dispatch.lose(self)
-        self.version.dispatch.again(pieces, alone=died.alone)
+        self.version.dispatch.again(pieces, alone=alone)
 
     def _return(self, jobs: list[Job]) -> None:
         self.version.dispatch.again([jobs], alone=self.alone)
 
     def _hear(self, line: str) -> None:
-        logger.info("%s: %s", self, line)
+        output.info("%s: %s", self, line)
 
     def _measure(self, metric: Metric) -> None:
         self.version.stats.recorded(metric)
+        self.version.server.telemetry.recorded(metric)

@@ -23,6 +23,8 @@ __all__ = ["Found", "fetched", "from_start", "in_store", "registered", "target_i
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ENDINGS = (".mar", ".tar.gz", ".tgz")
+# Names no address: what is downloaded by it is looked at for private ones.
+ANY_URL = r"https?://.*"
 
 logger = logging.getLogger("mar_serve.models")
 
@@ -101,8 +103,8 @@ def fetched(url: str, config: ServerConfig) -> Found:
     Raises:
         ServeError: The URL is not allowed, or nothing can be had there.
     """
-    patterns = [pattern for pattern in config.allowed_urls if re.fullmatch(pattern, url)]
-    if not patterns:
+    allowed = config.allowed_urls or ((ANY_URL,) if config.open_urls else ())
+    if not any(re.fullmatch(pattern, url) for pattern in allowed):
         raise model_not_found(f"Given URL {url} does not match any allowed URL(s)")
     if config.model_store is None:
         raise model_not_found("Model store has not been configured.")
@@ -111,7 +113,7 @@ def fetched(url: str, config: ServerConfig) -> Found:
     if target.exists():
         raise internal(f"Model file already exists {name}")
     try:
-        download(url, target, allowed=config.allowed_urls)
+        download(url, target, allowed=allowed)
     except Forbidden:
         raise model_not_found(f"Given URL {url} does not match any allowed URL(s)") from None
     except (OSError, ValueError, MarError) as error:

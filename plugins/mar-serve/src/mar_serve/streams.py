@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.types import Send
 
     from mar_core import Reply
@@ -46,6 +48,16 @@ class Stream:
         self.reply = reply
         self.over = True
         self._wake.set()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The pieces as they come, until the answer is whole or breaks off."""
+        while not self.over or self._pieces:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pieces:
+                piece = self._pieces.pop(0)
+                self._behind -= len(piece)
+                yield piece
 
     async def send_to(self, send: Send, headers: Headers, arrival: Arrival | None) -> Reply | None:
         """Send what comes, until the answer is whole.

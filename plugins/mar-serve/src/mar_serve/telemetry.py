@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric as Family
 
+    from mar_core import Metric, MetricsConfig
     from mar_serve.stats import Recorded
 
 __all__ = ["CONTENT_TYPE", "Telemetry"]
 
 logger = logging.getLogger("mar_serve.metrics")
+model_logger = logging.getLogger("mar_serve.model_metrics")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HOST = "Host"
@@ -53,6 +55,8 @@ class Telemetry:
 
     Args:
         hostname: The label ``Hostname`` of every metric.
+        shown: What handlers record and who scrapes is shown; None shows all of it.
+        system: Whether the machine is looked at.
         mode: ``prometheus`` shows everything to who scrapes; ``log`` writes everything to the
             log; ``legacy`` shows the three ``ts_`` metrics and writes the others.
 
@@ -62,9 +66,18 @@ class Telemetry:
             that is served now; the server sets it.
     """
 
-    def __init__(self, *, hostname: str, mode: str = "prometheus") -> None:
+    def __init__(
+        self,
+        *,
+        hostname: str,
+        mode: str = "prometheus",
+        shown: MetricsConfig | None = None,
+        system: bool = True,
+    ) -> None:
         self.hostname = hostname
         self.mode = mode
+        self._shown = shown
+        self._system = system
         self.models: dict[tuple[str, str], ModelStats] = {}
         self.loads: Callable[[], Iterable[tuple[str, str, int, int]]] = tuple
         self._others = [0] * 6
@@ -113,6 +126,15 @@ class Telemetry:
         for one in self.lines():
             logger.info("%s", one)
 
+    def recorded(self, metric: Metric) -> None:
+        """Write what a handler has recorded to the log, where that is where metrics go."""
+        if self.mode == "prometheus" or not model_logger.isEnabledFor(logging.INFO):
+            return
+        labels = {str(name): str(value) for name, value in metric.dimensions.items()}
+        name = f"{metric.name}.{metric.unit}"
+        text = line(name, labels, metric.value, self.hostname, int(time.time()))
+        model_logger.info("%s,%s", text, metric.request_id or "null")
+
     def families(self) -> Iterator[Family]:
         """All metrics and their samples now."""
         own = [
@@ -149,6 +171,8 @@ class Telemetry:
         }
 
     def _host_metrics(self) -> Iterator[Family]:
+        if not self._system:
+            return
         for name, unit, value in system():
             yield family(name, "gauge", f"{name} in {unit.lower()}", [(self._host, value)])
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
@@ -202,6 +226,12 @@ class Telemetry:
         ]
         yield histogram("mar_serve_stage_seconds", "A stage of a batch, in the worker", stages)
 
+    def _is_shown(self, recorded: Recorded) -> bool:
+        return self._shown is None or any(
+            one.name == recorded.name and one.type is recorded.kind
+            for one in self._shown.model_metrics
+        )
+
     def _loads(self) -> Iterator[Family]:
         loads = list(self.loads())
         for name, text, place in (
@@ -222,7 +252,7 @@ class Telemetry:
         groups: dict[str, list[Recorded]] = {}
         for stats in self.models.values():
             for recorded in stats.recorded_metrics.values():
-                if recorded.name in MEASURED:
+                if recorded.name in MEASURED or not self._is_shown(recorded):
                     continue
                 name = plain(recorded.name)
                 name = f"{name}_2" if name in taken else name

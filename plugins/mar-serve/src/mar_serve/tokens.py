@@ -48,7 +48,14 @@ class Tokens:
         Raises:
             ServeError: It does not.
         """
-        given = (header_of(scope, b"authorization") or b"").decode("latin-1")
+        self.check_value((header_of(scope, b"authorization") or b"").decode("latin-1"), kind)
+
+    def check_value(self, given: str, kind: str) -> None:
+        """The same, of the value of an ``Authorization`` header.
+
+        Raises:
+            ServeError: It is not the right one.
+        """
         scheme, _, token = given.partition(" ")
         right = hmac.compare_digest(token.strip().encode(), self._keys[kind].encode())
         end = self._ends.get(kind)

@@ -17,7 +17,7 @@ from mar_serve.slots import Slot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core import Prepared, Request
+    from mar_core import Prepared, Reply, Request
     from mar_serve.queues import Queue
     from mar_serve.server import Server
     from mar_serve.settings import ModelSettings
@@ -41,6 +41,7 @@ class ModelVersion:
 
     Attributes:
         dispatch: The requests that wait, and who gets them.
+        listed: Whether clients see it among the models.
         slots: The workers' places.
         stats: What is counted for it.
         scaler: Adds and drops workers.
@@ -65,6 +66,7 @@ class ModelVersion:
         self.prepared = prepared
         self.settings = settings
         self.from_start = from_start
+        self.listed = True
         self.dispatch = Dispatch(self)
         self.slots: list[Slot] = []
         self.stats = server.telemetry.model(name, version)
@@ -137,6 +139,17 @@ class ModelVersion:
             raise no_worker(self.name, asked)
         if not self.has_hope or not self.dispatch.put(job):
             raise no_worker(self.name, asked)
+
+    def log_failure(self, request_id: str, reply: Reply) -> None:
+        """Write down why a request failed, which its client is not told."""
+        failure = reply.failure
+        if failure is None:
+            return
+        trace = f"\n{failure.traceback}" if failure.traceback else ""
+        logger.warning(
+            "%s: request %s failed in %s: %s: %s%s",
+            *(self, request_id, failure.stage, failure.type, failure.message, trace),
+        )
 
     def schedule(self) -> None:
         """Give out what waits."""

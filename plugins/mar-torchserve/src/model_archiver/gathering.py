@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["files_of", "gather"]
+__all__ = ["files_of", "gather", "link", "readable"]
 
 _LSP_NAMES = ("BaseHandler", "TorchScriptHandler")
 _LIBRARY = {"linux": ".so", "darwin": ".dylib"}
@@ -42,7 +42,7 @@ def gather(
         elif path:
             source = _handler_file(path, runtime, known) if kind == "handler" else path
             if source is not None:
-                _link(_readable(source), folder / Path(source).name)
+                link(readable(source), folder / Path(source).name)
 
 
 def files_of(
@@ -78,7 +78,7 @@ def _gather_item(folder: Path, item: str) -> None:
         logging.getLogger().warning("Given wildcard pattern did not match any file: %s", item)
     for path in found:
         if path.is_file():
-            _link(path, folder / path.name)
+            link(path, folder / path.name)
         elif path.is_dir():
             _gather_folder(folder, path)
         else:
@@ -89,12 +89,12 @@ def _gather_folder(folder: Path, source: Path) -> None:
     """The contents of a folder, without the folder."""
     for path in source.iterdir():
         if path.is_file():
-            _link(path, folder / path.name)
+            link(path, folder / path.name)
         elif path.is_dir():
-            shutil.copytree(path, folder / path.name, copy_function=_link)
+            shutil.copytree(path, folder / path.name, copy_function=link)
 
 
-def _readable(path: str) -> Path:
+def readable(path: str) -> Path:
     """The path of a file that can be opened.
 
     Raises:
@@ -104,7 +104,7 @@ def _readable(path: str) -> Path:
         return Path(path)
 
 
-def _link(source: str | Path, target: str | Path) -> None:
+def link(source: str | Path, target: str | Path) -> None:
     """A link in place of a copy; whatever had the name gives way."""
     Path(target).unlink(missing_ok=True)
     try:

@@ -81,8 +81,8 @@ def errors(*statuses: int) -> dict[int, str]:
 
 
 PREDICTION = {
-    200: {"*/*": {"schema": {}}},
+    200: {},
     **errors(400, 404, 408, 413, 500, 503, 507),
     # A handler may answer with any status of its own.
-    0: {"*/*": {"schema": {}}},
+    0: {},
 }

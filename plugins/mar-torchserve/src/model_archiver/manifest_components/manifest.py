@@ -13,7 +13,7 @@ from model_archiver.version import __version__
 if TYPE_CHECKING:
     from model_archiver.manifest_components.model import Model
 
-__all__ = ["Manifest", "RuntimeType"]
+__all__ = ["Manifest", "RuntimeType", "moment"]
 
 
 class RuntimeType(Enum):
@@ -36,7 +36,7 @@ class Manifest:
     """
 
     def __init__(self, runtime: str, model: Model) -> None:
-        self.creation_time = _moment().strftime("%d/%m/%Y %H:%M:%S")
+        self.creation_time = moment().strftime("%d/%m/%Y %H:%M:%S")
         self.runtime = RuntimeType(runtime)
         self.model = model
         self.archiver_version = __version__
@@ -57,7 +57,7 @@ class Manifest:
     __repr__ = __str__
 
 
-def _moment() -> datetime:
+def moment() -> datetime:
     """Now, in local time; or ``SOURCE_DATE_EPOCH``, for archives that can be made again."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch:

@@ -1,0 +1,3 @@
+"""TorchServe's three gRPC services, by grpcio, on the same models as HTTP's."""
+
+from __future__ import annotations
