@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http_page
 import names_page
 import tree
 import weights_page
@@ -33,3 +34,9 @@ def test_every_key_of_the_manifest_is_explained():
 def test_the_formats_of_weights_are_those_of_the_registry():
     written = weights_page.PAGE.read_text(encoding="utf-8")
     assert written == weights_page.page(), "run `python tests/support/weights_page.py`"
+
+
+def test_the_paths_of_the_server_are_those_of_its_table():
+    text = http_page.PAGE.read_text(encoding="utf-8")
+    assert text.count("<!-- end -->") == len(http_page.LISTENERS)
+    assert text == http_page.written(text), "run `python tests/support/http_page.py`"
