@@ -8,11 +8,7 @@ MNIST := examples/image_classifier/mnist
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help env demo serve test check bench docs lock clean
-=======
-.PHONY: help env demo test check bench docs dist lock clean
->>>>>>> main
+.PHONY: help env demo serve test check bench docs dist lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
