@@ -31,6 +31,7 @@ from mar_core.weights import (
 if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.plugins import Plugins
+    from mar_core.weights import Budget, WeightsFormat
 
 __all__ = ["Subject"]
 
@@ -47,22 +48,29 @@ class Subject:
 
     Attributes:
         archive: The same.
-        budget: What looking at the contents of its members may still cost.
-        formats: The formats of weights that are known.
         manifest_fault: Why the manifest cannot be read, or None.
         manifest: The manifest; an empty one where it cannot be read.
     """
 
     def __init__(self, archive: Archive, *, plugins: Plugins | None = None) -> None:
         self.archive = archive
-        self.budget = Allowance()
-        self.formats = weights_formats(plugins)
+        self._plugins = plugins
         self.manifest_fault: ArchiveError | None = None
         try:
             self.manifest = archive.manifest
         except ArchiveError as error:
             self.manifest_fault = error
             self.manifest = Manifest({})
+
+    @functools.cached_property
+    def budget(self) -> Budget:
+        """What looking at the contents of its members may still cost."""
+        return Allowance()
+
+    @functools.cached_property
+    def formats(self) -> tuple[WeightsFormat, ...]:
+        """The formats of weights that are known."""
+        return weights_formats(self._plugins)
 
     @functools.cached_property
     def handler(self) -> FoundHandler | None:

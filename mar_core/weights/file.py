@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mar_core.errors import ModelError
 from mar_core.weights.cost import Allowance
-from mar_core.weights.pickles import PickleReport, walk_pickle
 from mar_core.weights.zipindex import ZipEntry, data_start, read_directory, read_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.weights.cost import Budget
+    from mar_core.weights.pickles import PickleReport
     from mar_core.weights.registry import WeightsFormat
 
 __all__ = ["WeightsFile", "seekable", "window"]
@@ -100,6 +100,8 @@ class WeightsFile:
     @functools.cached_property
     def first_pickle(self) -> PickleReport:
         """What it would be to who unpickles it."""
+        from mar_core.weights.pickles import walk_pickle
+
         return walk_pickle(self.stream, budget=self.budget, plain=True)
 
     @contextmanager
