@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from mar_core.checks.trust import TRUST_CODES, is_trusted
 from mar_core.findings import Finding, Severity, ValidationError, printable
+from mar_core.format.budget import TooCostly, budget
 from mar_core.format.codes import Code
 
 if TYPE_CHECKING:
@@ -54,8 +55,13 @@ def validate(
 
         plugins = get_plugins()
     found, word = list(archive.findings), _Word(archive, asked=allow_pickle)
-    for name, result in plugins.validate_archive(archive, _Known(found)):
-        found.extend(word.softened(finding) for finding in _collect(name, result))
+    try:
+        with budget(archive.stored_size) as left:
+            for name, result in plugins.validate_archive(archive, _Known(found)):
+                found.extend(word.softened(finding) for finding in _collect(name, result))
+                left.check()
+    except TooCostly as error:
+        found.append(error.finding)
     return without_repeats(found)
 
 
@@ -90,6 +96,8 @@ def _verdict(archive: Archive) -> str:
 
 def _collect(plugin: str, result: Any) -> Iterator[Finding]:
     """The findings that one plugin returned, signed with its name."""
+    if isinstance(result, TooCostly):
+        raise result
     if isinstance(result, Exception):
         yield _broken(plugin, "MAR-X001", f"failed: {type(result).__name__}: {_line(result)}")
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from mar_core.format.budget import spend
+
 __all__ = ["ALLOWANCE", "Allowance", "Budget", "TooCostlyError"]
 
 # Bytes looked at; parsing that costs more than reading is charged as more bytes. About 2 seconds.
@@ -43,7 +45,9 @@ class Allowance:
 
         Raises:
             TooCostlyError: There is not so much left.
+            TooCostly: The time for the archive is over.
         """
+        spend(size >> 10 or 1)  # the time for all that looks at the archive
         self.left -= size
         if self.left < 0:
             raise TooCostlyError

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError, PluginError
+from mar_core.format.budget import TooCostly
 from mar_core.weights.cost import TooCostlyError
 from mar_core.weights.file import WeightsFile
 from mar_core.weights.report import WeightsReport
@@ -202,7 +203,7 @@ def _built_in() -> tuple[WeightsFormat, ...]:
 def _knows(row: WeightsFormat, file: WeightsFile) -> bool:
     try:
         return bool(row.identify(file))
-    except TooCostlyError:
+    except (TooCostlyError, TooCostly):
         raise
     except Exception as error:  # noqa: BLE001 - a plugin's may raise anything
         from mar_core.plugins import PluginWarning
