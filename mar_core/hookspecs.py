@@ -430,11 +430,12 @@ def mar_register_weights_formats(register: Callable[[WeightsFormat], None]) -> N
     Example:
         >>> @hookimpl
         ... def mar_register_weights_formats(register):
-        ...     register(WeightsFormat(
+        ...     row = WeightsFormat(
         ...         name="gguf",
         ...         title="a GGUF model",
         ...         trust=Trust.DATA,
         ...         identify=lambda file: file.head.startswith(b"GGUF"),
         ...         load=load_gguf,
-        ...     ))
+        ...     )
+        ...     register(row)
     """
