@@ -52,7 +52,7 @@ class Asked:
     allow_pickle: bool = False
     no_pixel_limit: bool = False
     engine: str = "local"
-    address: str | None = None
+    engine_option: tuple[str, ...] = ()
     explain: bool = False
     dry_run: bool = False
     in_process: bool = False
@@ -212,9 +212,16 @@ def _running(asked: Asked) -> RunOptions:
         fail_fast=asked.fail_fast,
         explain=asked.explain,
         profile=asked.profile,
-        address=asked.address,
+        engine_options=dict(_engine_option(word) for word in asked.engine_option),
         output_dir=asked.output_dir,
     )
+
+
+def _engine_option(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--engine-option {word!r} is not NAME=VALUE.")
+    return name, value
 
 
 def _batch_size(text: str | None) -> int | Literal["auto"] | None:
