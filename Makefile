@@ -8,7 +8,7 @@ MNIST := examples/image_classifier/mnist
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check bench docs dist lock clean
+.PHONY: help env demo serve test check bench docs dist lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ $(READY): $(UV) requirements/dev.txt requirements/torchserve.txt pyproject.toml 
 
 demo: env  ## archive the MNIST example and run it on real digits
 	@$(BIN)/python $(MNIST)/demo.py
+
+serve: env  ## serve the MNIST example on http://127.0.0.1:8080
+	@test -e build/demo/mnist.mar || $(BIN)/python $(MNIST)/demo.py
+	@$(BIN)/mar serve build/demo/mnist.mar
 
 test: env  ## run every test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

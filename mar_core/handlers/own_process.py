@@ -142,8 +142,11 @@ class OwnProcess:
 
     def _finder(self, path: str) -> FileFinder:
         """For ``sys.path_hooks``: what finds modules in the archive's folder."""
-        if not os.path.realpath(path).startswith(self._inside):
+        real = os.path.realpath(path)
+        if not any(f"{real}{os.sep}".startswith(f"{place}{os.sep}") for place in self._inside):
             raise ImportError(path=path)
+        if not os.path.isdir(real):  # noqa: PTH112 - a text, and the answer is all
+            raise ImportError("only folders are searched", path=path)
         loader = type("_Source", (_SourceLoader,), {"files": self.files})
         return FileFinder(
             path,

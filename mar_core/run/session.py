@@ -15,7 +15,7 @@ from mar_core.run.changed import ChangedSources
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
 from mar_core.run.inputs import expand, listed
-from mar_core.run.interrupt import Interruption
+from mar_core.run.interrupt import Interruption, Stopped
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
 from mar_core.run.request import data_input, form_input, upload_input
@@ -194,7 +194,7 @@ class _Run:
         self._writer = writer
         self._summary = summary
         self._start = time.monotonic()
-        self._interruption = Interruption(self._last_words)
+        self._interruption = Interruption()
         self._changed = ChangedSources(writer.done_since)
 
     def to_its_end(self, *, results_on_terminal: bool) -> bool:
@@ -204,12 +204,19 @@ class _Run:
         progress = show_progress(
             quiet=job.quiet, results_on_terminal=results_on_terminal, count=self._count
         )
-        with self._interruption as interruption, progress as show, contextlib.ExitStack() as stack:
+        stopped = False
+        with (
+            self._interruption as interruption,
+            contextlib.suppress(Stopped),
+            progress as show,
+            contextlib.ExitStack() as stack,
+        ):
             outcomes = engine.run(job.recipe, self._inputs(), job.running, summary)
             stack.callback(getattr(outcomes, "close", int))
-            stopped = False
             for outcome in outcomes:
+                interruption.hold()
                 failed = self._take(outcome, show)
+                interruption.release()
                 stopped = interruption.wished or (failed and job.running.fail_fast)
                 if stopped:
                     break
@@ -245,12 +252,6 @@ class _Run:
         if any(source in STREAMS for source in (*self._job.sources, *self._job.uploads)):
             return None
         return sum(1 for _ in inputs_of(self._job) if not self._interruption.wished)
-
-    def _last_words(self) -> None:
-        self._summary.interrupted = True
-        self._writer.flush()
-        get_plugins().run_finished(self._summary)
-        print(interrupted_line(self._summary, self._job.output), file=sys.stderr, flush=True)
 
 
 def interrupted_line(summary: RunSummary, output: Path | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.handlers.own_process import OwnProcess
 from mar_core.plugins import get_plugins
 from mar_core.records import Failure, Outcome
-from mar_core.runtime.batch import Batch, Row
+from mar_core.runtime.batch import PLAIN_RESPONSE, Batch, Row
 from mar_core.runtime.blobs import BlobFolder
 from mar_core.runtime.cores import cores, use_threads
 from mar_core.runtime.encode import encode
@@ -169,6 +169,8 @@ class Answering:
         if outcome.failure is not None:
             return _failed(outcome.failure)
         said, value, parts = outcome.response, outcome.result, outcome.streamed
+        if said is PLAIN_RESPONSE and not parts:
+            return (value,)
         headers = dict(said.headers)
         return said.status, said.phrase, headers, said.content_type, b"", False, None, parts, value
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from mar_core.runtime.lifecycle import LifeCycle
     from mar_core.ts.context import Context, RequestProcessor
 
-__all__ = ["Batch", "BatchRunner", "Row", "read"]
+__all__ = ["PLAIN_RESPONSE", "Batch", "BatchRunner", "Row", "read"]
 
 logger = logging.getLogger(__name__)
 
-_PLAIN_RESPONSE = Response()
+PLAIN_RESPONSE = Response()
 
 
 class Row(NamedTuple):
@@ -300,11 +300,11 @@ class Batch:
 
 
 def _response(processor: RequestProcessor) -> Response:
-    status = processor.get_response_status_code() or _PLAIN_RESPONSE.status
+    status = processor.get_response_status_code() or PLAIN_RESPONSE.status
     phrase = processor.get_response_status_phrase() or ""
     headers = processor.get_response_headers()
-    if status == _PLAIN_RESPONSE.status and not phrase and not headers:
-        return _PLAIN_RESPONSE
+    if status == PLAIN_RESPONSE.status and not phrase and not headers:
+        return PLAIN_RESPONSE
     said = {str(name): str(value) for name, value in headers.items()}
     kinds = [value for name, value in said.items() if name.lower() == "content-type"]
     return Response(

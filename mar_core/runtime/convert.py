@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import functools
 import io
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from mar_core.errors import InputError
+from mar_core.errors import InputError, UsageError
 from mar_core.records import Input
 from mar_core.runtime.content import JSON, decode, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["as_input"]
+__all__ = ["as_input", "check_inputs"]
 
 BODY = "body"
 _REQUEST_KEYS = frozenset({"data", "body"})
+
+
+def check_inputs(inputs: Any) -> None:
+    """Refuse what is one input where a list of inputs belongs: a text is a list of letters.
+
+    Raises:
+        UsageError: It is a text, bytes, a path, a mapping or a picture.
+    """
+    if isinstance(inputs, (str, bytes, bytearray, memoryview, PurePath, Mapping, Input)) or (
+        type(inputs).__module__.partition(".")[0] == "PIL"
+    ):
+        raise UsageError(
+            f"predict takes a list of inputs, not one {type(inputs).__name__}.",
+            hint="Put it in a list: `model.predict([x])`.",
+        )
 
 
 def as_input(value: Any, *, name: str) -> Input:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.records import Outcome, Response
+from mar_core.runtime.batch import PLAIN_RESPONSE
 from mar_core.runtime.batching import Batcher
 from mar_core.runtime.cores import cores
 from mar_core.runtime.feed import Feed, Parcel
 from mar_core.runtime.prepared import needs_torch, prepare_opened
+from mar_core.runtime.process import PATIENCE
 from mar_core.runtime.protocol import ANSWER, READY, REFUSED, Ready, Setup, refusal, reply_of
 from mar_core.runtime.worker_process import WorkerProcess
 
@@ -32,8 +34,8 @@ __all__ = ["WorkerPool"]
 
 MOST_DEATHS = 20
 LOADING_SECONDS = 600.0
+CLEANING_SECONDS = 60.0
 TICK = 0.1
-_PLAIN_RESPONSE = Response()
 
 
 class WorkerPool:
@@ -102,12 +104,17 @@ class WorkerPool:
                 self._feed.close()
                 self._feed = None
 
-    def close(self) -> None:
-        """Let the handlers clean up, and end the workers."""
+    def close(self, seconds: float = CLEANING_SECONDS) -> None:
+        """Let the handlers clean up, and end the workers.
+
+        Args:
+            seconds: How long that may take.
+        """
+        deadline = time.monotonic() + seconds
         for worker in self._workers:
             worker.ask_to_end()
         for worker in self._workers:
-            worker.wait()
+            worker.wait(max(0.0, deadline - time.monotonic()))
         self._kill()
 
     def __enter__(self) -> Self:
@@ -116,6 +123,8 @@ class WorkerPool:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None:
             self.close()
+        elif kind is GeneratorExit:  # nobody wants the rest
+            self.close(PATIENCE)
         else:
             self._kill()
 
@@ -267,7 +276,9 @@ class WorkerPool:
         if self._batcher is not None:
             self._batcher.report(len(replies), model, out_of_memory=out_of_memory)
         return [
-            _outcome(row.number, row.id, reply_of(reply))
+            Outcome(index=row[0], id=row[1], result=reply[0], response=PLAIN_RESPONSE)
+            if len(reply) == 1
+            else _outcome(row[0], row[1], reply_of(reply))
             for row, reply in zip(job.rows, replies, strict=True)
         ]
 
@@ -310,14 +321,14 @@ class WorkerPool:
 
 def _outcome(index: int, name: str, reply: Reply) -> Outcome:
     status, phrase, headers, kind, _, _, failure, parts, value = reply
-    response = _PLAIN_RESPONSE
-    if headers or status != _PLAIN_RESPONSE.status or phrase:
+    response = PLAIN_RESPONSE
+    if headers or status != PLAIN_RESPONSE.status or phrase:
         response = Response(status=status, phrase=phrase, content_type=kind, headers=headers)
     return Outcome(
         index=index,
         id=name,
         result=value,
         failure=failure,
-        response=response if failure is None else _PLAIN_RESPONSE,
+        response=response if failure is None else PLAIN_RESPONSE,
         streamed=tuple(parts),
     )

@@ -11,7 +11,7 @@ from mar_core.errors import HandlerError, MarError
 from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
-from mar_core.runtime.convert import as_input
+from mar_core.runtime.convert import as_input, check_inputs
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.lifecycle import LifeCycle
 from mar_core.runtime.prepared import prepare
@@ -157,7 +157,9 @@ class Predictor:
 
         Raises:
             HandlerError: A request failed and ``on_error`` is ``raise``.
+            UsageError: ``inputs`` is one input, and no list of them.
         """
+        check_inputs(inputs)
         requests = [as_input(value, name=str(at)) for at, value in enumerate(inputs)]
         results: list[Any] = []
         for outcome in self.run(requests, explain=explain):

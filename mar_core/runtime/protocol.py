@@ -204,8 +204,11 @@ class Inbox:
 
 
 def reply_of(fields: Sequence[Any]) -> Reply:
-    """A reply from its fields, as they come from a worker."""
-    reply = Reply(*fields)
+    """A reply from its fields, as they come from a worker; of a plain value, from that alone."""
+    if len(fields) == 1:
+        return Reply(value=fields[0])
+    *first, parts, value = fields
+    reply = Reply._make((*first, tuple(parts), value))
     failure = reply.failure
     return reply if failure is None else reply._replace(failure=Failure(**_strings(failure)))
 

@@ -16,6 +16,8 @@ __all__ = ["FORMS", "Request", "row_of"]
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 FORMS = frozenset({URLENCODED, MULTIPART})
+# The length of a request that has been read: id, headers, row.
+READ = 3
 # More fields than any form has; each costs memory.
 MOST_FIELDS = 10_000
 
@@ -48,7 +50,7 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
     """The row and the headers that the handler sees.
 
     Args:
-        request: The fields of a ``Request``, in order.
+        request: The fields of a ``Request``, in order; or id, headers and row alone.
 
     Returns:
         The row: one key for each field of a form, else ``body``. The headers: the content type of
@@ -57,6 +59,8 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
     Raises:
         InputError: The body is not the form that its content type says.
     """
+    if len(request) == READ:
+        return request[2], request[1]
     _, headers, body, content_type, fields, decoded, row = request
     if row is not None:
         return row, headers

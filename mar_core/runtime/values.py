@@ -28,7 +28,9 @@ MAX_DEPTH = 64
 Save = Callable[[Any, str], Any]
 
 _NO_TEXT = frozenset(map(chr, range(0x20))) - set("\t\n\r\f\b\x1b")
-_PLAIN = frozenset({str, int, bool, type(None)})
+_PLAIN = frozenset({str, bool, type(None)})
+# Python writes and reads no integer of more digits (4,300), for that takes quadratic time.
+_LARGE = 10**4300
 _AS_TEXT = (PurePath, uuid.UUID, Decimal, dt.timedelta)
 _TIMES = (dt.date, dt.time)
 _BYTES = (bytes, bytearray, memoryview)
@@ -43,7 +45,7 @@ def plain(outcome: Outcome, *, save: Callable[[str], Save] | None = None) -> Out
         save: Makes, for an id, what puts bytes, tensors and pictures into files; None keeps them
             in the row.
     """
-    if outcome.failure is not None:
+    if outcome.failure is not None or (type(outcome.result) in _PLAIN and not outcome.streamed):
         return outcome
     keep = save(outcome.id) if save is not None else _inline
     kind = outcome.response.content_type
@@ -57,7 +59,13 @@ def plain(outcome: Outcome, *, save: Callable[[str], Save] | None = None) -> Out
     except HandlerError as error:
         failure = Failure(stage="result", type="TypeError", message=str(error))
         return dataclasses.replace(outcome, result=None, failure=failure, streamed=())
-    return dataclasses.replace(outcome, result=result, streamed=chunks)
+    return Outcome(
+        index=outcome.index,
+        id=outcome.id,
+        result=result,
+        response=outcome.response,
+        streamed=chunks,
+    )
 
 
 def to_json(value: Any, *, save: Save | None = None, where: str = "result") -> Any:
@@ -89,6 +97,8 @@ def is_blob(value: Any) -> bool:
 def _convert(value: Any, save: Save, where: str, depth: int) -> Any:
     if type(value) in _PLAIN:
         return value
+    if type(value) is int:
+        return _integer(value, where)
     if depth > MAX_DEPTH:
         _refuse(f"result is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, enum.Enum):
@@ -105,7 +115,7 @@ def _convert(value: Any, save: Save, where: str, depth: int) -> Any:
 
 def _mapping(value: Mapping[Any, Any], save: Save, where: str, depth: int) -> dict[str, Any]:
     return {
-        _key(key, where): _convert(item, save, f"{where}.{key}", depth + 1)
+        (name := _key(key, where)): _convert(item, save, f"{where}.{name}", depth + 1)
         for key, item in value.items()
     }
 
@@ -136,11 +146,19 @@ def _scalar(value: Any, where: str) -> Any:
         return str(value)
     if isinstance(value, _TIMES):
         return value.isoformat()
-    if isinstance(value, int) or value is None:
+    if value is None:
         return value
+    if isinstance(value, int):
+        return _integer(value, where)
     if not isinstance(value, numbers.Real):
         _refuse(f"{where} is of type {_name(value)}")
     return _float(float(value))
+
+
+def _integer(value: int, where: str) -> int:
+    if not -_LARGE < value < _LARGE:
+        _refuse(f"{where} is an integer of more than 4,300 digits")
+    return value
 
 
 def _float(value: float) -> float | str:

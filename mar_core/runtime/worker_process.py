@@ -111,7 +111,7 @@ class WorkerProcess:
             job.number = self._given
             self._given += 1
             self.jobs.append(job)
-            rows = [(row.id, row.headers, None, None, None, True, row.row) for row in job.rows]
+            rows = [(name, headers, row) for _, name, row, headers in job.rows]
             messages.append((CALL, job.number, rows))
         self._send(messages)
 

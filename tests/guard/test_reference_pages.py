@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http_page
 import names_page
 import tree
 
@@ -27,3 +28,9 @@ def test_every_key_of_the_config_is_explained():
 def test_every_key_of_the_manifest_is_explained():
     text = page("manifest.md")
     assert [key for key in FILE_KEYS if f"`model.{key}`" not in text] == []
+
+
+def test_the_paths_of_the_server_are_those_of_its_table():
+    text = http_page.PAGE.read_text(encoding="utf-8")
+    assert text.count("<!-- end -->") == len(http_page.LISTENERS)
+    assert text == http_page.written(text), "run `python tests/support/http_page.py`"

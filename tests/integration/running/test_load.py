@@ -6,10 +6,11 @@ import concurrent.futures
 import multiprocessing
 import pickle
 import threading
+from pathlib import Path
 
 import pytest
 
-from mar_core import Failure, HandlerError, load
+from mar_core import Failure, HandlerError, Input, UsageError, load
 from mar_core.build import ArchiveRequest
 from mar_core.testing import make_archive
 
@@ -115,3 +116,23 @@ def test_closing_waits_for_who_is_inside_and_happens_once(archive, capsys):
     assert capsys.readouterr().out == "torn down True\n"
     with pytest.raises(HandlerError, match="counts is closed"):
         model.predict(["x"])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "abc", b"\x89PNG", bytearray(b"x"), Path("7.png"), {"data": 1},
+        Input(id="x", read=dict),
+    ],
+    ids=lambda one: type(one).__name__,
+)  # fmt: skip
+def test_one_input_is_no_list_of_inputs(archive, one):
+    """A text would be asked about letter by letter, and each letter answered."""
+    with load(archive) as model, pytest.raises(UsageError, match="Put it in a list"):
+        model.predict(one)
+
+
+def test_a_picture_is_no_list_of_inputs(archive):
+    image = pytest.importorskip("PIL.Image").new("L", (2, 2))
+    with load(archive) as model, pytest.raises(UsageError, match="Put it in a list"):
+        model.predict(image)
