@@ -32,6 +32,7 @@ _MAKE, _LOOK, _TOOLS = "Make", "Look", "Tools"
 COMMANDS = {
     "archive": ("archive", "archive", _MAKE),
     "update": ("update", "update", _MAKE),
+    "unpack": ("unpack", "unpack", _MAKE),
     "run": ("run", "run", _MAKE),
     "test": ("test", "check_examples", _MAKE),
     "validate": ("validate", "validate", _LOOK),

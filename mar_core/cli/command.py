@@ -128,6 +128,8 @@ def sentences(ctx: Any) -> Iterator[None]:
         # pydantic, which typer asks, says of what kind its own error is.
         message = error.format_message().rstrip(".").replace(" Value error, ", " ")
         message = re.sub(r"Input should be (a valid \w+).*", r"it must be \1", message)
+        at_least = r"Input should be greater than or equal to (\S+)"
+        message = re.sub(at_least, r"it must be \1 or more", message)
         raise UsageError(f"{message}.", hint=f"See `{ctx.command_path} --help`.") from error
 
 

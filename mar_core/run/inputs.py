@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mar_core.records import Reader, ReadOptions
 
 __all__ = ["expand", "listed"]
+
+_FILE_ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
 def expand(
@@ -96,6 +99,9 @@ def _leaves(
             yield source
         elif is_folder(source) or is_pattern(source):
             yield from find_files(source, options.include, outputs)
+        elif _looks_like_text(source):
+            hint = "To send it as text: `-H 'content-type: text/plain' -d 'THE TEXT'`."
+            yield broken(source, f"There is no file {printable(source)!r}.", hint=hint)
         else:
             check_there(source)
             yield broken(source, f"No reader takes {printable(source)}.")
@@ -146,6 +152,13 @@ def _reader(source: str, readers: Sequence[Reader]) -> Reader | None:
         if accepted:
             return reader
     return None
+
+
+def _looks_like_text(source: str) -> bool:
+    """Whether a word that names no file is meant as a text."""
+    if os.path.lexists(source) or "/" in source:
+        return False
+    return " " in source.strip() and not _FILE_ENDING.search(source)
 
 
 def _is_list(source: str) -> bool:
