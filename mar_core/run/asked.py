@@ -252,8 +252,6 @@ def _check_running(asked: Asked) -> None:
         "--dry-run runs nothing, and --watch runs again and again.": asked.dry_run and asked.watch,
         "--watch runs again, and standard input can be read once.": asked.watch and bool(streams),
         "--watch starts afresh each time, and --resume goes on.": asked.watch and asked.resume,
-        "--address is for an --engine with a cluster.": asked.address is not None
-        and asked.engine == "local",
     }
     for sentence, given in wrong.items():
         if given:
