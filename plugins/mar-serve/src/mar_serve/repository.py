@@ -14,6 +14,7 @@ from mar_serve.errors import (
     internal,
     invalid_model,
     model_not_found,
+    model_version_not_found,
     version_not_found,
 )
 from mar_serve.settings import settings_of
@@ -265,7 +266,12 @@ class Repository:
         Raises:
             ServeError: There is no such model or version.
         """
-        self.model(name).default = self.find(name, version).version
+        model = self.model(name)
+        if version not in model.versions:
+            raise model_version_not_found(
+                f"Model version {version} does not exist for model {name}"
+            )
+        model.default = version
 
     async def start(self, version: ModelVersion) -> None:
         """Start a version's workers; one that cannot be loaded is removed again.
