@@ -79,6 +79,7 @@ class Setup:
         overlap: Let the stages of different calls overlap where the handler allows it.
         metrics: Send each value of ``context.metrics``.
         output_dir: Where bytes, tensors and pictures go; None sends them back.
+        output_shown: How the user named that folder.
     """
 
     prepared: Prepared
@@ -88,6 +89,7 @@ class Setup:
     overlap: bool = True
     metrics: bool = False
     output_dir: Path | None = None
+    output_shown: Path | None = None
 
 
 class Ready(NamedTuple):
@@ -102,6 +104,7 @@ class Ready(NamedTuple):
         independent: Whether the stages of different calls overlap.
         depth: How many calls at once keep the worker busy.
         describes: Whether the handler describes itself.
+        explains: Whether the handler explains its answers.
         device: ``cpu``, or the accelerator.
         runtime: The manifest's ``runtime``.
         config: The archive's model-config.yaml, as plain values.
@@ -116,6 +119,7 @@ class Ready(NamedTuple):
     independent: bool
     depth: int
     describes: bool
+    explains: bool
     device: str
     runtime: str
     config: dict[str, Any]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core import MarError, ValidationError
+from mar_core import MarError, Severity, ValidationError, examine_in_child
 from mar_serve.errors import (
     conflict,
     forbidden,
     internal,
     invalid_model,
     model_not_found,
+    model_version_not_found,
     version_not_found,
 )
 from mar_serve.settings import settings_of
@@ -96,6 +98,27 @@ class Repository:
         """Whether every model answers."""
         return all(model.versions[model.default].ready for model in self.models.values())
 
+    async def examine(self, found: Found, *, handler: str | None = None) -> None:
+        """Look at an archive that a client brought, in a process with limits.
+
+        Whatever it costs to read, this server goes on. With another handler than its own, only what
+        it costs and whether it can be read count here.
+
+        Raises:
+            MarError: It cannot be served; a ``ValidationError`` has the findings.
+        """
+        if not isinstance(found.source, Path):
+            return
+        config = self._server.config
+        findings = await asyncio.to_thread(
+            examine_in_child, found.source, allow_pickle=config.allow_pickle
+        )
+        errors = [one for one in findings if one.severity is Severity.ERROR]
+        if handler is not None:
+            errors = [one for one in errors if one.code.startswith(("MAR-A", "MAR-L"))]
+        if errors:
+            raise ValidationError(f"{found.url} is not sound.", findings)
+
     async def prepare(self, found: Found, *wins: Overrides, handler: str | None = None) -> Prepared:
         """Validate and unpack an archive.
 
@@ -171,9 +194,12 @@ class Repository:
 
         Raises:
             MarError: It cannot be loaded; the old one goes on.
+            ServeError: Its version is another's.
         """
         settings = settings_of(old.name, prepared.config, self._server.config, *wins)
         version = prepared.manifest.model_version or "1.0"
+        if version != old.version and version in self.model(old.name).versions:
+            raise conflict(f"Model version {version} is already registered for model {old.name}")
         fresh = ModelVersion(
             self._server,
             old.name,
@@ -197,7 +223,7 @@ class Repository:
         if model.default == old.version:
             model.default = version
         logger.info("%s: replaced by %s", old, fresh)
-        self._server.hold(old.stop(self._server.config.grace))
+        self._server.hold(old.stop(self._patience(old)))
         return fresh
 
     async def remove(self, name: str, version: str | None) -> None:
@@ -217,7 +243,7 @@ class Repository:
             del model.versions[found.version]
         else:
             del self.models[name]
-        await found.stop(self._server.config.grace)
+        await found.stop(self._patience(found))
 
     async def remove_all(self, name: str) -> None:
         """Remove a model with every version.
@@ -230,13 +256,22 @@ class Repository:
         grace = self._server.config.grace
         await asyncio.gather(*(version.stop(grace) for version in model.versions.values()))
 
+    def _patience(self, version: ModelVersion) -> float:
+        """Seconds for what a version has taken when another takes its place."""
+        return max(self._server.config.grace, 2.0 * version.settings.response_timeout)
+
     def set_default(self, name: str, version: str) -> None:
         """Make a version the one that is asked where none is named.
 
         Raises:
             ServeError: There is no such model or version.
         """
-        self.model(name).default = self.find(name, version).version
+        model = self.model(name)
+        if version not in model.versions:
+            raise model_version_not_found(
+                f"Model version {version} does not exist for model {name}"
+            )
+        model.default = version
 
     async def start(self, version: ModelVersion) -> None:
         """Start a version's workers; one that cannot be loaded is removed again.
