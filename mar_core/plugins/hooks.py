@@ -6,30 +6,47 @@ import inspect
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
 from mar_core.errors import PluginError
 from mar_core.plugins.entry_points import in_words
 from mar_core.plugins.manager import check_plugin
+from mar_core.records import EngineOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import typer
 
     from mar_core.build import ArchiveRequest
+    from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.plugins.entry_points import EntryInfo
     from mar_core.records import EngineFactory, Reader, RunSummary
     from mar_core.ts.metrics import Metric
+    from mar_core.weights import WeightsFormat
 
-__all__ = ["PluginFailure", "Plugins"]
+__all__ = ["EngineOffer", "PluginFailure", "Plugins"]
 
 logger = logging.getLogger(__name__)
+
+
+class EngineOffer(NamedTuple):
+    """An engine that a plugin offers.
+
+    Attributes:
+        plugin: The plugin.
+        factory: Makes the engine.
+        options: What it adds to the options of ``mar run``.
+    """
+
+    plugin: str
+    factory: EngineFactory
+    options: tuple[EngineOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +97,30 @@ class Plugins:
         """
         return self._each("mar_collect_files", request=request)
 
-    def validate_archive(self, archive: Archive) -> Iterator[tuple[str, Any]]:
+    def validate_archive(
+        self, archive: Archive, findings: Sequence[Finding]
+    ) -> Iterator[tuple[str, Any]]:
         """``mar_validate_archive``: what plugins find in an archive.
 
         Args:
             archive: The archive, open.
+            findings: What is known of it; may grow while it is asked for.
 
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_validate_archive", archive=archive)
+        return self._each("mar_validate_archive", archive=archive, findings=findings)
+
+    def explain_config(self, path: Path) -> Iterator[tuple[str, Any]]:
+        """``mar_explain_config``: what plugins say of another server's configuration.
+
+        Args:
+            path: The file.
+
+        Yields:
+            A plugin's name, and what it returned or the exception that it raised.
+        """
+        return self._each("mar_explain_config", path=path)
 
     # --- observing: results are ignored, failures are told once a plugin -----------------------
 
@@ -142,17 +173,13 @@ class Plugins:
                 self._complain(name, "mar_register_commands", result)
             yield name
 
-    def engines(self) -> dict[str, list[tuple[str, EngineFactory]]]:
+    def engines(self) -> dict[str, list[EngineOffer]]:
         """``mar_register_engines``: for each engine's name, who offers it and what makes it."""
-        offers: dict[str, list[tuple[str, EngineFactory]]] = {}
-
-        def check(engine: Any, factory: Any) -> str | None:
-            if not isinstance(engine, str) or not engine:
-                return f"an engine whose name is {engine!r}, not a string"
-            return None if callable(factory) else f"the engine {engine!r} with no callable"
-
-        for plugin, (engine, factory) in self._offers("mar_register_engines", check):
-            offers.setdefault(engine, []).append((plugin, factory))
+        offers: dict[str, list[EngineOffer]] = {}
+        found = self._offers("mar_register_engines", _engine_fault)
+        for plugin, (engine, factory, *options) in found:
+            offer = EngineOffer(plugin, factory, tuple(options))
+            offers.setdefault(engine, []).append(offer)
         return offers
 
     def readers(self) -> list[Reader]:
@@ -161,6 +188,17 @@ class Plugins:
         for plugin, (reader,) in self._offers("mar_register_readers", _reader_fault):
             by_plugin.setdefault(plugin, []).insert(0, reader)
         return [reader for readers in by_plugin.values() for reader in readers]
+
+    def weights_formats(
+        self, check: Callable[[Any], str | None]
+    ) -> list[tuple[str, WeightsFormat]]:
+        """``mar_register_weights_formats``: the formats, each with who offers it.
+
+        Args:
+            check: Says what is wrong with what a plugin registers, or None.
+        """
+        offers = self._offers("mar_register_weights_formats", check)
+        return [(plugin, row) for plugin, (row,) in offers]
 
     # --- how --------------------------------------------------------------------------------------
 
@@ -264,10 +302,22 @@ class Plugins:
 
 
 def _arguments_fault(check: Callable[..., str | None], offer: tuple[Any, ...]) -> str | None:
-    wanted = len(inspect.signature(check).parameters)
-    if len(offer) == wanted:
-        return None
-    return f"{len(offer)} values to register(), which takes {wanted}"
+    try:
+        inspect.signature(check).bind(*offer)
+    except TypeError:
+        return f"{len(offer)} values to register()"
+    return None
+
+
+def _engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:
+    if not isinstance(engine, str) or not engine:
+        return f"an engine whose name is {engine!r}, not a string"
+    if not callable(factory):
+        return f"the engine {engine!r} with no callable"
+    for option in options:
+        if not isinstance(option, EngineOption) or not str(option.name).startswith("--"):
+            return f"the engine {engine!r} with an option that is not an EngineOption: {option!r}"
+    return None
 
 
 def _reader_fault(reader: Any) -> str | None:
