@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.run import Engine as Engine
+    from mar_core.run import EngineOption as EngineOption
     from mar_core.run import Failure as Failure
     from mar_core.run import Input as Input
     from mar_core.run import Outcome as Outcome
@@ -101,8 +102,8 @@ _HOME = {
     "mar_core.build.updating": ("update",),
     "mar_core.runtime": ("Predictor", "Recipe", "load"),
     "mar_core.run": (
-        "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
-        "RunOptions", "RunSummary",
+        "Engine", "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
+        "Response", "RunOptions", "RunSummary",
     ),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),

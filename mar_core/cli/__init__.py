@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mar_core.cli.command import MarCommand, MarGroup
+from mar_core.cli.command import MarCommand, MarGroup, RunCommand
 from mar_core.cli.messages import show_messages
 from mar_core.cli.streams import finish_stdout, open_streams, stream_fault
 from mar_core.errors import MarError, OutputError
@@ -101,7 +101,8 @@ def _make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     for name in names:
         module, function, panel = COMMANDS[name]
         command = getattr(importlib.import_module(f"mar_core.cli.{module}"), function)
-        app.command(name, cls=MarCommand, rich_help_panel=panel)(command)
+        cls = RunCommand if name == "run" else MarCommand
+        app.command(name, cls=cls, rich_help_panel=panel)(command)
     return app
 
 

@@ -53,7 +53,7 @@ class Asked:
     allow_pickle: bool = False
     no_pixel_limit: bool = False
     engine: str = "local"
-    address: str | None = None
+    engine_option: tuple[str, ...] = ()
     explain: bool = False
     dry_run: bool = False
     in_process: bool = False
@@ -252,8 +252,6 @@ def _check_running(asked: Asked) -> None:
         "--dry-run runs nothing, and --watch runs again and again.": asked.dry_run and asked.watch,
         "--watch runs again, and standard input can be read once.": asked.watch and bool(streams),
         "--watch starts afresh each time, and --resume goes on.": asked.watch and asked.resume,
-        "--address is for an --engine with a cluster.": asked.address is not None
-        and asked.engine == "local",
     }
     for sentence, given in wrong.items():
         if given:
@@ -280,9 +278,16 @@ def _running(asked: Asked) -> RunOptions:
         fail_fast=asked.fail_fast,
         explain=asked.explain,
         profile=asked.profile,
-        address=asked.address,
+        engine_options=dict(_engine_option(word) for word in asked.engine_option),
         output_dir=asked.output_dir,
     )
+
+
+def _engine_option(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--engine-option {word!r} is not NAME=VALUE.")
+    return name, value
 
 
 def _batch_size(text: str | None) -> int | Literal["auto"] | None:

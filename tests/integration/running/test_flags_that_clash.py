@@ -28,7 +28,6 @@ JSON = ("content-type: application/json",)
         ({"words": ("m.mar", "a"), "force": True}, "--force has nothing to replace"),
         ({"words": ("m.mar", "a"), "dry_run": True, "watch": True}, "--dry-run runs nothing"),
         ({"words": ("m.mar", "-"), "watch": True}, "standard input can be read once"),
-        ({"words": ("m.mar", "a"), "address": "x"}, "--address is for an --engine"),
         ({"words": ("https://x.org/m.mar", "a")}, "Fetch it first, such as by `curl -LO https:"),
     ],
 )

@@ -272,8 +272,11 @@ class Server:
     async def stop(self, grace: float) -> None:
         """End every worker; what was taken is answered, within so many seconds."""
         self.stopping = True
+        until = time.monotonic() + grace
         versions = list(self.repository.all())
         await asyncio.gather(*(version.stop(grace) for version in versions))
+        if self._held:  # a version that another has replaced, and that still answers
+            await asyncio.wait(self._held, timeout=max(0.0, until - time.monotonic()))
         for task in list(self._held):
             task.cancel()
         if self._held:
