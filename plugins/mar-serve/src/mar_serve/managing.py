@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import MarError, ValidationError, examine_in_child
+from mar_core import MarError
 from mar_serve.config import Overrides
 from mar_serve.describe import described
 from mar_serve.errors import bad_request, internal, no_worker
@@ -58,18 +57,6 @@ def flag(text: Any, *, default: bool) -> bool:
     if text is None:
         return default
     return text if isinstance(text, bool) else str(text).lower() == "true"
-
-
-def _check_cost(found: Found) -> None:
-    """Look at what a client brings in a process with limits, before this one does.
-
-    Raises:
-        MarError: It cannot be read, or costs more time or memory to examine than an archive may.
-    """
-    if isinstance(found.source, Path):
-        costly = [one for one in examine_in_child(found.source) if one.code == "MAR-L003"]
-        if costly:
-            raise ValidationError(f"{found.url} is not a sound archive:", costly)
 
 
 class Management:
@@ -140,7 +127,7 @@ class Management:
         overrides = _overrides(given)
         try:
             handler = given.get("handler") or None
-            await asyncio.to_thread(_check_cost, found)
+            await repository.examine(found, handler=handler)
             prepared = await repository.prepare(found, overrides, handler=handler)
         except MarError as error:
             raise refusal(error, found) from error
