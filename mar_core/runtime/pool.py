@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from mar_core.records import Input, RunOptions, RunSummary
-    from mar_core.runtime import Recipe
     from mar_core.runtime.deaths import Death
     from mar_core.runtime.protocol import Reply
+    from mar_core.runtime.recipe import Recipe
     from mar_core.runtime.worker_process import Job
 
 __all__ = ["WorkerPool"]
