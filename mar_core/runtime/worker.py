@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
+from mar_core.runtime.messages import show_messages
 from mar_core.runtime.protocol import (
     CALL,
     DESCRIBE,
@@ -94,6 +95,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "PYTHONBREAKPOINT" not in os.environ:
         sys.breakpointhook = _no_terminal
+    show_messages()
     connection = _private(socket.socket(fileno=descriptor), lifeline)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
     outbox = Outbox(connection)
