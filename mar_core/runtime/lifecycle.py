@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from mar_core import plugins
+from mar_core.plugins.manager import is_traced
 from mar_core.ts.adapter import HandlerAdapter, unwrap
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class LifeCycle:
 
     def _shortest(self, hook: str) -> Callable[..., Any] | None:
         """The adapter's own method where no plugin has a part in the stage: pluggy costs more."""
-        if len(getattr(self.manager.hook, hook).get_hookimpls()) > 1:
+        if is_traced() or len(getattr(self.manager.hook, hook).get_hookimpls()) > 1:
             return None
         method: Callable[..., Any] = getattr(self._adapter, hook)
         return method
