@@ -19,10 +19,12 @@ $(UV):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 
-$(READY): $(UV) requirements/dev.txt requirements/torchserve.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+$(READY): $(UV) requirements/dev.txt requirements/torchserve.txt requirements/clients.txt requirements/servers.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	$(UV) pip install --quiet -r requirements/dev.txt
 	$(UV) pip install --quiet --no-deps --no-build-isolation -e . $(addprefix -e ,$(wildcard plugins/*))
 	$(UV) pip install --quiet --no-deps --target $(VENV)/torchserve -r requirements/torchserve.txt
+	$(UV) pip install --quiet --no-deps --target $(VENV)/clients -r requirements/clients.txt
+	$(UV) pip install --quiet --no-deps --target $(VENV)/servers -r requirements/servers.txt
 	@touch $@
 
 demo: env  ## archive the MNIST example and run it on real digits

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from builtin_handlers.labels import labelled
-from builtin_handlers.transforms import DefaultTransform, imagenet
+from builtin_handlers.transforms import IMAGENET, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
+
+if TYPE_CHECKING:
+    from mar_core import Context
 
 __all__ = ["ImageClassifier"]
 
@@ -23,7 +26,16 @@ class ImageClassifier(VisionHandler):
 
     stages_independent = True
     topk = 5
-    image_processing: ClassVar[Any] = DefaultTransform(imagenet)
+    image_processing: Any = DefaultTransform(IMAGENET)
+
+    def initialize(self, context: Context) -> None:
+        """Load the model, and take up what `handler:` in model-config.yaml says.
+
+        Raises:
+            ModelError: The model cannot be loaded, or an option is not what it may be.
+        """
+        super().initialize(context)
+        self.topk = self.options.get("topk", self.topk)
 
     def set_max_result_classes(self, topk: int) -> None:
         """Set how many classes an answer holds."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from PIL import Image
 
-from builtin_handlers.transforms import DefaultTransform, imagenet
+from builtin_handlers.transforms import IMAGENET, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
 from mar_core import ModelError
 
@@ -28,7 +28,7 @@ class ImageSegmenter(VisionHandler):
     """
 
     stages_independent = True
-    image_processing: ClassVar[Any] = DefaultTransform(imagenet)
+    image_processing: Any = DefaultTransform(IMAGENET)
 
     def postprocess(self, data: dict[str, torch.Tensor]) -> list[Any]:
         """Choose the most probable class for each pixel.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from builtin_handlers.labels import label
-from builtin_handlers.transforms import DefaultTransform, image_tensor
+from builtin_handlers.transforms import AS_IT_IS, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
 from mar_core import PredictionException
+
+if TYPE_CHECKING:
+    from mar_core import Context
 
 __all__ = ["ObjectDetector"]
 
@@ -29,7 +32,16 @@ class ObjectDetector(VisionHandler):
 
     stages_independent = True
     threshold = 0.5
-    image_processing: ClassVar[Any] = DefaultTransform(image_tensor)
+    image_processing: Any = DefaultTransform(AS_IT_IS)
+
+    def initialize(self, context: Context) -> None:
+        """Load the model, and take up what `handler:` in model-config.yaml says.
+
+        Raises:
+            ModelError: The model cannot be loaded, or an option is not what it may be.
+        """
+        super().initialize(context)
+        self.threshold = self.options.get("threshold", self.threshold)
 
     def _combine(self, images: list[torch.Tensor]) -> Any:
         """One tensor where the images are of one size, as in TorchServe; else a list of them."""

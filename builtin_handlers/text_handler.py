@@ -10,6 +10,7 @@ import torch
 
 from builtin_handlers import text_utils
 from builtin_handlers.checks import VOCABULARY_FILES
+from builtin_handlers.options import options_of
 from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.text_batch import TextBatch, run_model
 from builtin_handlers.text_explain import attributions, layer_gradients_of, spread
@@ -54,6 +55,7 @@ class TextHandler(BaseHandler, ABC):
         Raises:
             ModelError: The archive has no vocabulary, or one that cannot be read.
         """
+        options_of(self, context.model_yaml_config)  # raises where one is not what it may be
         super().initialize(context)
         self.initialized = False
         path = Path(self.get_source_vocab_path(context))

@@ -1,59 +1,108 @@
-"""The default transforms, made when they are first used: torchvision costs a second to import."""
+"""What is done to pictures before the network gets them.
+
+The transforms are made when they are first used: torchvision costs a second to import.
+"""
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["DefaultTransform", "image_tensor", "imagenet", "is_default"]
+__all__ = ["AS_IT_IS", "IMAGENET", "DefaultTransform", "Preset", "default_of", "is_default"]
+
+# ImageNet's networks are evaluated on the inner 224 of 256 pixels.
+_MARGIN = 256 / 224
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Resizing, cropping and normalising.
+
+    Attributes:
+        resize: The shorter side, or height and width; None leaves the picture's own.
+        size: What is cropped from the centre: a square, or height and width; None crops nothing.
+        mean: What is subtracted from each channel.
+        std: What each channel is divided by.
+    """
+
+    resize: int | tuple[int, int] | None = None
+    size: int | tuple[int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def changed(self, options: Mapping[str, Any]) -> Preset:
+        """The preset with some of it said anew.
+
+        Args:
+            options: ``resize``, ``size``, ``mean`` and ``std``, as far as they are given. A new
+                size takes the picture's resizing along.
+        """
+        said = {
+            name: options[name] for name in ("resize", "size", "mean", "std") if name in options
+        }
+        size = said.get("size")
+        if size is not None and "resize" not in said:
+            said["resize"] = round(size * _MARGIN) if isinstance(size, int) else size
+        return replace(self, **said)
+
+    def make(self) -> Callable[[Any], Any]:
+        """The transform: from a PIL image to float32 of shape ``[3, height, width]``."""
+        from torchvision import transforms
+
+        steps: list[Any] = []
+        if self.resize is not None:
+            steps.append(transforms.Resize(self.resize))
+        if self.size is not None:
+            steps.append(transforms.CenterCrop(self.size))
+        steps.append(transforms.ToTensor())
+        if self.mean is not None or self.std is not None:
+            mean, std = self.mean or (0.0, 0.0, 0.0), self.std or (1.0, 1.0, 1.0)
+            steps.append(transforms.Normalize(mean=list(mean), std=list(std)))
+        transform: Callable[[Any], Any] = transforms.Compose(steps)
+        return transform
+
+
+IMAGENET = Preset(resize=256, size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+AS_IT_IS = Preset()
 
 
 class DefaultTransform:
     """A class attribute that makes its transform once, at the first look.
 
     A subclass or an instance that sets ``image_processing`` of its own replaces it, as it would
-    replace any attribute.
+    replace any attribute. An instance that sets one of these calls it.
 
     Args:
-        make: Returns the transform.
+        preset: What the transform does.
     """
 
-    def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
-        self._make = make
+    def __init__(self, preset: Preset) -> None:
+        self.preset = preset
         self._made: Callable[[Any], Any] | None = None
 
     def __get__(self, instance: object, owner: type | None = None) -> Callable[[Any], Any]:
+        return self._transform()
+
+    def __call__(self, image: Any) -> Any:
+        """A PIL image as float32 of shape ``[3, height, width]``."""
+        return self._transform()(image)
+
+    def _transform(self) -> Callable[[Any], Any]:
         if self._made is None:
-            self._made = self._make()
+            self._made = self.preset.make()
         return self._made
 
 
 def is_default(handler: object) -> bool:
-    """Whether a handler's ``image_processing`` is still one of ours."""
-    return isinstance(inspect.getattr_static(handler, "image_processing", None), DefaultTransform)
+    """Whether a handler's ``image_processing`` is one of ours."""
+    return default_of(handler) is not None
 
 
-def image_tensor() -> Callable[[Any], Any]:
-    """The image as float32 of shape ``[3, height, width]`` in 0 to 1."""
-    from torchvision import transforms
-
-    transform: Callable[[Any], Any] = transforms.Compose([transforms.ToTensor()])
-    return transform
-
-
-def imagenet() -> Callable[[Any], Any]:
-    """What ImageNet's networks are evaluated with: float32 of shape ``[3, 224, 224]``."""
-    from torchvision import transforms
-
-    transform: Callable[[Any], Any] = transforms.Compose(
-        [
-            transforms.Resize(256),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
-        ]
-    )
-    return transform
+def default_of(handler: object) -> Preset | None:
+    """What a handler's ``image_processing`` does, where it is one of ours; else None."""
+    found = inspect.getattr_static(handler, "image_processing", None)
+    return found.preset if isinstance(found, DefaultTransform) else None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from abc import ABC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 
 from builtin_handlers.explain import STEPS, heat_map, integrated_gradients
 from builtin_handlers.images import decode, from_text, lift_pixel_limit, to_rgb
+from builtin_handlers.options import options_of
 from builtin_handlers.requests import bad_item, each, payload, target_of
-from builtin_handlers.transforms import DefaultTransform, image_tensor, is_default
+from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, is_default
 from mar_core import BaseHandler, timed
 
 if TYPE_CHECKING:
@@ -28,16 +29,26 @@ class VisionHandler(BaseHandler, ABC):
     URI, or numbers: nested lists or a tensor, which skip ``image_processing``.
 
     Attributes:
+        options: What model-config.yaml says under `handler:` to a built-in handler.
         image_processing: Turns one PIL image into one tensor. The default transforms get the
             picture upright and in RGB; one that a subclass brings gets the image as decoded.
     """
 
     stages_independent = True
-    image_processing: ClassVar[Any] = DefaultTransform(image_tensor)
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
+    image_processing: Any = DefaultTransform(AS_IT_IS)
 
     def initialize(self, context: Context) -> None:
-        """Load the model, and lift the limit on an image's pixels where the user said so."""
+        """Load the model, and take up what `handler:` in model-config.yaml says of pictures.
+
+        Raises:
+            ModelError: The model cannot be loaded, or an option is not what it may be.
+        """
+        self.options = options_of(self, getattr(context, "model_yaml_config", None))
         super().initialize(context)
+        preset = default_of(self)
+        if preset is not None and preset.changed(self.options) != preset:
+            self.image_processing = DefaultTransform(preset.changed(self.options))
         if not context.system_properties.get("limit_max_image_pixels", True):
             lift_pixel_limit()
         self.initialized = True

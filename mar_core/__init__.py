@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mar_core.build.packing import create as create
     from mar_core.build.packing import write_archive as write_archive
     from mar_core.build.updating import update as update
+    from mar_core.checks.child import examine_in_child as examine_in_child
     from mar_core.checks.validation import validate as validate
     from mar_core.deprecations import MarDeprecationWarning as MarDeprecationWarning
     from mar_core.errors import ArchiveError as ArchiveError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.run import Engine as Engine
+    from mar_core.run import EngineOption as EngineOption
     from mar_core.run import Failure as Failure
     from mar_core.run import Input as Input
     from mar_core.run import Outcome as Outcome
@@ -101,8 +103,8 @@ _HOME = {
     "mar_core.runtime.predictor": ("Predictor", "load"),
     "mar_core.runtime.recipe": ("Recipe",),
     "mar_core.run": (
-        "Engine", "Failure", "Input", "Outcome", "Reader", "ReadOptions", "Response",
-        "RunOptions", "RunSummary",
+        "Engine", "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
+        "Response", "RunOptions", "RunSummary",
     ),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
@@ -110,6 +112,7 @@ _HOME = {
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),
     "mar_core.runtime.requests": ("Request",),
+    "mar_core.checks.child": ("examine_in_child",),
     "mar_core.checks.validation": ("validate",),
     "mar_core.weights": ("WeightsKind", "identify"),
 }  # fmt: skip

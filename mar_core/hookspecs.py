@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.format import Archive, ExtraFile
     from mar_core.format.manifest import Manifest
-    from mar_core.run import EngineFactory, Reader, RunSummary
+    from mar_core.run import Reader, RunSummary
     from mar_core.ts.context import Context
     from mar_core.ts.metrics import Metric
 
@@ -377,19 +377,21 @@ def mar_register_commands(app: typer.Typer) -> None:
 
 
 @hookspec
-def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None:
+def mar_register_engines(register: Callable[..., None]) -> None:
     """Offer an engine for ``mar run --engine NAME``.
 
     Called by ``mar run``. Each on its own; a name that is taken is an error that names both
     plugins. What is no engine is left out with a warning.
 
     Args:
-        register: Takes the engine's name and a callable that makes the engine.
+        register: Takes the engine's name, a callable that makes the engine, and an
+            ``EngineOption`` for each option that it adds to ``mar run``.
 
     Example:
         >>> @hookimpl
         ... def mar_register_engines(register):
-        ...     register("ray", RayEngine)
+        ...     where = EngineOption(name="--address", help="Where the cluster is.")
+        ...     register("mine", MyEngine, where)
     """
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Engine",
     "EngineFactory",
+    "EngineOption",
     "Failure",
     "Input",
     "Outcome",
@@ -145,7 +146,7 @@ class RunOptions:
         fail_fast: Stop at the first failure.
         explain: Ask for explanations in place of predictions.
         profile: The folder for profiler traces, or None.
-        address: Where a cluster engine finds its cluster.
+        engine_options: The options of the engine's own, by name without the dashes.
         output_dir: Where an engine with workers has them put bytes, tensors and pictures.
     """
 
@@ -156,7 +157,7 @@ class RunOptions:
     fail_fast: bool = False
     explain: bool = False
     profile: Path | None = None
-    address: str | None = None
+    engine_options: Mapping[str, str] = field(default_factory=dict)
     output_dir: Path | None = None
 
 
@@ -220,6 +221,20 @@ class Engine(Protocol):
 
         ``summary.stage_seconds`` and ``summary.batches`` are filled in; the caller counts the rest.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOption:
+    """An option of ``mar run`` that an engine adds; it takes one value.
+
+    Attributes:
+        name: The option, such as ``--address``; ``RunOptions.engine_options`` has it as
+            ``address``.
+        help: What it means, in one sentence.
+    """
+
+    name: str
+    help: str
 
 
 EngineFactory = Callable[[], Engine]

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.build.assembly import Assembly
 from mar_core.build.extra_files import split_items
-from mar_core.build.plan import check_model_name, plan
+from mar_core.build.plan import Assembly, check_model_name, plan
 from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.errors import ArchiveError, UsageError
-from mar_core.format.atomic import check_place
+from mar_core.format.atomic import check_place, is_inside, same_file
 from mar_core.format.digests import quiet
 from mar_core.format.locks import alone
-from mar_core.format.paths import is_inside, same_file
 from mar_core.format.writer import write
 
 if TYPE_CHECKING:

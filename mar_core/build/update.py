@@ -6,9 +6,8 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mar_core.build.assembly import Assembly
 from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
-from mar_core.build.plan import FLAGS, check_version, describe
+from mar_core.build.plan import FLAGS, Assembly, check_version, describe
 from mar_core.build.request import Runtime
 from mar_core.errors import UsageError
 from mar_core.format.contents import Kept

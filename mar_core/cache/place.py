@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import tempfile
 from pathlib import Path
 
@@ -75,21 +74,11 @@ def _root() -> Path:
     named = os.environ.get(DIRECTORY_VARIABLE)
     if named:
         return Path(named).absolute()
-    try:
-        usual = _system_place()
-    except RuntimeError:  # nobody knows a home folder
-        return _temporary_place()
-    return usual if _can_be_made(usual) else _temporary_place()
+    from platformdirs import user_cache_path
 
-
-def _system_place() -> Path:
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "mar"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mar" / "Cache"
-    configured = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    return (configured if configured.is_absolute() else Path.home() / ".cache") / "mar"
+    usual = user_cache_path("mar", appauthor=False)
+    # Relative where nobody knows a home folder.
+    return usual if usual.is_absolute() and _can_be_made(usual) else _temporary_place()
 
 
 def _temporary_place() -> Path:

@@ -12,7 +12,7 @@ from mar_core.findings import Finding, Severity, ValidationError
 if TYPE_CHECKING:
     from mar_core.plugins import Plugins
 
-__all__ = ["Checked", "check_archive"]
+__all__ = ["Checked", "check_archive", "look_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,8 @@ def check_archive(
 ) -> Checked:
     """Look at an archive from its first byte to its last.
 
-    Nothing of it is imported, unpickled or run, and nothing is written.
+    Nothing of it is imported, unpickled or run, and nothing is written. By default that is done in
+    a process with limits; plugins that are given look at it in this one.
 
     Args:
         path: A ``.mar``, a ``.tar.gz`` or a folder.
@@ -64,13 +65,29 @@ def check_archive(
     Returns:
         What was found. An archive that is not there, or cannot be read, is a failure.
     """
+    from mar_core.checks.child import examine_in_child
+
+    if plugins is not None:
+        return look_at(path, allow_pickle=allow_pickle, plugins=plugins)
+    try:
+        found = examine_in_child(path, allow_pickle=allow_pickle)
+    except ArchiveError as error:
+        return Checked(path=os.fspath(path), failure=str(error))
+    return Checked(path=os.fspath(path), findings=found)
+
+
+def look_at(path: str | os.PathLike[str], *, allow_pickle: bool, plugins: Plugins) -> Checked:
+    """The same in this process, within the budget that readers and rules keep."""
     from mar_core.checks.validation import validate, without_repeats
+    from mar_core.format.budget import TooCostly, budget
     from mar_core.format.reader import open_archive
 
     try:
-        with open_archive(path) as archive:
+        with open_archive(path) as archive, budget(archive.stored_size):
             damage = archive.verify()
             found = validate(archive, plugins=plugins, allow_pickle=allow_pickle)
+    except TooCostly as error:
+        damage, found = [], [error.finding]
     except ValidationError as error:
         damage, found = [], list(error.findings)
     except ArchiveError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import posixpath
 import sys
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import finding
 from mar_core.findings import Severity, printable
+from mar_core.format.names import folded
 from mar_core.handlers.source import Kind, Module, SourceFault, find_entry, networks
 
 if TYPE_CHECKING:
@@ -19,14 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["code_findings"]
 
+
+class _Form(enum.Enum):
+    """What a file can be of a module."""
+
+    PACKAGE = enum.auto()
+    EXTENSION = enum.auto()
+    SOURCE = enum.auto()
+
+
 # Parsing costs; files that nobody names are parsed while they are few and small.
 _MAX_OTHERS = 1 << 20
 _NO_MODEL_FILE = "Weights that carry their network, such as TorchScript, need no --model-file."
 _STARTERS = {"sitecustomize", "usercustomize"}
 _COMPILED = (".pyc", ".pyo")
-_LIBRARY_FILES = (".so", ".pyd")
-_IMPORTABLE = (".py", *_LIBRARY_FILES)
-_PACKAGE_FILES = ("__init__.py", "__init__.so", "__init__.pyc")
+_EXTENSIONS = (".so", ".pyd", ".dylib")
+_IMPORTABLE = (".py", *_EXTENSIONS)
 _LIBRARIES = frozenset(
     {
         "PIL", "builtin_handlers", "captum", "mar_core", "numpy", "packaging", "psutil", "torch",
@@ -83,23 +93,34 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
 
 
 def _twins(subject: Subject) -> Iterator[Finding]:
-    """Files that Python takes for one module: a package before a library before a source."""
-    modules: dict[str, list[str]] = {}
+    """Files that are one module to Python: a package before an extension before a source."""
+    modules: dict[str, dict[_Form, str]] = {}
     for name in subject.archive.members:
-        folder, base = posixpath.split(name)
-        if base in _PACKAGE_FILES and folder:
-            modules.setdefault(folder, []).append(name)
-        elif name.endswith(_IMPORTABLE):
-            stem = base.partition(".")[0] if name.endswith(_LIBRARY_FILES) else base[:-3]
-            modules.setdefault(posixpath.join(folder, stem), []).append(name)
+        for module, form in _modules(name):
+            modules.setdefault(folded(module), {}).setdefault(form, name)
     named = {subject.manifest.model_file, subject.handler.member if subject.handler else None}
-    for files in modules.values():
-        if len(files) > 1:
+    for forms in modules.values():
+        if len(forms) > 1:
+            files = sorted(forms.values(), key=len)
             message = f"Python sees one module in {' and '.join(map(printable, files))}."
             found = finding("MAR-C010", message, member=files[0])
             # What is looked at must be what runs; elsewhere it works as in TorchServe.
             harmless = named.isdisjoint(files)
             yield dataclasses.replace(found, severity=Severity.WARNING) if harmless else found
+
+
+def _modules(name: str) -> Iterator[tuple[str, _Form]]:
+    """The modules that a file is, as paths without an ending, and what it is of each."""
+    folder, _, file = name.rpartition("/")
+    stem, dot, _ = file.partition(".")
+    if not dot or not file.endswith((".py", *_EXTENSIONS)):
+        return
+    if file.endswith(".py"):
+        stem = file.removesuffix(".py")  # a dot in it: nobody can import it
+    path = f"{folder}/{stem}" if folder else stem
+    yield path, _Form.EXTENSION if file.endswith(_EXTENSIONS) else _Form.SOURCE
+    if stem == "__init__" and folder:
+        yield folder, _Form.PACKAGE
 
 
 def _handler(subject: Subject, member: str) -> Iterator[Finding]:

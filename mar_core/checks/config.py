@@ -23,6 +23,7 @@ _KINDS = {
     str: "a string", bool: "a boolean", list: "a list", dict: "a mapping", int: "an integer",
     float: "a float",
 }  # fmt: skip
+_MOST = (1 << 31) - 1  # what Java calls an int
 _TYPE, _RANGE, _SPELLING = "MAR-Y006", "MAR-Y007", "MAR-Y008"
 
 
@@ -92,6 +93,8 @@ def _whole(minimum: int = 0) -> _Checker:
             yield _wrong_type(key, value, "an integer")
         elif value < minimum:
             yield _RANGE, f"{key} is {value}, less than {minimum}."
+        elif value > _MOST:
+            yield _RANGE, f"{key} is more than {_MOST:,}, the largest integer of TorchServe's."
 
     return check
 

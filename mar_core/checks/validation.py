@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mar_core.findings import Finding, Severity, ValidationError, printable
+from mar_core.format.budget import TooCostly, budget
 from mar_core.format.codes import Code
 
 if TYPE_CHECKING:
@@ -57,12 +58,16 @@ def validate(
     opened = archive.findings
     found = list(opened)
     try:
-        for name, result in plugins.validate_archive(archive):
-            found.extend(
-                _softened(finding) if allow_pickle else finding
-                for finding in _collect(name, result)
-            )
-            archive.findings = tuple(found)  # whoever comes next knows what is known
+        with budget(archive.stored_size) as left:
+            for name, result in plugins.validate_archive(archive):
+                found.extend(
+                    _softened(finding) if allow_pickle else finding
+                    for finding in _collect(name, result)
+                )
+                archive.findings = tuple(found)  # whoever comes next knows what is known
+                left.check()
+    except TooCostly as error:
+        found.append(error.finding)
     finally:
         archive.findings = opened
     return without_repeats(found)
@@ -99,6 +104,8 @@ def _verdict(archive: Archive) -> str:
 
 def _collect(plugin: str, result: Any) -> Iterator[Finding]:
     """The findings that one plugin returned, signed with its name."""
+    if isinstance(result, TooCostly):
+        raise result
     if isinstance(result, Exception):
         yield _broken(plugin, "MAR-X001", f"failed: {type(result).__name__}: {_line(result)}")
         return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from mar_core.cli.command import MarCommand, MarGroup
+from mar_core.cli.command import MarCommand, MarGroup, RunCommand
 from mar_core.cli.streams import finish_stdout, open_streams, stream_fault
 from mar_core.errors import MarError, OutputError
 from mar_core.runtime.messages import show_messages
@@ -33,6 +33,7 @@ _MAKE, _LOOK, _TOOLS = "Make", "Look", "Tools"
 COMMANDS = {
     "archive": ("archive", "archive", _MAKE),
     "update": ("update", "update", _MAKE),
+    "unpack": ("unpack", "unpack", _MAKE),
     "run": ("run", "run", _MAKE),
     "test": ("test", "check_examples", _MAKE),
     "validate": ("validate", "validate", _LOOK),
@@ -101,7 +102,8 @@ def _make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     for name in names:
         module, function, panel = COMMANDS[name]
         command = getattr(importlib.import_module(f"mar_core.cli.{module}"), function)
-        app.command(name, cls=MarCommand, rich_help_panel=panel)(command)
+        cls = RunCommand if name == "run" else MarCommand
+        app.command(name, cls=cls, rich_help_panel=panel)(command)
     return app
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-__all__ = ["MarCommand", "MarGroup", "sentences"]
+__all__ = ["MarCommand", "MarGroup", "RunCommand", "sentences"]
 
 # What typer raises for a word that it cannot use; it makes only this subclass of it public.
 _BadUsage: Any = typer.BadParameter.__base__
@@ -44,6 +44,18 @@ class MarCommand(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, as help shows them."""
         return _tidy(super().get_params(ctx))
+
+
+class RunCommand(MarCommand):
+    """``mar run``: an engine may have options of its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Turn the engine's options into ``--engine-option NAME=VALUE``, then parse.
+
+        Raises:
+            UsageError: An option is missing, unknown or wrong.
+        """
+        return super().parse_args(ctx, _as_engine_options(args))
 
 
 class MarGroup(TyperGroup):
@@ -116,6 +128,8 @@ def sentences(ctx: Any) -> Iterator[None]:
         # pydantic, which typer asks, says of what kind its own error is.
         message = error.format_message().rstrip(".").replace(" Value error, ", " ")
         message = re.sub(r"Input should be (a valid \w+).*", r"it must be \1", message)
+        at_least = r"Input should be greater than or equal to (\S+)"
+        message = re.sub(at_least, r"it must be \1 or more", message)
         raise UsageError(f"{message}.", hint=f"See `{ctx.command_path} --help`.") from error
 
 
@@ -136,6 +150,38 @@ def _tidy_argument(param: Any) -> None:
         param.metavar = name if param.required else f"[{name}]"
     param.get_usage_pieces = lambda _ctx: [param.metavar]
     param.display_type_rich = lambda **_: None
+
+
+def _as_engine_options(args: list[str]) -> list[str]:
+    engine = _value_of("--engine", args)
+    if engine in {None, "local"}:
+        return args
+    from mar_core.plugins import get_plugins
+
+    offers = get_plugins().engines().get(engine or "", [])
+    names = {option.name for offer in offers for option in offer.options}
+    words: list[str] = []
+    left = iter(args)
+    for word in left:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*words, word, *left]
+        if name not in names:
+            words.append(word)
+            continue
+        if not equals and (following := next(left, None)) is None:
+            raise UsageError(f"Option '{name}' requires an argument.")
+        value = value if equals else str(following)
+        words += ["--engine-option", f"{name.removeprefix('--')}={value}"]
+    return words
+
+
+def _value_of(option: str, args: list[str]) -> str | None:
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == option:
+            return value if equals else following
+    return None
 
 
 def _check_needed(params: list[Any], words: list[str], ctx: Any) -> None:

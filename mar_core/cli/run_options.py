@@ -140,8 +140,13 @@ TIMEOUT = _option(
     help="Give a batch so long, then stop its worker; its inputs fail and the run goes on.",
 )
 FAIL_FAST = _option(HOW, "--fail-fast", help="Stop at the first failure.")
-ENGINE = _option(HOW, metavar="NAME", help="Who runs it: `local` or a plugin's, such as `ray`.")
-ADDRESS = _option(HOW, metavar="ADDRESS", help="Where the engine's cluster is.")
+ENGINE = _option(HOW, metavar="NAME", help="Who runs it: `local`, or one that a plugin offers.")
+ENGINE_OPTION = _option(
+    HOW,
+    metavar="NAME=VALUE",
+    help="An option of the engine's own; `--NAME VALUE` behind `--engine` does the same. "
+    "`mar plugins --check` lists them.",
+)
 NO_PIXEL_LIMIT = _option(
     HOW, "--no-pixel-limit", help="Take pictures however large they say they are."
 )

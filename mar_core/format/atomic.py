@@ -21,7 +21,17 @@ from mar_core.format.manifest import MANIFEST_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PARTIAL_SUFFIX", "Partial", "check_place", "exchange", "new_file", "new_folder"]
+__all__ = [
+    "PARTIAL_SUFFIX",
+    "Partial",
+    "check_place",
+    "exchange",
+    "is_inside",
+    "new_file",
+    "new_folder",
+    "real_path",
+    "same_file",
+]
 
 PARTIAL_SUFFIX = ".mar-partial"
 
@@ -184,6 +194,30 @@ def check_place(target: Path, *, force: bool, folder: bool) -> None:
             f"Nothing can be written in {parent}: permission denied.",
             hint="Write elsewhere with --export-path.",
         )
+
+
+def real_path(path: str | Path) -> Path:
+    """The absolute path behind all links; of a file that is not there, where it would be."""
+    return Path(os.path.realpath(path))
+
+
+def same_file(first: str | Path, second: str | Path) -> bool:
+    """Whether two paths lead to one file, or would if it were there.
+
+    Symbolic and hard links are followed, and a file system that ignores case is believed.
+    """
+    if real_path(first) == real_path(second):
+        return True
+    try:
+        return os.path.samefile(first, second)  # noqa: PTH121 - takes text and paths
+    except OSError:
+        return False
+
+
+def is_inside(path: str | Path, folder: str | Path) -> bool:
+    """Whether a path is that folder, or would lie below it."""
+    real = real_path(path)
+    return any(same_file(parent, folder) for parent in (real, *real.parents))
 
 
 def _open_unnamed(folder: Path) -> Partial | None:

@@ -118,6 +118,10 @@ CODES: dict[str, Code] = {
     # limits
     "MAR-L001": _error("The archive has no more members than allowed", _MAKE),
     "MAR-L002": _error("The members together are not too large for the file", _LIMIT),
+    "MAR-L003": _error(
+        "Examining the archive costs little",
+        "If you trust the archive, allow more with MAR_MAX_SECONDS and MAR_MAX_MEMORY.",
+    ),
 }
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
 
-__all__ = ["check_name", "check_names"]
+__all__ = ["check_name", "check_names", "folded"]
 
 MAX_PART, MAX_PATH, MAX_DEPTH = 255, 1024, 32
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -102,21 +102,21 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """What file systems that ignore case or Unicode forms take the name for."""
-    folded = unicodedata.normalize("NFD", name).casefold()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded))
+    lower = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", lower))
 
 
 def _collisions(files: list[str], folders: list[str]) -> Iterator[Finding]:
     """Names that some system takes for one another."""
     yield from _twins(files)
     yield from _twins(folders)
-    taken = {_folded(name): name for name in files}
-    wanted = [(name, f"{_folded(name)}/") for name in folders]
-    wanted += [(name, _folded(name)) for name in files]
-    for name, folded in wanted:
-        parent = next((path for path in _parents(folded) if path in taken), None)
+    taken = {folded(name): name for name in files}
+    wanted = [(name, f"{folded(name)}/") for name in folders]
+    wanted += [(name, folded(name)) for name in files]
+    for name, key in wanted:
+        parent = next((path for path in _parents(key) if path in taken), None)
         if parent is not None:
             message = f"The name needs a folder where there is the file {taken[parent]!r}."
             yield finding("MAR-N010", message, member=name)
@@ -125,13 +125,13 @@ def _collisions(files: list[str], folders: list[str]) -> Iterator[Finding]:
 def _twins(names: list[str]) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for name in names:
-        folded = _folded(name)
-        if folded not in seen:
-            seen[folded] = name
-        elif seen[folded] == name:
+        key = folded(name)
+        if key not in seen:
+            seen[key] = name
+        elif seen[key] == name:
             yield finding("MAR-N008", "The name comes twice.", member=name)
         else:
-            message = f"Many systems take the name for {seen[folded]!r}, which is there too."
+            message = f"Many systems take the name for {seen[key]!r}, which is there too."
             yield finding("MAR-N009", message, member=name)
 
 

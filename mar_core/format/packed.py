@@ -40,6 +40,11 @@ class PackedArchive(Archive):
         self.members = MappingProxyType(dict(members))
 
     @property
+    def stored_size(self) -> int:
+        """See ``Archive.stored_size``."""
+        return self._file.size
+
+    @property
     def file(self) -> ArchiveFile:
         """The open file, for copying from it inside the kernel."""
         return self._file

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from zlib_ng import zlib_ng
 
+from mar_core.format.budget import spend
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -128,7 +130,9 @@ class _Check:
         Raises:
             ValidationError: The whole differs from what was expected.
         """
-        self.seen += memoryview(data).nbytes
+        count = memoryview(data).nbytes
+        self.seen += count
+        spend(1 + (count >> 10))
         if self.expected.crc is not None:
             self._crc = zlib_ng.crc32(data, self._crc)
         if self._sha256 is not None:

@@ -85,6 +85,11 @@ class Archive(abc.ABC):
     _manifest: Manifest | None = None
 
     @property
+    def stored_size(self) -> int:
+        """The bytes that the archive takes where it lies."""
+        return sum(member.compressed_size for member in self.members.values())
+
+    @property
     def manifest(self) -> Manifest:
         """The parsed manifest.
 

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mar_core.format.budget import spend
 from mar_core.format.zip_records import (
     CENTRAL,
     CENTRAL_SIGNATURE,
@@ -223,6 +224,7 @@ class ZipReader:
     def _parsed(self, raw: bytes) -> Iterator[Entry]:
         position = 0
         while position < len(raw):
+            spend()
             if not raw.startswith(CENTRAL_SIGNATURE, position) or (
                 len(raw) < position + CENTRAL.size
             ):
@@ -341,6 +343,7 @@ class ZipReader:
         position = 0
         ends = [*(entry.offset for entry in entries[1:]), directory]
         for entry, end in zip(entries, ends, strict=True):
+            spend()
             if entry.offset != position:
                 raise self._misplaced(entry, position)
             data = self._check_local(entry)

@@ -15,6 +15,8 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mar_core.format.budget import spend
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -337,6 +339,7 @@ def _with_bases(module: Module, facts: ClassFacts) -> Iterator[ClassFacts]:
     """A class and its bases of the same module."""
     todo, seen = [facts], set[str]()
     while todo:
+        spend()
         link = todo.pop(0)
         if link.name in seen:
             continue

@@ -6,13 +6,14 @@ import inspect
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
 from mar_core.errors import PluginError
 from mar_core.plugins.entry_points import in_words
 from mar_core.plugins.manager import check_plugin
+from mar_core.records import EngineOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,9 +28,23 @@ if TYPE_CHECKING:
     from mar_core.records import EngineFactory, Reader, RunSummary
     from mar_core.ts.metrics import Metric
 
-__all__ = ["PluginFailure", "Plugins"]
+__all__ = ["EngineOffer", "PluginFailure", "Plugins"]
 
 logger = logging.getLogger(__name__)
+
+
+class EngineOffer(NamedTuple):
+    """An engine that a plugin offers.
+
+    Attributes:
+        plugin: The plugin.
+        factory: Makes the engine.
+        options: What it adds to the options of ``mar run``.
+    """
+
+    plugin: str
+    factory: EngineFactory
+    options: tuple[EngineOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,17 +157,13 @@ class Plugins:
                 self._complain(name, "mar_register_commands", result)
             yield name
 
-    def engines(self) -> dict[str, list[tuple[str, EngineFactory]]]:
+    def engines(self) -> dict[str, list[EngineOffer]]:
         """``mar_register_engines``: for each engine's name, who offers it and what makes it."""
-        offers: dict[str, list[tuple[str, EngineFactory]]] = {}
-
-        def check(engine: Any, factory: Any) -> str | None:
-            if not isinstance(engine, str) or not engine:
-                return f"an engine whose name is {engine!r}, not a string"
-            return None if callable(factory) else f"the engine {engine!r} with no callable"
-
-        for plugin, (engine, factory) in self._offers("mar_register_engines", check):
-            offers.setdefault(engine, []).append((plugin, factory))
+        offers: dict[str, list[EngineOffer]] = {}
+        found = self._offers("mar_register_engines", _engine_fault)
+        for plugin, (engine, factory, *options) in found:
+            offer = EngineOffer(plugin, factory, tuple(options))
+            offers.setdefault(engine, []).append(offer)
         return offers
 
     def readers(self) -> list[Reader]:
@@ -264,10 +275,22 @@ class Plugins:
 
 
 def _arguments_fault(check: Callable[..., str | None], offer: tuple[Any, ...]) -> str | None:
-    wanted = len(inspect.signature(check).parameters)
-    if len(offer) == wanted:
-        return None
-    return f"{len(offer)} values to register(), which takes {wanted}"
+    try:
+        inspect.signature(check).bind(*offer)
+    except TypeError:
+        return f"{len(offer)} values to register()"
+    return None
+
+
+def _engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:
+    if not isinstance(engine, str) or not engine:
+        return f"an engine whose name is {engine!r}, not a string"
+    if not callable(factory):
+        return f"the engine {engine!r} with no callable"
+    for option in options:
+        if not isinstance(option, EngineOption) or not str(option.name).startswith("--"):
+            return f"the engine {engine!r} with an option that is not an EngineOption: {option!r}"
+    return None
 
 
 def _reader_fault(reader: Any) -> str | None:

@@ -21,7 +21,7 @@ from mar_core.plugins.entry_points import (
     find_entries,
     in_words,
 )
-from mar_core.plugins.hooks import Plugins
+from mar_core.plugins.hooks import EngineOffer, Plugins
 from mar_core.plugins.load import register_entry
 from mar_core.plugins.manager import new_manager
 
@@ -73,7 +73,7 @@ def _try_plugin(entry: EntryInfo) -> list[str]:
 
     plugins = Plugins(new_manager(), strict=True)
     register_entry(plugins, entry)
-    offers = [f"engine {name}" for name in plugins.engines()]
+    offers = [_engine(name, found[0]) for name, found in plugins.engines().items()]
     offers += [f"reader {getattr(r, 'name', type(r).__name__)}" for r in plugins.readers()]
     app = new_app()
     for _ in plugins.register_commands(app):
@@ -81,6 +81,11 @@ def _try_plugin(entry: EntryInfo) -> list[str]:
     plugin = plugins.manager.get_plugin(entry.name)
     hooks = sorted(caller.name for caller in plugins.manager.get_hookcallers(plugin) or ())
     return [*hooks, *offers]
+
+
+def _engine(name: str, offer: EngineOffer) -> str:
+    options = " ".join(option.name for option in offer.options)
+    return f"engine {name} ({options})" if options else f"engine {name}"
 
 
 def _attempt(what: str, action: Callable[[], Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mar_core.records import (
     Engine,
     EngineFactory,
+    EngineOption,
     Failure,
     Input,
     Outcome,
@@ -18,6 +19,7 @@ from mar_core.records import (
 __all__ = [
     "Engine",
     "EngineFactory",
+    "EngineOption",
     "Failure",
     "Input",
     "Outcome",

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["judged"]
 
 BAD = 400
+_MORE_HINTS = (
+    (
+        re.compile(r"\ba (?:dict|list) is no text", re.IGNORECASE),
+        "Send one value of a row with --column NAME.",
+    ),
+)
 STAGES = frozenset({"preprocess", "inference", "explain"})
 _WANTS_BYTES = "The handler expects bytes: send the file with -T, or rows with --raw."
 _WANTS_JSON = (
@@ -60,9 +66,10 @@ def judged(outcome: Outcome) -> Outcome:
 
 def _with_hint(outcome: Outcome, failure: Failure) -> Outcome:
     """Say how to send what the handler expects, where it expects the other of bytes and JSON."""
-    if failure.type not in {"AttributeError", "TypeError"} or failure.stage not in STAGES:
+    if failure.stage not in STAGES:
         return outcome
-    for pattern, hint in _HINTS:
+    hints = _HINTS if failure.type in {"AttributeError", "TypeError"} else _MORE_HINTS
+    for pattern, hint in hints:
         if pattern.search(failure.message):
             message = f"{failure.message.rstrip('.')}. {hint}"
             return dataclasses.replace(

@@ -11,6 +11,7 @@ from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions
+from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
 from mar_core.runtime.recipe import Recipe
@@ -52,7 +53,7 @@ class Asked:
     allow_pickle: bool = False
     no_pixel_limit: bool = False
     engine: str = "local"
-    address: str | None = None
+    engine_option: tuple[str, ...] = ()
     explain: bool = False
     dry_run: bool = False
     in_process: bool = False
@@ -121,6 +122,10 @@ def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
     """What to run, and on what: an archive is the first word, unless a handler is named."""
     source: Path | ArchiveRequest
     if asked.handler is not None:
+        if asked.words and asked.words[0].endswith(".mar") and Path(asked.words[0]).is_file():
+            raise UsageError(
+                f"Both {asked.words[0]} and --handler say what is run.", hint="Leave one out."
+            )
         source, inputs = _request(asked, asked.handler), asked.words
     elif given := [flag for flag, value in asked.unpacked().items() if value]:
         raise UsageError(
@@ -131,9 +136,24 @@ def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
         hint = "Try `mar run model.mar input.png`, or --handler and the flags of `mar archive`."
         raise UsageError("There is nothing to run.", hint=hint)
     else:
-        source, inputs = Path(asked.words[0]), asked.words[1:]
+        source, inputs = _archive(asked.words[0]), asked.words[1:]
     _check_inputs(asked, inputs)
     return source, inputs
+
+
+def _archive(word: str) -> Path:
+    """The archive that the first word names, unless it is something else."""
+    path = Path(word)
+    if is_url(word):
+        raise UsageError(
+            f"{word} is an address; an archive must be a file here.",
+            hint=f"Fetch it first, such as by `curl -LO {word}`, and run the file.",
+        )
+    if path.suffix == ".py" and path.is_file():
+        raise UsageError(
+            f"{word} is Python and no archive.", hint=f"Run it by `mar run --handler {word} INPUT`."
+        )
+    return path
 
 
 def _check_inputs(asked: Asked, inputs: tuple[str, ...]) -> None:
@@ -176,6 +196,7 @@ def _name_for(handler: str, model_file: Path | None) -> str:
 
 
 def _reading(asked: Asked) -> ReadOptions:
+    _check_reading(asked)
     headers = parse_headers(asked.header)
     said = content_type_of(headers)
     if asked.content_type is not None and said not in {None, asked.content_type}:
@@ -193,11 +214,56 @@ def _reading(asked: Asked) -> ReadOptions:
     )
 
 
+def _check_reading(asked: Asked) -> None:
+    """Refuse flags of which one would be dropped in silence."""
+    typed = (
+        asked.content_type is not None or content_type_of(parse_headers(asked.header)) is not None
+    )
+    posted = {"-T": asked.upload, "-d": (*asked.data, *asked.data_binary), "-F": asked.form}
+    one = next((flag for flag, words in posted.items() if words), None)
+    _refuse_both(one, "--include", asked.include, why="takes from folders, and a request is sent")
+    _refuse_both(one, "--column", asked.column, why="takes from rows, and a request is sent whole")
+    _refuse_both(one, "--raw", asked.raw, why="sends rows as bytes, and a request as it is said")
+    if asked.form and asked.content_type is not None:
+        raise UsageError(
+            "--content-type says what a body is, and -F sends a form.",
+            hint="Say it of a field: -F 'name=@file;type=…'.",
+        )
+    if typed and (asked.column is not None or asked.raw):
+        flag = "--raw" if asked.raw else "--column"
+        raise UsageError(
+            f"{flag} is for rows, and a content type sends a file whole.", hint="Leave one out."
+        )
+    if asked.raw and asked.envelope is not None:
+        raise UsageError("--raw sends bytes, and --envelope unwraps JSON.", hint="Leave one out.")
+
+
+def _refuse_both(one: str | None, flag: str, value: object, *, why: str) -> None:
+    if one is not None and value:
+        raise UsageError(f"{flag} {why} by {one}.", hint=f"Leave {flag} out.")
+
+
+def _check_running(asked: Asked) -> None:
+    """The same of the flags that say how it is run and where results go."""
+    streams = [word for word in asked.words if word in {"-", "@-"}]
+    wrong = {
+        "--force has nothing to replace without --output.": asked.force and asked.output is None,
+        "--resume goes on, and --force starts afresh.": asked.resume and asked.force,
+        "--dry-run runs nothing, and --watch runs again and again.": asked.dry_run and asked.watch,
+        "--watch runs again, and standard input can be read once.": asked.watch and bool(streams),
+        "--watch starts afresh each time, and --resume goes on.": asked.watch and asked.resume,
+    }
+    for sentence, given in wrong.items():
+        if given:
+            raise UsageError(sentence, hint="Leave one out.")
+
+
 def _bytes(text: str | None) -> int:
     return MAX_INPUT_SIZE if text is None else parse_size(text, name="--max-input-size")
 
 
 def _running(asked: Asked) -> RunOptions:
+    _check_running(asked)
     here = "--profile" if asked.profile else "--in-process" if asked.in_process else None
     if here is not None and (asked.workers or asked.timeout):
         raise UsageError(
@@ -212,9 +278,16 @@ def _running(asked: Asked) -> RunOptions:
         fail_fast=asked.fail_fast,
         explain=asked.explain,
         profile=asked.profile,
-        address=asked.address,
+        engine_options=dict(_engine_option(word) for word in asked.engine_option),
         output_dir=asked.output_dir,
     )
+
+
+def _engine_option(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--engine-option {word!r} is not NAME=VALUE.")
+    return name, value
 
 
 def _batch_size(text: str | None) -> int | Literal["auto"] | None:

@@ -32,7 +32,7 @@ def describe(job: Job) -> dict[str, Any]:
         ArchiveError: The archive cannot be read, or a rule refuses it.
         UsageError: There is no such device or engine.
     """
-    find_engine(job.engine, get_plugins())
+    find_engine(job.engine, get_plugins(), job.running.engine_options)
     with job.recipe.open() as archive:
         check(archive, plugins=get_plugins(), allow_pickle=job.recipe.allow_pickle)
         subject = Subject(archive)

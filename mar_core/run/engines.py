@@ -8,7 +8,7 @@ from mar_core.errors import PluginError, UsageError
 from mar_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mar_core.plugins import Plugins
     from mar_core.records import Engine, EngineFactory
@@ -29,11 +29,16 @@ def _local() -> Engine:
     return LocalEngine()
 
 
-def find_engine(name: str, plugins: Plugins) -> Engine:
+def find_engine(name: str, plugins: Plugins, options: Iterable[str] = ()) -> Engine:
     """The engine that a plugin registered under that name.
 
+    Args:
+        name: The engine's name.
+        plugins: Who offers engines.
+        options: The names of the options of its own that it is given.
+
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or it has no such option.
         PluginError: Two plugins register it.
     """
     offers = plugins.engines()
@@ -42,13 +47,18 @@ def find_engine(name: str, plugins: Plugins) -> Engine:
         hint = "Engines come from plugins; `mar plugins --check` lists who offers which."
         raise UsageError(f"There is no engine {name!r}; there are: {known}.", hint=hint)
     if len(offers[name]) > 1:
-        owners = " and ".join(sorted(plugin for plugin, _ in offers[name]))
+        owners = " and ".join(sorted(offer.plugin for offer in offers[name]))
         raise PluginError(f"The engine {name!r} is registered by {owners}.")
-    plugin, factory = offers[name][0]
-    engine = factory()
+    (offer,) = offers[name]
+    known_options = {option.name.removeprefix("--") for option in offer.options}
+    for option in options:
+        if option not in known_options:
+            listed = ", ".join(f"--{known}" for known in sorted(known_options)) or "none"
+            raise UsageError(f"The engine {name} has no option {option!r}; it has {listed}.")
+    engine = offer.factory()
     if not callable(getattr(engine, "run", None)):
         raise PluginError(
-            f"The engine {name!r} of the plugin {plugin} is a {type(engine).__name__}, which has "
-            "no method run."
+            f"The engine {name!r} of the plugin {offer.plugin} is a {type(engine).__name__}, which "
+            "has no method run."
         )
     return engine

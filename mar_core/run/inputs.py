@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
 from mar_core.findings import printable
+from mar_core.records import Input
 from mar_core.run.outputs import Outputs
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import broken, check_there, open_source, reading
@@ -17,9 +19,11 @@ from mar_core.run.readers.stdin import STDIN, binary_stdin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mar_core.records import Input, Reader, ReadOptions
+    from mar_core.records import Reader, ReadOptions
 
 __all__ = ["expand", "listed"]
+
+_FILE_ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
 def expand(
@@ -95,6 +99,9 @@ def _leaves(
             yield source
         elif is_folder(source) or is_pattern(source):
             yield from find_files(source, options.include, outputs)
+        elif _looks_like_text(source):
+            hint = "To send it as text: `-H 'content-type: text/plain' -d 'THE TEXT'`."
+            yield broken(source, f"There is no file {printable(source)!r}.", hint=hint)
         else:
             check_there(source)
             yield broken(source, f"No reader takes {printable(source)}.")
@@ -108,17 +115,50 @@ def _read(source: str, options: ReadOptions, readers: Sequence[Reader]) -> Itera
         yield broken(source, f"No reader takes {printable(source)}.")
         return
     try:
-        yield from reader.read(source, options)
+        for item in reader.read(source, options):
+            if _is_input(item):
+                yield item
+            else:
+                kind = type(item).__name__
+                fault = f"it gives {kind}, which is not a sound Input"
+                yield broken(source, _failed(reader, source, fault).message)
     except InputError as error:
         yield broken(source, error.message, hint=error.hint)
     except Exception as error:  # noqa: BLE001 - a reader may come from anybody
-        fault = f"{type(error).__name__}: {error}".rstrip(".")
-        name = getattr(reader, "name", type(reader).__name__)
-        yield broken(source, f"The reader {name!r} failed at {printable(source)}: {fault}.")
+        failed = _failed(reader, source, f"{type(error).__name__}: {error}".rstrip("."))
+        yield broken(source, failed.message)
+
+
+def _is_input(item: object) -> bool:
+    return isinstance(item, Input) and isinstance(item.id, str) and callable(item.read)
+
+
+def _failed(reader: Reader, source: str, fault: str) -> InputError:
+    name = getattr(reader, "name", type(reader).__name__)
+    return InputError(f"The reader {name!r} failed at {printable(source)}: {fault}.")
 
 
 def _reader(source: str, readers: Sequence[Reader]) -> Reader | None:
-    return next((reader for reader in readers if reader.accepts(source)), None)
+    """The reader that takes a source, or None.
+
+    Raises:
+        InputError: A reader failed when it was asked.
+    """
+    for reader in readers:
+        try:
+            accepted = reader.accepts(source)
+        except Exception as error:
+            raise _failed(reader, source, f"{type(error).__name__}: {error}") from error
+        if accepted:
+            return reader
+    return None
+
+
+def _looks_like_text(source: str) -> bool:
+    """Whether a word that names no file is meant as a text."""
+    if os.path.lexists(source) or "/" in source:
+        return False
+    return " " in source.strip() and not _FILE_ENDING.search(source)
 
 
 def _is_list(source: str) -> bool:

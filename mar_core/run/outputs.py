@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mar_core.build.extra_files import split_items
 from mar_core.errors import UsageError
 from mar_core.findings import printable
-from mar_core.format.paths import is_inside, real_path, same_file
+from mar_core.format.atomic import is_inside, real_path, same_file
 from mar_core.run.readers.sources import is_url
 from mar_core.run.writers.state import RunState
 

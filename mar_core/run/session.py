@@ -200,7 +200,7 @@ class _Run:
     def to_its_end(self, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
         job, summary = self._job, self._summary
-        engine = find_engine(job.engine, get_plugins())
+        engine = find_engine(job.engine, get_plugins(), job.running.engine_options)
         progress = show_progress(
             quiet=job.quiet, results_on_terminal=results_on_terminal, count=self._count
         )

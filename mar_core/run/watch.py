@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.build import ArchiveRequest
 from mar_core.errors import MarError
-from mar_core.format.paths import is_inside
+from mar_core.format.atomic import is_inside
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import is_url
 from mar_core.runtime.recipe import Recipe

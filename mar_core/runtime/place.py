@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import OutputError
 from mar_core.findings import printable
-from mar_core.format.atomic import PARTIAL_SUFFIX
-from mar_core.format.paths import real_path
+from mar_core.format.atomic import PARTIAL_SUFFIX, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

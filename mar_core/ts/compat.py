@@ -7,6 +7,7 @@ name, is left alone.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -117,19 +118,20 @@ class MissingNameError(ModuleNotFoundError):
     """A module of TorchServe's that mar does not have."""
 
 
-def _packages(names: Sequence[str]) -> frozenset[str]:
-    parts = [name.split(".") for name in names]
+@functools.cache
+def _packages() -> frozenset[str]:
+    """The packages that the modules above are in."""
+    parts = [name.split(".") for name in _HOMES]
     return frozenset(".".join(p[:depth]) for p in parts for depth in range(1, len(p)))
 
 
-_PACKAGES = _packages([*_HOMES])
 _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
 
 def offers(name: str) -> bool:
     """Whether mar has TorchServe's module of that name."""
-    return name in _HOMES or name in _PACKAGES
+    return name in _HOMES or name in _packages()
 
 
 def wanted(name: str) -> bool:
@@ -203,7 +205,7 @@ def _make(name: str) -> ModuleType:
         module = importlib.import_module(_HOMES[name])
         vars(module).setdefault("__getattr__", _PassingNames(module.__name__))
         return module
-    if name not in _PACKAGES:
+    if name not in _packages():
         raise missing(name)
     package = ModuleType(name, "Names of TorchServe's, found in mar.")
     package.__path__ = []
@@ -263,7 +265,7 @@ def find_spec(fullname: str) -> importlib.machinery.ModuleSpec | None:
         if sys.modules.get(ROOT) is not _modules.get(ROOT):
             return None  # an installed package of that name, asked for what it has not
         raise missing(fullname)
-    is_package = fullname in _PACKAGES
+    is_package = fullname in _packages()
     return importlib.util.spec_from_loader(fullname, _Loader(), is_package=is_package)
 
 

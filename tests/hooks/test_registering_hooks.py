@@ -15,7 +15,7 @@ def handle(data, context):
 """
 PLUGIN = """
     import os
-    from mar_core import Input, Outcome, hookimpl
+    from mar_core import EngineOption, Input, Outcome, hookimpl
 
     @hookimpl
     def mar_register_commands(app):
@@ -29,11 +29,12 @@ PLUGIN = """
             with recipe.load() as predictor:
                 for index, item in enumerate(inputs):
                     (outcome,) = predictor.run([item])
-                    yield Outcome(index=index, id=item.id, result=outcome.result.upper())
+                    end = options.engine_options.get("shout", "")
+                    yield Outcome(index=index, id=item.id, result=outcome.result.upper() + end)
 
     @hookimpl
     def mar_register_engines(register):
-        register("upper", Upper)
+        register("upper", Upper, EngineOption(name="--shout", help="What to end with."))
 
     def letter(text):
         return {"data": text}
@@ -146,6 +147,30 @@ def test_hook_mar_register_engines(world):
     done = world("run", "model.mar", "x.letters", "--engine", "upper", "--json")
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--shout", "!"], ["--shout=!"], ["--engine-option", "shout=!"]], ids=" ".join
+)
+def test_hook_mar_register_engines_with_options_of_their_own(world, words):
+    done = world("run", "model.mar", "x.letters", "--engine", "upper", *words, "--json")
+    assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == ["A!", "B!"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--engine", "upper", "--shout"], "Option '--shout' requires an argument."),
+        (["--shout", "!"], "No such option: --shout"),
+        (["--engine-option", "x=1"], "The engine local has no option 'x'; it has none."),
+        (["--engine=upper", "--engine-option", "x"], "'x' is not NAME=VALUE"),
+        (["--engine=upper", "--engine-option", "x=1"], "has no option 'x'; it has --shout."),
+    ],
+)
+def test_hook_mar_register_engines_options_that_there_are_not(world, words, sentence):
+    done = world("run", "model.mar", "x.letters", *words)
+    assert done.returncode == 2
+    assert sentence in done.stderr
 
 
 def test_hook_mar_register_engines_that_clash_name_both(world):

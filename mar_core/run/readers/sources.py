@@ -7,6 +7,7 @@ import functools
 import gzip
 import io
 import os
+import re
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 CHUNK = 1 << 20
+# How fsspec says which package a scheme needs.
+_PACKAGE = re.compile(r"[Ii]nstall (?:the )?[\"'`]?([A-Za-z][A-Za-z0-9_.-]*)")
 
 
 def is_url(source: str) -> bool:
@@ -157,8 +160,17 @@ def filesystem_of(url: str) -> tuple[Any, str]:
         ) from error
     try:
         return cast("tuple[Any, str]", url_to_fs(url))
-    except (ImportError, ValueError) as error:
-        reason = str(error).rstrip(".")
+    except ImportError as error:
+        scheme = url.partition("://")[0]
+        needed = _PACKAGE.search(str(error))
+        raise InputError(
+            f"{printable(url)} cannot be opened: reading {scheme}:// needs another package.",
+            hint=f"Install it: `pip install {needed[1]}`." if needed else f"{error}",
+        ) from error
+    except ValueError as error:
+        scheme = url.partition("://")[0]
+        unknown = str(error).startswith("Protocol not known")
+        reason = f"nothing here reads {scheme}://" if unknown else str(error).rstrip(".")
         raise InputError(f"{printable(url)} cannot be opened: {reason}.") from error
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.errors import OutputError
 from mar_core.findings import printable
-from mar_core.format.paths import real_path
+from mar_core.format.atomic import real_path
 from mar_core.run.writers.base import Writer
 from mar_core.run.writers.formats import LINES
 from mar_core.run.writers.journal import Journal

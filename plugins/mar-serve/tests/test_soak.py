@@ -24,6 +24,8 @@ CLIENTS = 64
 KILL_EVERY = min(10.0, SECONDS / 4)
 SWAP_EVERY = min(20.0, SECONDS / 3)
 RUBBISH_IN = 50
+# The long soak is long rather than fast: it shares its machine with others.
+THINKING = float(os.environ.get("MAR_SOAK_THINKING", "0.5"))
 TEXT = {"content-type": "text/plain"}
 
 
@@ -54,7 +56,7 @@ class Soak:
                     await self.send_rubbish(client, chance)
                 else:
                     await self.ask(client, f"{number}-{chance.random()}")
-                await asyncio.sleep(chance.random() / 4)
+                await asyncio.sleep(chance.random() * THINKING)
 
     async def ask(self, client, word):
         answer = await client.post("/predictions/echo", content=word, headers=TEXT)
@@ -126,7 +128,7 @@ def test_every_sound_request_gets_its_own_answer(tmp_path):
         family = me.children(recursive=True)
         assert server.end() == 0
     assert soak.wrong == []
-    assert soak.right > SECONDS * 10
+    assert soak.right > SECONDS * CLIENTS / (THINKING + 2)
     assert soak.rubbish > 0
     assert soak.kills > 1
     assert soak.versions == {"1.0", "2.0"}

@@ -20,7 +20,7 @@ from builtin_handlers.image_classifier import ImageClassifier
 from builtin_handlers.image_segmenter import ImageSegmenter
 from builtin_handlers.object_detector import ObjectDetector
 from builtin_handlers.vision_handler import VisionHandler
-from mar_core import ModelError, PredictionException
+from mar_core import MarWarning, ModelError, PredictionException
 
 SAMPLES = Path(sklearn.datasets.__file__).parent / "images"
 CHINA = (SAMPLES / "china.jpg").read_bytes()
@@ -321,8 +321,14 @@ def test_more_classes_than_a_palette_has_colours(tmp_path, model):
 
 
 def test_an_unknown_output_is_refused(tmp_path, model):
-    handler = served(tmp_path, model, ImageSegmenter, config={"handler": {"output": "jpeg"}})
-    with pytest.raises(ModelError, match=r"handler.output is 'jpeg'.*`numbers` and `png`"):
+    with pytest.raises(ModelError, match=r"handler\.output is 'jpeg', where `numbers` or `png` is"):
+        served(tmp_path, model, ImageSegmenter, config={"handler": {"output": "jpeg"}})
+
+    class Own(ImageSegmenter):
+        pass
+
+    handler = served(tmp_path / "own", model, Own, config={"handler": {"output": "jpeg"}})
+    with pytest.raises(ModelError, match=r"handler.output is 'jpeg'.*knows `numbers` and `png`"):
         handler.postprocess({"out": torch.zeros(1, 2, 2, 2)})
 
 
@@ -334,3 +340,125 @@ def test_a_heat_map_of_an_image_too_large_for_quantiles():
     assert picture.size == (4000, 4200)
     assert picture.getpixel((0, 0)) == (255, 0, 0)
     assert picture.getpixel((0, 4199)) == (255, 255, 255)
+
+
+# --- what model-config.yaml says
+
+
+def shape_of(handler, size=(300, 260)):
+    return tuple(handler.preprocess([{"data": encoded(picture(size=size))}]).shape[2:])
+
+
+def configured(tmp_path, model, cls=ImageClassifier, **options):
+    return served(tmp_path, model, cls, config={"handler": options})
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "expected"),
+    [
+        (ImageClassifier, {}, (224, 224)),
+        (ImageClassifier, {"size": 112}, (112, 112)),
+        (ImageClassifier, {"size": [100, 150]}, (100, 150)),
+        (ImageClassifier, {"size": 112, "resize": 112}, (112, 112)),
+        (ImageClassifier, {"resize": 300}, (224, 224)),
+        (ImageSegmenter, {"size": 64}, (64, 64)),
+        (VisionHandler, {}, (260, 300)),
+        (VisionHandler, {"resize": 130}, (130, 150)),
+        (VisionHandler, {"size": 128}, (128, 128)),
+    ],
+)
+def test_sizes_come_from_the_config(tmp_path, model, cls, options, expected):
+    assert shape_of(configured(tmp_path, model, cls, **options)) == expected
+
+
+def test_a_size_takes_the_resizing_along(tmp_path, model):
+    handler = configured(tmp_path, model, size=112)
+    expected = transforms.Compose(
+        [
+            transforms.Resize(128),
+            transforms.CenterCrop(112),
+            transforms.ToTensor(),
+            transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+        ]
+    )
+    got = handler.preprocess([{"data": CHINA}])[0]
+    torch.testing.assert_close(got, expected(Image.open(io.BytesIO(CHINA))))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [([0.5, 0.4, 0.3], [0.2, 0.3, 0.4]), (0.5, 0.25), (0, None), (None, 2)]
+)
+@pytest.mark.parametrize("cls", [ImageClassifier, VisionHandler])
+def test_means_come_from_the_config(tmp_path, model, cls, mean, std):
+    said = {"mean": mean, "std": std}
+    options = {name: value for name, value in said.items() if value is not None}
+    handler = configured(tmp_path, model, cls, **options, size=224, resize=256)
+    imagenet = cls is ImageClassifier
+    known = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    plain = {"mean": [0.0] * 3, "std": [1.0] * 3}
+    wanted = {**(known if imagenet else plain), **options}
+    values = {
+        name: value if isinstance(value, list) else [value] * 3 for name, value in wanted.items()
+    }
+    steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
+    expected = transforms.Compose([*steps, transforms.Normalize(**values)])
+    got = handler.preprocess([{"data": CHINA}])[0]
+    torch.testing.assert_close(got, expected(Image.open(io.BytesIO(CHINA))))
+
+
+def test_pictures_become_rgb_whatever_the_config_says(tmp_path, model):
+    handler = configured(tmp_path, model, size=64)
+    assert handler.preprocess([{"data": encoded(picture("L"))}]).shape == (1, 3, 64, 64)
+
+
+def test_topk_comes_from_the_config(tmp_path, model):
+    handler = configured(tmp_path, model, topk=2)
+    assert len(answer(handler, [{"data": CHINA}])[0]) == 2
+    assert handler.get_max_result_classes() == 2
+    assert ImageClassifier.topk == 5
+
+
+def test_the_threshold_comes_from_the_config(tmp_path, model):
+    handler = configured(tmp_path, model, ObjectDetector, threshold=0.25)
+    assert handler.threshold == 0.25
+    row = {
+        "boxes": torch.tensor([[0.0, 1.0, 2.0, 3.0]] * 2),
+        "labels": torch.tensor([1, 2]),
+        "scores": torch.tensor([0.5, 0.2]),
+    }
+    assert handler.postprocess([row]) == [[{"1": [0.0, 1.0, 2.0, 3.0], "score": 0.5}]]
+
+
+@pytest.mark.parametrize(
+    ("cls", "option", "value"),
+    [
+        (ImageClassifier, "size", value)
+        for value in (0, -1, "224", 2.5, True, [1], [1, 2, 3], [1, 0], None, {"a": 1})
+    ]
+    + [(ImageSegmenter, "resize", value) for value in (0, "x", [])]
+    + [(VisionHandler, "mean", value) for value in ([1, 2], "x", [1, 2, "3"], None, True)]
+    + [(VisionHandler, "std", value) for value in (0, [1, 1, 0], -1)]
+    + [(ImageClassifier, "topk", value) for value in (0, 1.5, "5", False)]
+    + [(ObjectDetector, "threshold", value) for value in (-0.1, 1.1, "0.5", True)]
+    + [(ImageSegmenter, "output", value) for value in ("jpg", 1, None, [1])],
+)
+def test_an_option_that_is_not_what_it_may_be(tmp_path, model, cls, option, value):
+    sentence = rf"handler\.{option} is .*, where .* is expected\. It is "
+    with pytest.raises(ModelError, match=sentence):
+        configured(tmp_path, model, cls, **{option: value})
+
+
+def test_a_class_of_ones_own_has_keys_of_its_own(tmp_path, model):
+    class Own(ImageClassifier):
+        topk = 1
+
+    handler = configured(tmp_path, model, Own, size="large", topk="all", mean=0)
+    assert handler.options == {}
+    assert shape_of(handler) == (224, 224)
+    assert len(answer(handler, [{"data": CHINA}])[0]) == 1
+
+
+def test_a_misspelt_option_is_named(tmp_path, model):
+    with pytest.warns(MarWarning, match="image_classifier has no option 'top_k'; is 'topk' meant"):
+        configured(tmp_path, model, top_k=3)
+    configured(tmp_path / "other", model, profile=True, mapping="x")

@@ -372,7 +372,9 @@ class Bomb:
 
 
 @pytest.mark.parametrize(
-    "content", [Bomb(), {"a": Bomb()}, defaultdict(Bomb, {"a": 1}), Counter(a=Bomb())], ids=repr
+    "content",
+    [Bomb(), {"a": Bomb()}, defaultdict(Bomb, {"a": 1}), Counter(a=Bomb())],
+    ids=["object", "dict", "defaultdict", "Counter"],
 )
 def test_no_code_of_a_vocabulary_runs(tmp_path, capfd, content):
     with pytest.raises(ModelError):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import sysconfig
+import tempfile
+from importlib.machinery import PathFinder
+from pathlib import Path
+
 import pytest
 import weightsfiles
 from hypothesis import given
@@ -10,6 +16,7 @@ from memory_archive import HANDLER, MODEL, archive, codes
 
 from mar_core import Severity
 from mar_core.checks.rules import mar_validate_archive as check
+from mar_core.handlers.lookup import module_member
 
 BASE = "from ts.torch_handler.base_handler import BaseHandler\n"
 ONE_CLASS = f"{BASE}class H(BaseHandler):\n    pass\n"
@@ -142,6 +149,75 @@ def test_other_names_are_free(name):
 def test_no_bytes_make_the_rules_raise(raw):
     for finding in check(archive({"handler.py": HANDLER, "h.py": raw}, handler="h.py")):
         assert finding.hint
+
+
+ONE_MODULE = {
+    "a package beside the handler": ("handler.py", "handler/__init__.py"),
+    "an extension beside the handler": ("handler.py", "handler.so"),
+    "a tagged extension": ("handler.py", "handler.cpython-311-x86_64-linux-gnu.so"),
+    "an extension of the limited API": ("handler.py", "handler.abi3.so"),
+    "an extension for Windows": ("handler.py", "handler.cp311-win_amd64.pyd"),
+    "a package of an extension": ("handler.py", "handler/__init__.so"),
+    "two forms of a package": ("pkg/__init__.py", "pkg/__init__.abi3.so"),
+    "a package beside an extension": ("fast.so", "fast/__init__.py"),
+    "a helper in a folder": ("pkg/__init__.py", "pkg/helper.py", "pkg/helper/__init__.py"),
+    "case": ("Helper.py", "helper/__init__.py"),
+    "a Unicode form": ("he\u0301.py", "h\u00e9/__init__.py"),
+}
+TWO_MODULES = {
+    "a folder of data": ("handler.py", "handler/labels.txt"),
+    "a folder without __init__": ("handler.py", "handler/more.py"),
+    "extensions for two systems": ("fast.cpython-311-darwin.so", "fast.cpython-311-linux.so"),
+    "one name in two folders": ("a/__init__.py", "a/x.py", "b/__init__.py", "b/x.so"),
+    "weights": ("model.pt", "model.py"),
+    "a dot in the name": ("handler.v2.py", "handler/__init__.pyi"),
+}
+
+
+@pytest.mark.parametrize("names", ONE_MODULE.values(), ids=ONE_MODULE)
+def test_a_module_in_two_files_is_refused(names):
+    found = list(check(archive(dict.fromkeys(names, HANDLER))))
+    twins = [one for one in found if one.code == "MAR-C010"]
+    assert twins
+    assert {twins[0].member} <= set(names)
+
+
+@pytest.mark.parametrize("names", TWO_MODULES.values(), ids=TWO_MODULES)
+def test_modules_of_their_own_are_taken(names):
+    found = check(archive(dict.fromkeys(names, HANDLER)))
+    assert "MAR-C010" not in codes(found)
+
+
+NAMES = st.sampled_from(
+    [
+        f"{folder}{stem}{ending}"
+        for folder in ("", "a/", "b/")
+        for stem in ("a", "b", "__init__")
+        for ending in (".py", ".so", ".abi3.so", sysconfig.get_config_var("EXT_SUFFIX"), ".txt")
+    ]
+)
+
+
+@given(st.sets(NAMES, min_size=1, max_size=6))
+def test_what_is_looked_up_is_what_python_imports(names):
+    found = check(archive(dict.fromkeys(names, HANDLER)))
+    if "MAR-C010" in codes(found):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        importlib.invalidate_caches()
+        for module in ("a", "b", "a.a", "a.b", "b.a", "b.b"):
+            *packages, last = module.split(".")
+            spec = PathFinder.find_spec(last, [str(Path(folder, *packages))])
+            imported = spec.origin if spec and spec.loader and spec.has_location else None
+            member = module_member(module, names)
+            if imported is not None and imported.endswith(".py"):
+                assert str(Path(folder, member)) == imported
+            else:
+                assert member is None
 
 
 BINARY = {

@@ -72,7 +72,8 @@ WRONG_TYPES = [
     "micro_batching: {parallelism: {inference: two}}", "handler: resnet", "handler: [1]",
 ]  # fmt: skip
 OUT_OF_RANGE = [
-    "batchSize: 0", "batchSize: -1", "deviceType: tpu", "deviceIds: [-1]", "parallelType: xx",
+    "batchSize: 0", "batchSize: -1", f"batchSize: {10**30}", f"minWorkers: {1 << 31}",
+    "deviceType: tpu", "deviceIds: [-1]", "parallelType: xx",
     "torchrun: {nnodes: 0}", "micro_batching: {micro_batch_size: 0}", "minWorkers: -1",
     "minWorkers: 3\nmaxWorkers: 2",
 ]  # fmt: skip

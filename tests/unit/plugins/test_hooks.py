@@ -6,10 +6,11 @@ import logging
 
 import pytest
 
-from mar_core import ArchiveError, PluginError, hookimpl
+from mar_core import ArchiveError, EngineOption, PluginError, hookimpl
 from mar_core.build.plan import plan
 from mar_core.build.request import ArchiveRequest
 from mar_core.plugins import Plugins, new_manager
+from mar_core.plugins.hooks import EngineOffer
 
 
 class Fine:
@@ -84,12 +85,14 @@ def test_a_reader_that_is_none_is_left_out(reader, words, caplog):
         ((1, Fine), "an engine whose name is 1, not a string"),
         (("", Fine), "an engine whose name is ''"),
         (("upper", None), "the engine 'upper' with no callable"),
-        (("upper",), "1 values to register(), which takes 2"),
+        (("upper", Fine, "--x"), "with an option that is not an EngineOption: '--x'"),
+        (("upper", Fine, EngineOption(name="x", help="")), "not an EngineOption"),
+        (("upper",), "1 values to register()"),
     ],
 )
 def test_an_engine_that_is_none_is_left_out(offer, words, caplog):
     offers = loaded(Engines(offer), Engines(("good", Fine))).engines()
-    assert offers == {"good": [("p1", Fine)]}
+    assert offers == {"good": [EngineOffer("p1", Fine)]}
     assert words in caplog.text
 
 

@@ -38,7 +38,7 @@ class RayEngine:
         chunks = Chunker(inputs, batch=options.batch_size or batch_size_of(recipe))
         recipe = _absolute(recipe)
         with (
-            joined(options.address, workers=options.workers) as cluster,
+            joined(options.engine_options.get("address"), workers=options.workers) as cluster,
             _mark(options.output_dir) as mark,
         ):
             from mar_ray.actor import Order

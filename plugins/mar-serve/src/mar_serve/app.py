@@ -61,8 +61,6 @@ def create_app(server: Server, kinds: Collection[str]) -> ASGIApp:
             else:
                 await routes(scope, receive, send, request_id)
         except ServeError as error:
-            if error.status >= LOGGED:
-                logger.warning("request %s: %s %s", request_id, error.status, error.message)
             await send_to(send, error_answer(error), common, request_id)
         except (Gone, TimeoutError):
             cut(scope)
@@ -74,7 +72,6 @@ def create_app(server: Server, kinds: Collection[str]) -> ASGIApp:
     return _noted(app) if server.config.access_log else app
 
 
-LOGGED = 500
 access = logging.getLogger("mar_serve.access")
 
 

@@ -221,7 +221,9 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
     ] = 60.0,
     allow_pickle: Annotated[
         bool,
-        _option(SAFE, "--allow-pickle", help="Load weights that can run code when loaded."),
+        _option(
+            SAFE, "--allow-pickle", "--trust", help="Load weights that can run code when loaded."
+        ),
     ] = False,
     handler: Annotated[
         str | None,

@@ -17,6 +17,7 @@ __all__ = [
     "invalid_model",
     "method_not_allowed",
     "model_not_found",
+    "model_version_not_found",
     "no_worker",
     "not_found",
     "stopping",
@@ -96,11 +97,12 @@ def model_not_found(message: str) -> ServeError:
 
 def version_not_found(name: str, version: str) -> ServeError:
     """The model has no such version."""
-    return ServeError(
-        404,
-        "ModelVersionNotFoundException",
-        f"Model version: {version} does not exist for model: {name}",
-    )
+    return model_version_not_found(f"Model version: {version} does not exist for model: {name}")
+
+
+def model_version_not_found(message: str) -> ServeError:
+    """The same, where TorchServe has another text for it."""
+    return ServeError(404, "ModelVersionNotFoundException", message)
 
 
 def method_not_allowed() -> ServeError:

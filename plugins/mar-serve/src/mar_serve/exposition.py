@@ -13,18 +13,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric as Family
 
-__all__ = ["Families", "chosen", "family", "histogram", "line", "plain", "renamed"]
-
-
-class Families:
-    """What Prometheus' client takes for a registry."""
-
-    def __init__(self, families: list[Family]) -> None:
-        self._families = families
-
-    def collect(self) -> list[Family]:
-        """The families."""
-        return self._families
+__all__ = ["chosen", "family", "histogram", "line", "plain", "text_of"]
 
 
 def family(name: str, kind: str, text: str, samples: Iterable[tuple[Any, Any]]) -> Family:
@@ -62,13 +51,28 @@ def chosen(families: Iterable[Family], names: frozenset[str]) -> Iterator[Family
             yield one
 
 
-def renamed(text: bytes, families: Iterable[Family]) -> bytes:
-    """The client ends the names of counters in ``_total`` in their heads; TorchServe's do not."""
-    names = [re.escape(one.name) for one in families if one.type == "counter"]
-    if not names:
-        return text
-    heads = re.compile(rf"^(# (?:HELP|TYPE) (?:{'|'.join(names)}))_total ".encode(), re.MULTILINE)
-    return heads.sub(rb"\1 ", text)
+def text_of(families: Iterable[Family]) -> bytes:
+    """The families in Prometheus' text format 0.0.4, as TorchServe's server lays it out.
+
+    The client library ends the heads of counters in ``_total`` and sorts labels; what reads
+    TorchServe's metrics with patterns expects neither, and a comma behind the last label.
+    """
+    from prometheus_client.utils import floatToGoString
+
+    lines = []
+    for one in families:
+        text = one.documentation.replace("\\", "\\\\").replace("\n", "\\n")
+        lines += [f"# HELP {one.name} {text}", f"# TYPE {one.name} {one.type}"]
+        for sample in one.samples:
+            pairs = "".join(f'{name}="{_quoted(value)}",' for name, value in sample.labels.items())
+            labels = f"{{{pairs}}}" if pairs else ""
+            value = floatToGoString(sample.value)  # type: ignore[no-untyped-call]
+            lines.append(f"{sample.name}{labels} {value}")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def plain(name: str) -> str:

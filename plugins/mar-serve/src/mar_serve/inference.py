@@ -136,6 +136,7 @@ class Inference:
         except ServeError as error:
             seconds = time.monotonic() - job.arrived
             found.stats.answered(error.status, seconds, None, named=asked is not None)
+            self._server.trace(found, job, error.status)
             raise
         if isinstance(outcome, Stream) or outcome is None:
             return outcome
@@ -146,6 +147,7 @@ class Inference:
             job.begun - job.arrived,
             named=asked is not None,
         )
+        self._server.trace(found, job, outcome.status)
         if outcome.failure is not None:
             found.log_failure(job.request.id, outcome)
         if job.deadline is not None and job.deadline < now:
@@ -160,6 +162,7 @@ class Inference:
         seconds = time.monotonic() - job.arrived
         status = NO_ANSWER if reply is None else reply.status
         found.stats.answered(status, seconds, job.begun - job.arrived)
+        self._server.trace(found, job, status)
         if reply is not None and reply.failure is not None:
             found.log_failure(job.request.id, reply)
 

@@ -7,11 +7,13 @@ import contextlib
 import logging
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core import MarError, UsageError
 from mar_serve import log
 from mar_serve.clouds import adapted
+from mar_serve.config import ModelSource
 from mar_serve.errors import ServeError
 from mar_serve.listening import bind, listeners
 from mar_serve.server import Server
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from mar_serve.config import Address, ModelSource, Overrides, ServerConfig
+    from mar_serve.config import Address, Overrides, ServerConfig
     from mar_serve.extension import Extension
     from mar_serve.listening import Listener
     from mar_serve.sources import Found
@@ -80,7 +82,7 @@ class _Life:
         self._extend = extend
         self._server = Server(config)
         self._ending = asyncio.Event()
-        self._served: list[tuple[ModelVersion, ModelSource | None]] = []
+        self._served: list[tuple[ModelVersion, ModelSource]] = []
         self._reloading = asyncio.Lock()
 
     async def run(self) -> None:
@@ -96,7 +98,7 @@ class _Life:
             asyncio.create_task(listener.serve(sockets=[opened]))
             for listener, opened in open_listeners
         ]
-        watching = asyncio.create_task(server.watch_over())
+        looking = [asyncio.create_task(server.watch_over())]
         try:
             await self._until_loaded_or_ended()
             if not self._ending.is_set():
@@ -104,13 +106,14 @@ class _Life:
                     await extension.started()
                 self._greet()
                 if self._config.watch:
-                    server.hold(watch(self._sources(), self.reload))
+                    sources = [source for _, source in self._served]
+                    looking.append(asyncio.create_task(watch(sources, self.reload)))
                 await self._ending.wait()
         finally:
             await self._stop(open_listeners, serving)
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            for task in looking:
+                task.cancel()
+            await asyncio.wait(looking)
             server.close()
 
     async def _until_loaded_or_ended(self) -> None:
@@ -131,53 +134,46 @@ class _Life:
 
     async def _load(self) -> None:
         config = self._config
-        wanted: list[tuple[Found, ModelSource | None]] = [
-            (await asyncio.to_thread(from_start, source, config), source)
-            for source in config.models
-        ]
+        found = [await asyncio.to_thread(from_start, one, config) for one in config.models]
+        wanted = [(one, source, True) for one, source in zip(found, config.models, strict=True)]
         if config.load_all:
-            known = {found.source for found, _ in wanted}
-            wanted += [(one, None) for one in in_store(config) if one.source not in known]
-        made = [await self._take_up(found, source) for found, source in wanted]
-        self._served = [(version, source) for version, source in made if version is not None]
+            known = {one.source for one in found}
+            more = [one for one in in_store(config) if one.source not in known]
+            wanted += [(one, ModelSource(name=None, source=str(one.source)), False) for one in more]
+        for one, source, named in wanted:
+            version = await self._take_up(one, source, named=named)
+            if version is not None:
+                self._served.append((version, source))
         starts = (v.scale(v.settings.min_workers, v.settings.max_workers) for v, _ in self._served)
         await asyncio.gather(*starts)
         self._server.loaded = True
 
     async def _take_up(
-        self, found: Found, source: ModelSource | None
-    ) -> tuple[ModelVersion | None, ModelSource | None]:
+        self, found: Found, source: ModelSource, *, named: bool
+    ) -> ModelVersion | None:
         repository = self._server.repository
         wins = self._wins(source)
         try:
             prepared = await repository.prepare(found, *wins)
         except MarError as error:
-            if source is not None:
+            if named:
                 raise
             # One broken file in a store must not keep the others from being served.
             logger.error("%s is not served: %s", found.url, error)  # noqa: TRY400 - a sentence
-            return None, None
-        name = source.name if source is not None else None
-        version = repository.add(prepared, found, *wins, name=name, from_start=True)
-        if source is not None:
-            version.listed = source.listed
-            if source.default:
-                repository.set_default(version.name, version.version)
-        return version, source
+            return None
+        version = repository.add(prepared, found, *wins, name=source.name, from_start=True)
+        version.listed = source.listed
+        if source.default:
+            repository.set_default(version.name, version.version)
+        return version
 
-    def _wins(self, source: ModelSource | None) -> tuple[Overrides, ...]:
-        own = () if source is None else (source.overrides,)
-        return (self._config.overrides, *own)
-
-    def _sources(self) -> list[ModelSource]:
-        return [source for _, source in self._served if source is not None]
+    def _wins(self, source: ModelSource) -> tuple[Overrides, ...]:
+        return (self._config.overrides, source.overrides)
 
     async def reload(self) -> None:
         """Load every model again that was there at the start; what is broken goes on as it was."""
         async with self._reloading:
             for at, (old, source) in enumerate(list(self._served)):
-                if source is None:
-                    continue
                 try:
                     fresh = await self._reload_one(old, source)
                 except (MarError, ServeError, OSError) as error:
@@ -193,6 +189,10 @@ class _Life:
         model = repository.models.get(old.name)
         if model is None or model.versions.get(old.version) is not old:
             return old  # it was removed by the management API
+        # Only a file's digest is that of all its bytes.
+        packed = isinstance(found.source, Path) and found.source.is_file()
+        if packed and prepared.digest == old.prepared.digest:
+            return old
         return await repository.replace(old, prepared, *wins)
 
     def _reload_soon(self) -> None:

@@ -170,11 +170,13 @@ class Management:
         Raises:
             ServeError: There is none, or the numbers make no sense, or a worker cannot start.
         """
-        least = max(0, workers(given.get("min_worker"), 1))
+        least = workers(given.get("min_worker"), 1)
         most = workers(given.get("max_worker"), least)
         if most < least:
             raise bad_request("max_worker cannot be less than min_worker.")
         found = self._repository.find(name, version)
+        if least < 0:
+            raise internal(f"Failed to start workers for model {name} version: {found.version}")
         scaling = self._server.hold(self._and_tell(found.scale(least, most)))
         if not flag(given.get("synchronous"), default=False):
             return ACCEPTED, {"status": "Processing worker updates..."}
@@ -226,7 +228,7 @@ def _overrides(given: Mapping[str, Any]) -> Overrides:
         batch_size=batch if batch > 0 else None,
         max_batch_delay=delay if delay >= 0 else None,
         response_timeout=answer if answer > 0 else None,
-        startup_timeout=start if start > 0 else None,
+        startup_timeout=start if start >= 0 else None,
     )
 
 

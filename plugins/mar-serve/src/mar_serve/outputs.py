@@ -70,6 +70,8 @@ def _kind(values: list[Any]) -> str | None:
         return "BYTES"
     if kinds == {bool}:
         return "BOOL"
-    if kinds == {int} and all(-_INT64 <= value < _INT64 for value in values):
-        return "INT64"
-    return "FP64" if kinds and kinds <= {int, float} else None
+    if not kinds or not kinds <= {int, float}:
+        return None
+    if any(type(value) is int and not -_INT64 <= value < _INT64 for value in values):
+        return None  # no tensor holds it
+    return "INT64" if kinds == {int} else "FP64"

@@ -33,16 +33,20 @@ class Job:
         stream: The pieces of its answer; None while there are none.
         queue: Where it waits; None when it does not.
         suspected: Whether a worker was killed while it ran nothing but this.
+        stages: How long each stage of its batch took, where it is traced.
+        batch_size: How many requests its batch held, likewise.
     """
 
     __slots__ = (
         "arrived",
+        "batch_size",
         "begun",
         "deadline",
         "explain",
         "future",
         "queue",
         "request",
+        "stages",
         "stream",
         "suspected",
     )
@@ -64,6 +68,8 @@ class Job:
         self.stream: Stream | None = None
         self.queue: Queue | None = None
         self.suspected = False
+        self.stages: dict[str, float] | None = None
+        self.batch_size = 0
 
     @property
     def over(self) -> bool:

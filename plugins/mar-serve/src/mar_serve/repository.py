@@ -13,6 +13,7 @@ from mar_serve.errors import (
     internal,
     invalid_model,
     model_not_found,
+    model_version_not_found,
     version_not_found,
 )
 from mar_serve.settings import settings_of
@@ -171,9 +172,12 @@ class Repository:
 
         Raises:
             MarError: It cannot be loaded; the old one goes on.
+            ServeError: Its version is another's.
         """
         settings = settings_of(old.name, prepared.config, self._server.config, *wins)
         version = prepared.manifest.model_version or "1.0"
+        if version != old.version and version in self.model(old.name).versions:
+            raise conflict(f"Model version {version} is already registered for model {old.name}")
         fresh = ModelVersion(
             self._server,
             old.name,
@@ -197,7 +201,7 @@ class Repository:
         if model.default == old.version:
             model.default = version
         logger.info("%s: replaced by %s", old, fresh)
-        self._server.hold(old.stop(self._server.config.grace))
+        self._server.hold(old.stop(self._patience(old)))
         return fresh
 
     async def remove(self, name: str, version: str | None) -> None:
@@ -217,7 +221,7 @@ class Repository:
             del model.versions[found.version]
         else:
             del self.models[name]
-        await found.stop(self._server.config.grace)
+        await found.stop(self._patience(found))
 
     async def remove_all(self, name: str) -> None:
         """Remove a model with every version.
@@ -230,13 +234,22 @@ class Repository:
         grace = self._server.config.grace
         await asyncio.gather(*(version.stop(grace) for version in model.versions.values()))
 
+    def _patience(self, version: ModelVersion) -> float:
+        """Seconds for what a version has taken when another takes its place."""
+        return max(self._server.config.grace, 2.0 * version.settings.response_timeout)
+
     def set_default(self, name: str, version: str) -> None:
         """Make a version the one that is asked where none is named.
 
         Raises:
             ServeError: There is no such model or version.
         """
-        self.model(name).default = self.find(name, version).version
+        model = self.model(name)
+        if version not in model.versions:
+            raise model_version_not_found(
+                f"Model version {version} does not exist for model {name}"
+            )
+        model.default = version
 
     async def start(self, version: ModelVersion) -> None:
         """Start a version's workers; one that cannot be loaded is removed again.

@@ -86,7 +86,7 @@ class Routes:
         if scope["method"] == "OPTIONS" and self._is_preflight(scope):
             await plain.preflight(scope, send, self._common, request_id)
             return
-        path = scope["path"]
+        path = scope["path"] = scope["path"].rstrip("/") or "/"
         if self._has_page and (path == "/" or path.startswith("/page/")):
             self._server.guard.check(scope)
         try:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
+    import asyncio
+
     from mar_serve.slots import Slot
     from mar_serve.version import ModelVersion
 
@@ -42,7 +44,7 @@ class Scaler:
         if self._version.slots or settings.max_workers < 1:
             return bool(self._version.slots)
         logger.info("%s: starting a worker for a request", self._version)
-        self._version.add()
+        self._add()
         return True
 
     def tick(self, now: float) -> None:
@@ -67,7 +69,16 @@ class Scaler:
         elif now - self._pressed >= PATIENCE:
             self._pressed = 0.0
             logger.info("%s: requests wait: starting worker %s", version, len(version.slots) + 1)
-            version.add()
+            self._add()
+
+    def _add(self) -> None:
+        slot = self._version.add()
+        slot.first.add_done_callback(self._told)
+
+    def _told(self, first: asyncio.Future[None]) -> None:
+        """Nobody waits for a worker that the load asked for: the log has to say what it says."""
+        if not first.cancelled() and (error := first.exception()) is not None:
+            logger.error("%s: a worker does not start: %s", self._version, error)
 
     def _shrink(self, now: float) -> None:
         version = self._version

@@ -23,6 +23,7 @@ from mar_serve.sources import fetched, from_start
 from mar_serve.streams import Stream
 from mar_serve.telemetry import Telemetry
 from mar_serve.tokens import Tokens
+from mar_serve.tracing import make_tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mar_core import ArchiveRequest, Reply, Request
     from mar_serve.config import ModelSource, ServerConfig
     from mar_serve.extension import Extension
+    from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
 __all__ = ["Server"]
@@ -48,6 +50,7 @@ class Server:
     Attributes:
         config: The same.
         telemetry: What is counted.
+        tracer: Makes spans of requests; None where nobody wants them.
         repository: The models.
         management: The verbs of the management API.
         extensions: What other distributions have added.
@@ -72,6 +75,7 @@ class Server:
             system=config.system_metrics,
         )
         self.telemetry.loads = self._loads
+        self.tracer = make_tracer()
         self.repository = Repository(self)
         self.management = Management(self)
         self.extensions: list[Extension] = []
@@ -165,6 +169,7 @@ class Server:
             reply = outcome
         except ServeError as error:
             found.stats.answered(error.status, time.monotonic() - begun, None)
+            self.trace(found, job, error.status)
             raise
         finally:
             if reply is None:
@@ -172,10 +177,16 @@ class Server:
         if reply is None:
             raise internal("Worker died.")
         found.stats.answered(reply.status, time.monotonic() - begun, job.begun - job.arrived)
+        self.trace(found, job, reply.status)
         if reply.failure is not None:
             found.log_failure(job.request.id, reply)
             raise failure_error(reply)
         return reply
+
+    def trace(self, found: ModelVersion, job: Job, status: int) -> None:
+        """Make the spans of a request that is over, where somebody wants them."""
+        if self.tracer is not None:
+            self.tracer.record(found, job, status)
 
     async def serve(self, source: ModelSource) -> ModelVersion:
         """Take a model up and start its workers.
@@ -261,8 +272,11 @@ class Server:
     async def stop(self, grace: float) -> None:
         """End every worker; what was taken is answered, within so many seconds."""
         self.stopping = True
+        until = time.monotonic() + grace
         versions = list(self.repository.all())
         await asyncio.gather(*(version.stop(grace) for version in versions))
+        if self._held:  # a version that another has replaced, and that still answers
+            await asyncio.wait(self._held, timeout=max(0.0, until - time.monotonic()))
         for task in list(self._held):
             task.cancel()
         if self._held:
@@ -270,6 +284,8 @@ class Server:
 
     def close(self) -> None:
         """Leave nothing behind."""
+        if self.tracer is not None:
+            self.tracer.close()
         if self.tokens is not None:
             self.tokens.remove()
         if self._temporary is not None:

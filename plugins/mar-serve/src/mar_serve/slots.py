@@ -259,6 +259,7 @@ class Slot:
             for job in jobs:
                 job.fail(internal("Worker died."))
         else:
+            self._note(jobs, answers.seconds)
             for job, reply in zip(jobs, answers, strict=True):
                 job.answer(reply)
             self.version.dispatch.done(jobs)
@@ -268,6 +269,11 @@ class Slot:
             self.alone = False
             self.since = time.monotonic()
             self.version.schedule()
+
+    def _note(self, jobs: list[Job], stages: dict[str, float]) -> None:
+        if self.version.server.tracer is not None:
+            for job in jobs:
+                job.stages, job.batch_size = stages, len(jobs)
 
     def _count(self, size: int, seconds: float, stages: dict[str, float]) -> None:
         self.served += size

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from mar_core import MetricTypes
 from mar_serve.exposition import (
-    Families,
     chosen,
     family,
     histogram,
     line,
     plain,
-    renamed,
+    text_of,
 )
 from mar_serve.host import gpus, system
 from mar_serve.stats import ModelStats
@@ -102,12 +101,10 @@ class Telemetry:
         """
         if self.mode == "log":
             return b""
-        from prometheus_client import generate_latest
-
         families = list(chosen(self.families(), frozenset(names)))
         if self.mode == "legacy":
             families = [one for one in families if one.name in LEGACY]
-        return renamed(generate_latest(Families(families)), families)
+        return text_of(families)
 
     def lines(self) -> list[str]:
         """Every sample as a line of TorchServe's metrics log; empty in ``prometheus`` mode."""

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core import Prepared, Reply, Request
+    from mar_serve.errors import ServeError
     from mar_serve.queues import Queue
     from mar_serve.server import Server
     from mar_serve.settings import ModelSettings
 
 __all__ = ["ModelVersion"]
+
+# How often refused requests are told of: one line for each would bury everything else.
+TELLING_SECONDS = 10.0
 
 logger = logging.getLogger("mar_serve.models")
 
@@ -74,6 +78,8 @@ class ModelVersion:
         self.label = name if version == "" else f"{name} {version}"
         self._numbers = 0
         self._closed = False
+        self._refused = 0
+        self._told = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -134,11 +140,11 @@ class ModelVersion:
         """
         settings = self.settings
         if self._closed or not (self.slots or self.scaler.wake()):
-            raise no_worker(self.name, asked)
+            raise self._refusal(asked)
         if settings.use_job_ticket and self.dispatch.waiting >= self._idle():
-            raise no_worker(self.name, asked)
+            raise self._refusal(asked)
         if not self.has_hope or not self.dispatch.put(job):
-            raise no_worker(self.name, asked)
+            raise self._refusal(asked)
 
     def log_failure(self, request_id: str, reply: Reply) -> None:
         """Write down why a request failed, which its client is not told."""
@@ -150,6 +156,10 @@ class ModelVersion:
             "%s: request %s failed in %s: %s: %s%s",
             *(self, request_id, failure.stage, failure.type, failure.message, trace),
         )
+
+    def _refusal(self, asked: str | None) -> ServeError:
+        self._refused += 1
+        return no_worker(self.name, asked)
 
     def schedule(self) -> None:
         """Give out what waits."""
@@ -205,6 +215,7 @@ class ModelVersion:
         left = max(0.1, until - time.monotonic())
         slots, self.slots = self.slots, []
         await asyncio.gather(*(slot.close(left) for slot in slots), return_exceptions=True)
+        self.dispatch.refuse_all()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=left)
 
@@ -214,6 +225,9 @@ class ModelVersion:
             if job.deadline is not None and job.deadline < now and not job.over:
                 job.fail(timed_out("The request was not run before its deadline."))
         self.dispatch.tick(now)
+        if self._refused and now - self._told > TELLING_SECONDS:
+            logger.warning("%s: refused %s requests: nobody could take them", self, self._refused)
+            self._refused, self._told = 0, now
         for slot in self.slots:
             slot.check(now)
         self.scaler.tick(now)

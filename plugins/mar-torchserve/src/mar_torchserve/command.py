@@ -87,7 +87,7 @@ def _start(asked: argparse.Namespace, given: list[str], pid_file: PidFile) -> in
         for warning in read_settings(asked, os.environ, Path.cwd()).warnings:
             print(f"Warning: {warning}")
     except MarError as error:
-        print(error if error.hint is None else f"{error} {error.hint}")
+        print(error)
         return 1
     command = [sys.executable, "-P", "-m", SERVER, *given]
     if asked.foreground:

@@ -70,7 +70,7 @@ def configure(log_folder: Path, metrics_folder: Path, *, console: bool = True) -
         path = folder / file
         if path not in handlers:
             made = logging.handlers.RotatingFileHandler(
-                path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True
+                path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8"
             )
             made.setFormatter(formatter())
             handlers[path] = made

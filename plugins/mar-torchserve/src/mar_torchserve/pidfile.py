@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import psutil
@@ -47,7 +48,10 @@ class PidFile:
 
     def write(self, pid: int) -> None:
         """Say which process the server is."""
-        self._path.write_text(str(pid), encoding="ascii")
+        # Renamed, so that whoever looks meanwhile finds a whole number.
+        beside = self._path.with_name(f"{NAME}.{os.getpid()}")
+        beside.write_text(str(pid), encoding="ascii")
+        beside.replace(self._path)
 
     def remove(self) -> None:
         """Say that there is none."""

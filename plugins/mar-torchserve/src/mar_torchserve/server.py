@@ -120,7 +120,7 @@ def main(words: Sequence[str] | None = None) -> int:
             del os.environ[name]
         run(settings.server, extend=lambda server: TorchServe(server, settings))
     except MarError as error:
-        logger.error("%s", error if error.hint is None else f"{error} {error.hint}")  # noqa: TRY400
+        logger.error("%s", error)  # noqa: TRY400 - a sentence
         return 1
     except OSError as error:
         print(f"The logs cannot be written: {error}", file=sys.stderr)

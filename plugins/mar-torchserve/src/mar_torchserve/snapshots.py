@@ -59,7 +59,12 @@ def write(
     """
     now = dt.datetime.now().astimezone()
     name = f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}-{kind}.cfg"
-    snapshot = {"name": name, "modelCount": sum(map(len, models.values())), "models": models}
+    snapshot = {
+        "name": name,
+        "modelCount": sum(map(len, models.values())),
+        "created": int(now.timestamp() * 1000),
+        "models": models,
+    }
     values = {**properties, "model_snapshot": json.dumps(snapshot, indent=2)}
     folder = log_folder / _FOLDER
     target = folder / name

@@ -279,3 +279,36 @@ def test_json_that_is_not_json_stays_bytes(caplog):
     assert decode(b"{", "application/json") == bytearray(b"{")
     assert "the handler gets the bytes" in caplog.text
     assert decode(b"1", "Application/JSON") == bytearray(b"1"), "TorchServe looks at the case"
+
+
+class Odd:
+    name = "odd"
+
+    def __init__(self, *items):
+        self.items = items
+
+    def accepts(self, source):
+        return True
+
+    def read(self, source, options):
+        yield from self.items
+
+
+class Asked(Odd):
+    def accepts(self, source):
+        raise KeyError(source)
+
+
+@pytest.mark.parametrize(
+    ("reader", "words"),
+    [
+        (Odd("nope"), "it gives str, which is not a sound Input"),
+        (Odd(Input(id=5, read=dict)), "which is not a sound Input"),
+        (Odd(Input(id="1", read="text")), "which is not a sound Input"),
+        (Asked(), "The reader 'odd' failed at x.odd: KeyError"),
+    ],
+)
+def test_a_readers_fault_costs_one_row_and_names_it(reader, words):
+    (item,) = expand(["x.odd"], ReadOptions(), [reader])
+    with pytest.raises(InputError, match=words):
+        item.read()

@@ -64,6 +64,8 @@ async def abort(context: Any, error: ServeError, code: grpc.StatusCode | None = 
     Raises:
         grpc.aio.AbortError: Always.
     """
-    details = f"{error.message}\n{java_name(error)}"
+    # What is wrong before a worker is asked has no package in TorchServe's inference services.
+    early = error.kind == "BadRequestException" and code is grpc.StatusCode.INTERNAL
+    details = f"{error.message}\n{'BadRequestException.()' if early else java_name(error)}"
     await context.abort(code or code_of(error.status), details)
     raise AssertionError("abort does not return")

@@ -1,0 +1,111 @@
+"""An archive costs two seconds and 300 MB at most, whatever it holds, or is refused for it."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import costly
+import pytest
+from memory_archive import HANDLER, archive, files
+
+from mar_core import ArchiveError, UsageError, examine_in_child, open_archive, validate
+from mar_core.checks.checking import check_archive
+from mar_core.findings import Severity
+from mar_core.format.budget import TooCostly, budget, spend
+
+# Two seconds for the archive, two until the system acts, one to start; machines differ by a few.
+CPU_SECONDS = 4 * (2 + 2 + 1)
+BYTES = 500 << 20
+
+
+def cost():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.parametrize("name", costly.COSTLY)
+def test_it_is_refused_or_costs_little(name, tmp_path):
+    path = costly.write(tmp_path / "m.mar", costly.COSTLY[name]())
+    before = cost()
+    found = examine_in_child(path)
+    assert cost() - before < CPU_SECONDS
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10 < BYTES
+    assert not {one.code for one in found} & {"MAR-X001", "MAR-X002"}, found
+
+
+@pytest.fixture(params=["fork", "fresh interpreter"])
+def way(request, monkeypatch):
+    """Both ways to a child; a test process with threads has the second only, else."""
+    from mar_core.checks import child
+
+    ways = {"fork": child._in_fork, "fresh interpreter": child._in_fresh}
+    monkeypatch.setattr(child, "_in_fork", ways[request.param])
+    monkeypatch.setattr(child, "_in_fresh", ways[request.param])
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("way")
+def test_findings_come_back_as_they_are(tmp_path):
+    path = costly.write(tmp_path / "m.mar", files({"x.py": b"def"}, requirementsFile="gone"))
+    found = examine_in_child(path)
+    with open_archive(path) as opened:
+        assert list(found) == validate(opened)
+    assert {one.severity for one in found} == {Severity.ERROR, Severity.WARNING}
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("way")
+def test_what_cannot_be_examined(tmp_path):
+    with pytest.raises(ArchiveError, match=r"There is no archive .*gone\.mar"):
+        examine_in_child(tmp_path / "gone.mar")
+    (tmp_path / "page.mar").write_text("<html>")
+    assert [one.code for one in examine_in_child(tmp_path / "page.mar")] == ["MAR-A001"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(
+    "limits", [{"MAR_MAX_SECONDS": "0.0001"}, {"MAR_MAX_MEMORY": "1M"}], ids=str
+)
+def test_the_user_sets_the_limits(tmp_path, monkeypatch, limits):
+    path = costly.write(tmp_path / "m.mar", costly.COSTLY["200,000 names"]())
+    assert "MAR-L003" not in {one.code for one in examine_in_child(path)}
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+    checked = check_archive(path)
+    assert not checked.is_sound
+    # Python's parser runs out of memory by itself, and says that it is nested too deeply.
+    assert {one.code for one in checked.findings} <= {"MAR-L003", "MAR-C001"}
+
+
+def test_limits_that_are_none(tmp_path, monkeypatch):
+    path = costly.write(tmp_path / "m.mar", files())
+    monkeypatch.setenv("MAR_MAX_SECONDS", "soon")
+    with pytest.raises(UsageError, match="MAR_MAX_SECONDS is 'soon'"):
+        examine_in_child(path)
+
+
+def test_time_is_a_bound_within_a_process_too(monkeypatch):
+    monkeypatch.setenv("MAR_MAX_SECONDS", "0")
+    found = validate(archive({"x.py": HANDLER}))
+    assert [one.code for one in found] == ["MAR-L003"]
+
+
+def test_a_budget_that_is_spent_stays_so():
+    with budget(0) as left:
+        spend(1_000_000)
+        left._end = 0.0
+        for _ in range(2):
+            with pytest.raises(TooCostly, match="costs more than 2 seconds"):
+                spend(256)
+        with budget(1 << 40) as inner:
+            assert inner is left
+    spend(1_000_000)  # nobody counts any more
+
+
+def test_waiting_costs_nothing():
+    with budget(0) as left:
+        left._end = left._end - left.seconds + 0.2
+        time.sleep(0.3)
+        spend(1_000)
