@@ -196,6 +196,7 @@ class Answering:
             independent=self._threads is not None,
             depth=2 if self._threads is None else self._threads.depth,
             describes=callable(getattr(loaded.instance, "describe_handle", None)),
+            explains=callable(getattr(loaded.instance, "get_insights", None)),
             device="cpu" if gpu is None else f"accelerator {gpu}",
             runtime=str(predictor.manifest.data.get("runtime") or "python"),
             config=to_json(predictor.prepared.config),

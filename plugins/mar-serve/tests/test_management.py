@@ -242,6 +242,20 @@ def test_an_upload_that_fails_validation_is_refused_with_its_findings(
     assert admin.put("/models/..%2Fbad", content=b"PK").status_code == 404
 
 
+def test_an_archive_that_costs_too_much_to_examine_is_refused(tmp_path):
+    echo = handlers.make(tmp_path, "echo")
+    other = handlers.make(tmp_path / "other", "other")
+    env = {"MAR_MAX_SECONDS": "0.000001"}
+    words = [echo, "--enable-model-api"]
+    with serving.running(*words, folder=tmp_path) as server, server.admin() as admin:
+        said(admin.put("/models/other", content=other.read_bytes()), 200)
+    with serving.running(words[1], folder=tmp_path, env=env) as server, server.admin() as admin:
+        answer = admin.put("/models/other", content=other.read_bytes())
+        refused(answer, 400, "InvalidModelException")
+        codes = {finding["code"] for finding in answer.json()["findings"]}
+        assert any(code.startswith("MAR-L") for code in codes)
+
+
 def test_without_the_model_api_models_do_not_change(tmp_path):
     echo = handlers.make(tmp_path, "echo")
     with (
