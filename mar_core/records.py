@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
 __all__ = [
     "Engine",
