@@ -74,7 +74,12 @@ if TYPE_CHECKING:
     from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
-    from mar_core.weights import WeightsKind as WeightsKind
+    from mar_core.weights import ModelSource as ModelSource
+    from mar_core.weights import TensorInfo as TensorInfo
+    from mar_core.weights import Trust as Trust
+    from mar_core.weights import WeightsFile as WeightsFile
+    from mar_core.weights import WeightsFormat as WeightsFormat
+    from mar_core.weights import WeightsReport as WeightsReport
     from mar_core.weights import identify as identify
 
 _HOME = {
@@ -113,7 +118,10 @@ _HOME = {
     "mar_core.runtime.requests": ("Request",),
     "mar_core.checks.child": ("examine_in_child",),
     "mar_core.checks.validation": ("validate",),
-    "mar_core.weights": ("WeightsKind", "identify"),
+    "mar_core.weights": (
+        "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat", "WeightsReport",
+        "identify",
+    ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

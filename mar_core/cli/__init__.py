@@ -38,6 +38,7 @@ COMMANDS = {
     "validate": ("validate", "validate", _LOOK),
     "inspect": ("inspect", "inspect", _LOOK),
     "diff": ("diff", "diff", _LOOK),
+    "trust": ("trust", "trust", _TOOLS),
     "new": ("new", "new", _TOOLS),
     "plugins": ("plugins", "plugins", _TOOLS),
     "doctor": ("doctor", "doctor", _TOOLS),

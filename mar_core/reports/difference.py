@@ -190,7 +190,7 @@ def _compare_weights(
 def _why_not(reports: tuple[WeightsReport, WeightsReport]) -> str | None:
     for report in reports:
         if not report.listed:
-            return f"Tensors are not compared: {report.kind.value} files do not list them."
+            return f"Tensors are not compared: {report.format.name} files do not list them."
     return None
 
 

@@ -213,7 +213,7 @@ def _weights(member: str | None, report: WeightsReport | None) -> WeightsSummary
         return None
     return WeightsSummary(
         member=member,
-        format=report.kind.value,
+        format=report.format.name,
         parameters=report.parameters if report.listed else None,
         dtypes=report.dtypes,
         tensors=len(report.tensors),
