@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import typer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mar_core.run import Reader, RunSummary
     from mar_core.ts.context import Context
     from mar_core.ts.metrics import Metric
+    from mar_core.weights import ModelSource, WeightsFormat
 
 __all__ = ["EACH_HOOKS", "PROJECT", "hookimpl", "hookspec"]
 
@@ -51,8 +52,10 @@ EACH_HOOKS = frozenset(
         "mar_metric_recorded",
         "mar_run_finished",
         "mar_register_commands",
+        "mar_explain_config",
         "mar_register_engines",
         "mar_register_readers",
+        "mar_register_weights_formats",
     }
 )
 
@@ -80,7 +83,7 @@ def mar_collect_files(request: ArchiveRequest) -> Iterable[ExtraFile] | None:
 
 
 @hookspec
-def mar_validate_archive(archive: Archive) -> Iterable[Finding] | None:
+def mar_validate_archive(archive: Archive, findings: Sequence[Finding]) -> Iterable[Finding] | None:
     """Look at an archive and say what is wrong with it.
 
     Called by ``mar archive`` before anything is written, by ``mar validate``, and by ``mar run``
@@ -89,6 +92,8 @@ def mar_validate_archive(archive: Archive) -> Iterable[Finding] | None:
 
     Args:
         archive: The archive, open for bounded reading; possibly not yet written.
+        findings: What is known of it so far: what opening it found, what the rules of mar found,
+            which are asked first, and what the plugins found that were asked before.
 
     Returns:
         Findings; one of severity error refuses the archive.
@@ -122,25 +127,27 @@ def mar_archive_written(path: Path, manifest: Manifest) -> None:
 
 
 @hookspec(firstresult=True)
-def mar_load_model(handler: Any, context: Context) -> object | None:
+def mar_load_model(handler: Any, context: Context, source: ModelSource) -> object | None:
     """Load the model that the archive holds.
 
-    Called by ``BaseHandler.initialize``. First result; the loaders that come with mar, one for each
-    weights format, are asked after every plugin.
+    Called by ``BaseHandler.initialize``. First result; mar's own, which asks the format of the
+    weights, comes last. To load a format that mar does not know, register the format
+    (``mar_register_weights_formats``); this is for taking over what mar would load otherwise.
 
     Args:
         handler: The handler; ``handler.device`` and ``handler.map_location`` say where to load.
         context: The manifest, and the unpacked archive as ``system_properties["model_dir"]``.
+        source: What there is to load: the weights file, its format, the network of the model file,
+            the device, and whether the user trusts the archive.
 
     Returns:
         Something callable, as a rule a ``torch.nn.Module`` on the device in evaluation mode, or
-        None when the format is not yours.
+        None to let another load it.
 
     Example:
         >>> @hookimpl
-        ... def mar_load_model(handler, context):
-        ...     file = context.manifest["model"].get("serializedFile", "")
-        ...     return load_mine(file) if file.endswith(".mine") else None
+        ... def mar_load_model(source):
+        ...     return quantized(source) if source.kind == "safetensors" else None
     """
 
 
@@ -355,6 +362,29 @@ def mar_run_finished(summary: RunSummary) -> None:
     """
 
 
+# --- looking -------------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_explain_config(path: Path) -> Iterable[tuple[str, str, bool]] | None:
+    """Say what each key of another server's configuration does here.
+
+    Called by ``mar doctor --ts-config FILE``. Each on its own.
+
+    Args:
+        path: The file.
+
+    Returns:
+        For each key that is set, in order: its name, one sentence on what it does here or why it
+        does nothing, and whether it does anything. None when the file is nothing of yours.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_explain_config(path):
+        ...     return [("job_queue_size", "Requests that may wait.", True)]
+    """
+
+
 # --- registering ---------------------------------------------------------------------------------
 
 
@@ -409,4 +439,29 @@ def mar_register_readers(register: Callable[[Reader], None]) -> None:
         >>> @hookimpl
         ... def mar_register_readers(register):
         ...     register(AvroReader())
+    """
+
+
+@hookspec
+def mar_register_weights_formats(register: Callable[[WeightsFormat], None]) -> None:
+    """Offer a format of weights: how a file of it is known, looked at and loaded.
+
+    Called when weights are looked at for the first time in a process. Each on its own; a name that
+    is taken is an error that names both plugins. The format is then first class: ``mar validate``,
+    ``inspect`` and ``diff`` know it, and ``BaseHandler`` loads it.
+
+    Args:
+        register: Takes the format.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_register_weights_formats(register):
+        ...     row = WeightsFormat(
+        ...         name="gguf",
+        ...         title="a GGUF model",
+        ...         trust=Trust.DATA,
+        ...         identify=lambda file: file.head.startswith(b"GGUF"),
+        ...         load=load_gguf,
+        ...     )
+        ...     register(row)
     """

@@ -19,10 +19,19 @@ from mar_core.handlers.source import (
     parse_module,
 )
 from mar_core.plugins import HOST
-from mar_core.weights import WeightsReport, examine, seekable
+from mar_core.weights import (
+    Allowance,
+    TooCostlyError,
+    WeightsReport,
+    examine,
+    seekable,
+    weights_formats,
+)
 
 if TYPE_CHECKING:
     from mar_core.format import Archive
+    from mar_core.plugins import Plugins
+    from mar_core.weights import Budget, WeightsFormat
 
 __all__ = ["Subject"]
 
@@ -35,6 +44,7 @@ class Subject:
 
     Args:
         archive: The archive, open.
+        plugins: The plugins whose formats of weights are known; by default those installed.
 
     Attributes:
         archive: The same.
@@ -42,14 +52,25 @@ class Subject:
         manifest: The manifest; an empty one where it cannot be read.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, *, plugins: Plugins | None = None) -> None:
         self.archive = archive
+        self._plugins = plugins
         self.manifest_fault: ArchiveError | None = None
         try:
             self.manifest = archive.manifest
         except ArchiveError as error:
             self.manifest_fault = error
             self.manifest = Manifest({})
+
+    @functools.cached_property
+    def budget(self) -> Budget:
+        """What looking at the contents of its members may still cost."""
+        return Allowance()
+
+    @functools.cached_property
+    def formats(self) -> tuple[WeightsFormat, ...]:
+        """The formats of weights that are known."""
+        return weights_formats(self._plugins)
 
     @functools.cached_property
     def handler(self) -> FoundHandler | None:
@@ -126,5 +147,13 @@ class Subject:
 
     def examine(self, name: str) -> WeightsReport:
         """What a member is and holds, as weights."""
-        with self.archive.open(name) as stream, seekable(stream) as readable:
-            return examine(readable)
+        try:
+            with (
+                self.archive.open(name) as stream,
+                seekable(stream, budget=self.budget) as readable,
+            ):
+                return examine(readable, budget=self.budget, formats=self.formats)
+        except TooCostlyError:
+            report = WeightsReport(format=self.formats[-1])
+            report.fault("MAR-W005", "There is too much in it to be checked.")
+            return report

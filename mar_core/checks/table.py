@@ -29,10 +29,11 @@ FAMILIES = {
 
 _ERROR, _WARNING, _INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 _FRESH = "Make the archive again with `mar archive`."
-_PICKLE = (
-    "Save the state dict (`torch.save(model.state_dict(), …)`) or safetensors instead; "
-    "--allow-pickle takes it if you trust where it is from."
+_TRUST = (
+    "Loading it can run any code: pass --trust (or --allow-pickle) if you trust whoever made it, "
+    "or trust the archive once for all with `mar trust`."
 )
+_PICKLE = f"Save a state dict (`torch.save(model.state_dict(), …)`) instead. {_TRUST}"
 _AGAIN = "Get or save the file again; it is damaged or was made to deceive."
 _KEYS = "The reference of model-config.yaml lists the keys and their types."
 _PLAIN = "mar installs nothing; whoever does is safest with names, versions, markers and hashes."
@@ -102,6 +103,11 @@ _CONTENT = {
         "A text handler comes with its vocabulary",
         "Add it with --extra-files.",
     ),
+    "MAR-R011": (
+        _WARNING,
+        "A network comes with its weights",
+        "Give --serialized-file, unless the model file reads its weights itself.",
+    ),
     # weights
     "MAR-W001": (
         _ERROR,
@@ -114,8 +120,8 @@ _CONTENT = {
         "Put the file itself into the archive: `git lfs pull`, or download it again.",
     ),
     "MAR-W003": (_ERROR, "Pickles import and call nothing but what rebuilds tensors", _PICKLE),
-    "MAR-W004": (_ERROR, "Pickles use only opcodes that a weights_only load knows", _PICKLE),
-    "MAR-W005": (_ERROR, "Pickles and headers are small enough to be checked", _PICKLE),
+    "MAR-W004": (_ERROR, "Pickles hold only what a weights_only load takes", _PICKLE),
+    "MAR-W005": (_ERROR, "What a file holds is small and open enough to be checked", _TRUST),
     "MAR-W006": (_ERROR, "Weights are whole", _AGAIN),
     "MAR-W007": (_ERROR, "Tensors lie inside storages that are there, in full", _AGAIN),
     "MAR-W008": (_ERROR, "The zip inside a weights file is exact", _AGAIN),
@@ -127,19 +133,15 @@ _CONTENT = {
     "MAR-W010": (_ERROR, "safetensors files keep the format's rules", _AGAIN),
     "MAR-W011": (
         _ERROR,
-        "torch.export programs hold only what torch writes into them",
-        "Export the model again; what is there could run code when it is loaded.",
+        "Files of a format that is Python, such as torch.export's, are trusted",
+        _TRUST,
     ),
     "MAR-W012": (
         _ERROR,
         "ONNX models keep their data inside the archive",
         "Add the data file with --extra-files, or save the model in one file.",
     ),
-    "MAR-W013": (
-        _WARNING,
-        "Weights hold no native code",
-        "It runs with your rights when the model is loaded: use it only if you trust its source.",
-    ),
+    "MAR-W013": (_ERROR, "Native code among the weights is trusted", _TRUST),
     "MAR-W014": (
         _WARNING,
         "The weights' format is known",
@@ -238,10 +240,19 @@ RULES: dict[str, Code] = {
 
 
 def finding(
-    code: str, message: str, *, member: str | None = None, hint: str | None = None
+    code: str,
+    message: str,
+    *,
+    member: str | None = None,
+    hint: str | None = None,
+    severity: Severity | None = None,
 ) -> Finding:
-    """A finding with the severity of its rule, and its remedy unless there is a better hint."""
-    severity, _, remedy = RULES[code]
+    """A finding; its severity and its hint are those of its rule unless others are given."""
+    usual, _, remedy = RULES[code]
     return Finding(
-        code=code, message=message, severity=severity, member=member, hint=hint or remedy
+        code=code,
+        message=message,
+        severity=severity or usual,
+        member=member,
+        hint=hint or remedy,
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
+from mar_core.checks.trust import TRUST_CODES, is_trusted
 from mar_core.findings import Finding, Severity, ValidationError, printable
 from mar_core.format.budget import TooCostly, budget
 from mar_core.format.codes import Code
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.plugins import Plugins
 
-__all__ = ["CODES", "PICKLE_CODES", "check", "validate", "without_repeats"]
+__all__ = ["CODES", "check", "validate", "without_repeats"]
 
 CODES: dict[str, Code] = {
     "MAR-X001": Code(
@@ -30,9 +32,6 @@ CODES: dict[str, Code] = {
         "Update the plugin, or switch it off with MAR_DISABLED_PLUGINS.",
     ),
 }
-
-# What ``--allow-pickle`` turns from an error into a warning.
-PICKLE_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W016"})
 
 
 def validate(
@@ -55,21 +54,14 @@ def validate(
         from mar_core.plugins import get_plugins
 
         plugins = get_plugins()
-    opened = archive.findings
-    found = list(opened)
+    found, word = list(archive.findings), _Word(archive, asked=allow_pickle)
     try:
         with budget(archive.stored_size) as left:
-            for name, result in plugins.validate_archive(archive):
-                found.extend(
-                    _softened(finding) if allow_pickle else finding
-                    for finding in _collect(name, result)
-                )
-                archive.findings = tuple(found)  # whoever comes next knows what is known
+            for name, result in plugins.validate_archive(archive, _Known(found)):
+                found.extend(word.softened(finding) for finding in _collect(name, result))
                 left.check()
     except TooCostly as error:
         found.append(error.finding)
-    finally:
-        archive.findings = opened
     return without_repeats(found)
 
 
@@ -141,10 +133,39 @@ def _line(error: Exception) -> str:
     return printable(" ".join(str(error).split()))[:300].rstrip(".")
 
 
-def _softened(finding: Finding) -> Finding:
-    if finding.code not in PICKLE_CODES or finding.severity is not Severity.ERROR:
-        return finding
-    return dataclasses.replace(finding, severity=Severity.WARNING)
+class _Word:
+    """The user's word turns some errors into warnings; whether it was given is asked once."""
+
+    def __init__(self, archive: Archive, *, asked: bool) -> None:
+        self._archive = archive
+        self._asked = asked
+
+    @functools.cached_property
+    def _given(self) -> bool:
+        return is_trusted(self._archive, asked=self._asked)
+
+    def softened(self, finding: Finding) -> Finding:
+        error = finding.code in TRUST_CODES and finding.severity is Severity.ERROR
+        if not error or not self._given:
+            return finding
+        return dataclasses.replace(finding, severity=Severity.WARNING)
+
+
+class _Known(Sequence[Finding]):
+    """What has been found so far, for reading."""
+
+    def __init__(self, found: list[Finding]) -> None:
+        self._found = found
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Finding]: ...
+    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
+        return self._found[index]
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 def without_repeats(findings: Iterable[Finding]) -> list[Finding]:

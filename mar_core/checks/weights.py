@@ -1,4 +1,7 @@
-"""Weights: what they say they are, whole, and harmless to load."""
+"""Weights: what they say they are, whole, and trusted where loading them could run code.
+
+The same holds for every other file that a handler could unpickle, whatever it is called.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +9,29 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import finding
-from mar_core.checks.validation import PICKLE_CODES
-from mar_core.findings import printable
+from mar_core.checks.trust import TRUST_CODES
+from mar_core.findings import Severity, printable
 from mar_core.format.manifest import MANIFEST_NAME
-from mar_core.weights import WeightsKind
+from mar_core.plugins import get_plugins
+from mar_core.weights import Trust
+from mar_core.weights.loading import other_loaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.checks.subject import Subject
     from mar_core.findings import Finding
-    from mar_core.weights import WeightsReport
+    from mar_core.weights import WeightsFormat, WeightsReport
 
 __all__ = ["weights_findings"]
 
 _HEAD = 64
-_BARE = {WeightsKind.TORCH, WeightsKind.TORCH_LEGACY, WeightsKind.SAFETENSORS}
-_NATIVE = {WeightsKind.AOTINDUCTOR, WeightsKind.SHARED_LIBRARY}
-_UNKNOWN = {
-    WeightsKind.ZIP, WeightsKind.UNKNOWN, WeightsKind.PICKLE, WeightsKind.NUMPY, WeightsKind.TEXT,
-}  # fmt: skip
-# Endings that people give to what a handler may unpickle, and how such files begin.
-_PICKLED = (".pkl", ".pickle", ".pck", ".p", ".joblib", ".pt", ".pth", ".bin", ".ckpt", ".pt2",
-            ".ptl", ".npy", ".npz")  # fmt: skip
-_MAGICS = (b"\x93NUMPY", *(b"\x80" + bytes([protocol]) for protocol in range(6)))
-_ENDINGS = {
-    ".safetensors": {WeightsKind.SAFETENSORS},
-    ".onnx": {WeightsKind.ONNX},
-    ".pt2": {WeightsKind.EXPORTED, WeightsKind.AOTINDUCTOR},
-    ".so": {WeightsKind.SHARED_LIBRARY},
-}
-_NEVER_TEXT = (*_PICKLED, *_ENDINGS)
+# Endings of weights: a file of one of them is no text, whatever somebody meant to pack.
+_NEVER_TEXT = (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl", ".npy", ".npz", ".pkl", ".pickle",
+               ".pck", ".p", ".joblib", ".safetensors", ".onnx", ".so")  # fmt: skip
 _POINTER = b"version https://git-lfs.github.com/spec/"
+# Python files have rules of their own, and are code already.
+_CODE = (".py", ".pyc", ".so", ".pyd")
 
 
 def weights_findings(subject: Subject) -> Iterator[Finding]:
@@ -54,20 +48,26 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
     elif not name:
         yield from _nothing(subject)
     for other in subject.archive.members:
-        if other not in {name, MANIFEST_NAME}:
-            yield from _other(subject, other)
+        if other not in {name, MANIFEST_NAME} and not other.endswith(_CODE):
+            yield from _other(other, subject.examine(other))
 
 
-def _other(subject: Subject, name: str) -> Iterator[Finding]:
-    """A file that nobody names as weights; what it is decides whether it can be harmful."""
-    named = name.lower().endswith(_PICKLED)
-    with subject.archive.open(name) as stream:
-        marked = stream.read(_HEAD).startswith(_MAGICS)
-    if named or marked:
-        for found in _faults(name, subject.examine(name)):
-            # Any file may begin with a pickle's two bytes; it is one if it asks for something.
-            if named or found.code in PICKLE_CODES:
-                yield found
+def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
+    """A file that nobody names as weights: damage is the handler's matter, what it could run ours.
+
+    What cannot be looked into could run anything. A library is code of the archive, as its Python
+    files are: only a handler that means to loads it.
+    """
+    if report.format.name == "shared-library":
+        return
+    for fault in report.faults:
+        message = printable(fault.message)
+        if fault.code in TRUST_CODES:
+            yield finding(fault.code, message, member=name)
+        elif fault.code == "MAR-W008":
+            yield finding("MAR-W005", f"It cannot be checked. {message}", member=name)
+        elif report.format.load is not None:
+            yield finding(fault.code, message, member=name, severity=Severity.WARNING)
 
 
 def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
@@ -76,21 +76,37 @@ def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
 
 
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
-    kind, model_file = report.kind, subject.manifest.model_file
-    instead = _instead_of_weights(subject, name, kind)
-    if instead is not None:
-        yield finding("MAR-W002", instead, member=name)
-    elif kind in _UNKNOWN:
-        yield finding("MAR-W014", f"The format of the file is {kind.value}.", member=name)
-    elif kind in _NATIVE:
-        yield finding("MAR-W013", "The file holds native code.", member=name)
-    if kind in _BARE and not report.pickled_code and not model_file:
+    row, model_file = report.format, subject.manifest.model_file
+    told = {fault.code for fault in report.faults}
+    if row.trust is Trust.PYTHON and row.rank != _PICKLES and not told & TRUST_CODES:
+        # A plugin's format that says what it is, and leaves it to us to say what follows.
+        yield finding("MAR-W011", f"The file is {row.title}.", member=name)
+    if row.load is None:
+        yield from _not_loaded(subject, name, row)
+    elif not row.carries_structure and not report.pickled_code and not model_file:
         yield from _bare(subject, name)
-    if kind.carries_structure and model_file:
-        message = f"The file is {kind.value} and carries the network itself."
+    if row.carries_structure and model_file:
+        message = f"The file is {row.name} and carries the network itself."
         yield finding("MAR-W017", message, member=name)
-    yield from _ending(name, kind)
+    yield from _ending(subject, name, row)
     yield from _external(subject, name, report)
+
+
+_PICKLES = 20  # the rank of pickles, whose content says whether they are Python
+
+
+def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding]:
+    """A file that no loader takes: an error where a loader would meet it, or it is a mistake."""
+    instead = _instead_of_weights(subject, name, row)
+    if subject.is_loaded_by_base_handler and not other_loaders(get_plugins()):
+        message = (
+            instead or f"The file is {row.title}, and the handler leaves it to mar to load it."
+        )
+        yield finding("MAR-W002", message, member=name, hint=None if instead else row.hint)
+    elif instead is not None and row.name != "empty":
+        yield finding("MAR-W002", instead, member=name)
+    else:
+        yield finding("MAR-W014", instead or f"The file is {row.title}.", member=name)
 
 
 def _bare(subject: Subject, name: str) -> Iterator[Finding]:
@@ -100,16 +116,21 @@ def _bare(subject: Subject, name: str) -> Iterator[Finding]:
 
 
 def _nothing(subject: Subject) -> Iterator[Finding]:
-    if not subject.manifest.model_file and subject.is_loaded_by_base_handler:
+    if not subject.is_loaded_by_base_handler:
+        return
+    if not subject.manifest.model_file:
         message = "The manifest names neither weights nor a model file."
         yield finding("MAR-R007", message, member=MANIFEST_NAME)
+    else:
+        message = "There are no weights: the model keeps the numbers that its constructor gives it."
+        yield finding("MAR-R011", message, member=MANIFEST_NAME)
 
 
-def _instead_of_weights(subject: Subject, name: str, kind: WeightsKind) -> str | None:
+def _instead_of_weights(subject: Subject, name: str, row: WeightsFormat) -> str | None:
     """What the file is, where it cannot be what somebody meant to pack."""
-    if kind is WeightsKind.EMPTY:
+    if row.name == "empty":
         return "The file is empty."
-    if kind is not WeightsKind.TEXT:
+    if row.name != "text":
         return None
     with subject.archive.open(name) as stream:
         head = stream.read(_HEAD)
@@ -121,13 +142,13 @@ def _instead_of_weights(subject: Subject, name: str, kind: WeightsKind) -> str |
     return "The file is text." if name.lower().endswith(_NEVER_TEXT) else None
 
 
-def _ending(name: str, kind: WeightsKind) -> Iterator[Finding]:
+def _ending(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding]:
     ending = posixpath.splitext(name)[1].lower()
-    by_name = _ENDINGS.get(ending, {kind})
-    if kind not in by_name and kind not in {WeightsKind.EMPTY, WeightsKind.TEXT}:
-        message = f"The file ends in {ending} and is {kind.value}; mar goes by its content."
+    by_name = {other.name for other in subject.formats if ending in other.endings}
+    if by_name and row.name not in by_name and row.name not in {"empty", "text"}:
+        message = f"The file ends in {ending} and is {row.name}; mar goes by its content."
         yield finding("MAR-W015", message, member=name)
-    elif kind is WeightsKind.TORCHSCRIPT and ending != ".pt":
+    elif row.name == "torchscript" and ending != ".pt":
         message = (
             f"TorchServe loads TorchScript only from .pt files, and this is {ending or 'none'}."
         )

@@ -114,8 +114,10 @@ FORCE = typer.Option(
     "--force", "-f", help="Replace an archive that is there.", rich_help_panel=_WHERE
 )
 ALLOW_PICKLE = typer.Option(
+    "--trust",
     "--allow-pickle",
-    help="Take weights that can run code when they are loaded.",
+    help="Take weights and pickles that can run code when they are loaded; `mar trust` says it "
+    "once for an archive.",
     rich_help_panel=_MORE,
 )
 EXAMPLE = typer.Option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mar_core.cli import options
 from mar_core.text import printable
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ def check_examples(
     update: Annotated[
         bool, typer.Option("--update", help="Record what comes out now in the archive.")
     ] = False,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load weights that can run code.")
-    ] = False,
+    allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the examples that an archive holds, and show what differs by how much.
@@ -44,7 +43,7 @@ def check_examples(
     """
     from mar_core.reports.comparison import Tolerance
     from mar_core.reports.examples import run_examples, update_examples
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
     recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)
     given = None if tolerance is None else Tolerance(relative=tolerance)

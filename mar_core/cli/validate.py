@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mar_core.cli import options
+
 __all__ = ["validate"]
 
 UNSOUND = 2
@@ -19,13 +21,7 @@ def validate(
         typer.Argument(metavar="ARCHIVE...", help="A `.mar`, a `.tar.gz` or a folder."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    allow_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--allow-pickle",
-            help="Warn of weights that can run code when they are loaded, and do not refuse them.",
-        ),
-    ] = False,
+    allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
 ) -> None:
     """Check archives from the first byte to the last, without running anything of them.
 

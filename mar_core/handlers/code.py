@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.handlers import isolation
 from mar_core.handlers.own_process import OwnProcess
 from mar_core.ts import compat
+from mar_core.weights import model_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -239,3 +240,6 @@ def _installed(name: str) -> bool:
         return not isolation.is_facade(module)
     spec = PathFinder.find_spec(name)
     return spec is not None and spec.loader is not None
+
+
+model_code.provide(code_of)

@@ -16,17 +16,19 @@ from mar_core.plugins.manager import check_plugin
 from mar_core.records import EngineOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import typer
 
     from mar_core.build import ArchiveRequest
+    from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.plugins.entry_points import EntryInfo
     from mar_core.records import EngineFactory, Reader, RunSummary
     from mar_core.ts.metrics import Metric
+    from mar_core.weights import WeightsFormat
 
 __all__ = ["EngineOffer", "PluginFailure", "Plugins"]
 
@@ -95,16 +97,30 @@ class Plugins:
         """
         return self._each("mar_collect_files", request=request)
 
-    def validate_archive(self, archive: Archive) -> Iterator[tuple[str, Any]]:
+    def validate_archive(
+        self, archive: Archive, findings: Sequence[Finding]
+    ) -> Iterator[tuple[str, Any]]:
         """``mar_validate_archive``: what plugins find in an archive.
 
         Args:
             archive: The archive, open.
+            findings: What is known of it; may grow while it is asked for.
 
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_validate_archive", archive=archive)
+        return self._each("mar_validate_archive", archive=archive, findings=findings)
+
+    def explain_config(self, path: Path) -> Iterator[tuple[str, Any]]:
+        """``mar_explain_config``: what plugins say of another server's configuration.
+
+        Args:
+            path: The file.
+
+        Yields:
+            A plugin's name, and what it returned or the exception that it raised.
+        """
+        return self._each("mar_explain_config", path=path)
 
     # --- observing: results are ignored, failures are told once a plugin -----------------------
 
@@ -172,6 +188,17 @@ class Plugins:
         for plugin, (reader,) in self._offers("mar_register_readers", _reader_fault):
             by_plugin.setdefault(plugin, []).insert(0, reader)
         return [reader for readers in by_plugin.values() for reader in readers]
+
+    def weights_formats(
+        self, check: Callable[[Any], str | None]
+    ) -> list[tuple[str, WeightsFormat]]:
+        """``mar_register_weights_formats``: the formats, each with who offers it.
+
+        Args:
+            check: Says what is wrong with what a plugin registers, or None.
+        """
+        offers = self._offers("mar_register_weights_formats", check)
+        return [(plugin, row) for plugin, (row,) in offers]
 
     # --- how --------------------------------------------------------------------------------------
 

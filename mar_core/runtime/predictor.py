@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mar_core.build import ArchiveRequest
+from mar_core.checks.trust import needed_trust, trusts_everything
 from mar_core.errors import HandlerError, MarError
 from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
@@ -18,7 +19,6 @@ from mar_core.runtime.prepared import prepare
 from mar_core.runtime.recipe import Recipe
 from mar_core.ts.context import make_context
 from mar_core.ts.device import choose_gpu_id
-from mar_core.weights.models import active_manager
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -116,7 +116,9 @@ class Predictor:
             limit_max_image_pixels=recipe.limit_image_pixels,
             config=ready.config,
         )
-        self.context.system_properties["allow_pickle"] = recipe.allow_pickle
+        self.context.system_properties["allow_pickle"] = (
+            recipe.allow_pickle or trusts_everything() or needed_trust(self.findings)
+        )
         self.loaded = load_handler(
             self.manifest,
             ready.model_dir,
@@ -226,14 +228,14 @@ class Predictor:
     def _initialize(self) -> None:
         metrics = self.context.metrics
         metrics.listener = self.life.record_metric
-        token = active_manager.set(self.life.manager)
+        self.context.model_loaders = self.life.manager
         try:
             self._guarded("initialize")
         except BaseException:
             self.loaded.close()
             raise
         finally:
-            active_manager.reset(token)
+            self.context.model_loaders = None  # handlers copy their context
 
     def _guarded(self, stage: Literal["initialize", "teardown"]) -> None:
         """Run a stage that belongs to no request."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.runtime.deaths import Death, Part, part_of
@@ -131,8 +132,16 @@ class Process:
         return Death(code=code, seconds=self._late)
 
 
+_PATHS = ("TS_METRICS_CONFIG",)
+
+
 def _environment(environment: Mapping[str, str], threads: int | None) -> dict[str, str]:
     """The environment, with a share of the cores for each library that starts threads."""
+    # What the user wrote is relative to where the user stands; the process goes elsewhere.
+    given = {
+        name: str(Path(environment[name]).absolute()) for name in _PATHS if environment.get(name)
+    }
+    environment = {**environment, **given}
     if threads is None:
         return dict(environment)
     # PyTorch lets MKL's number overrule OpenMP's; what the user says of one counts for both.

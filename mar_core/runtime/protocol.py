@@ -102,6 +102,7 @@ class Ready(NamedTuple):
         independent: Whether the stages of different calls overlap.
         depth: How many calls at once keep the worker busy.
         describes: Whether the handler describes itself.
+        explains: Whether the handler explains its answers.
         device: ``cpu``, or the accelerator.
         runtime: The manifest's ``runtime``.
         config: The archive's model-config.yaml, as plain values.
@@ -116,6 +117,7 @@ class Ready(NamedTuple):
     independent: bool
     depth: int
     describes: bool
+    explains: bool
     device: str
     runtime: str
     config: dict[str, Any]

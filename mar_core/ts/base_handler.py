@@ -103,6 +103,7 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
     explain: bool = False
     target: Any = 0
     profiler_args: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
+    _model_source: Any = None  # what is being loaded, for the methods that load it
 
     def __init__(self) -> None:
         self.model = None
@@ -126,7 +127,7 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         Raises:
             ModelError: The model cannot be loaded.
         """
-        from mar_core.weights.models import load_model
+        from mar_core.weights.loading import load_model
 
         properties = context.system_properties
         self.model_yaml_config = getattr(context, "model_yaml_config", None) or {}
@@ -179,11 +180,11 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             ModelError: The file is missing, does not hold exactly one network, or the state dict
                 does not fit.
         """
-        from mar_core.weights.modelfile import load_network, load_state_dict
+        from mar_core.weights.model_file import load_network, load_state_dict
 
         model = load_network(model_dir, model_file)
         if model_pt_path:
-            load_state_dict(model, model_pt_path, device=self.device)
+            load_state_dict(model, model_pt_path, device=self.device, source=self._model_source)
         return model
 
     @timed

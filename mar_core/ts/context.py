@@ -46,8 +46,10 @@ class Context:
             says whether its request is done.
         sink: A function that takes the index of a request and a part of its answer that the
             handler sends ahead, or None where parts are dropped.
+        model_loaders: The plugins that may load the model, while the handler is initialized.
     """
 
+    model_loaders: Any = None
     cl_socket: Any = None
 
     def __init__(  # noqa: PLR0917 - TorchServe's signature

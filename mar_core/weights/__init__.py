@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from mar_core.weights.examine import examine
-from mar_core.weights.kinds import WeightsKind, identify
-from mar_core.weights.report import Fault, TensorInfo, WeightsReport
-from mar_core.weights.windows import seekable
+from mar_core.weights.cost import Allowance, Budget, TooCostlyError
+from mar_core.weights.file import WeightsFile, seekable
+from mar_core.weights.registry import (
+    Trust,
+    WeightsFormat,
+    examine,
+    identify,
+    weights_formats,
+)
+from mar_core.weights.report import Fault, TensorInfo, WeightsReport, contiguous
+from mar_core.weights.source import ModelSource, require_trust
 
-__all__ = ["Fault", "TensorInfo", "WeightsKind", "WeightsReport", "examine", "identify", "seekable"]
+__all__ = [
+    "Allowance",
+    "Budget",
+    "Fault",
+    "ModelSource",
+    "TensorInfo",
+    "TooCostlyError",
+    "Trust",
+    "WeightsFile",
+    "WeightsFormat",
+    "WeightsReport",
+    "contiguous",
+    "examine",
+    "identify",
+    "require_trust",
+    "seekable",
+    "weights_formats",
+]

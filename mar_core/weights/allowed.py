@@ -5,7 +5,7 @@ A test holds the list to the installed torch: names that it adds or drops are no
 
 from __future__ import annotations
 
-__all__ = ["ALLOWED", "ELEMENT_BYTES", "RECORDED_WITH", "STORAGE_DTYPES"]
+__all__ = ["ALLOWED", "DATA", "ELEMENT_BYTES", "RECORDED_WITH", "STORAGE_DTYPES"]
 
 RECORDED_WITH = "2.15"
 
@@ -55,6 +55,26 @@ _NAMES = {
 ALLOWED = frozenset(
     f"{module}.{name}" for module, names in _NAMES.items() for name in names.split()
 )
+
+# What people pickle beside tensors: values of Python itself, and NumPy's arrays and numbers. Making
+# one runs nothing but its own constructor, which takes numbers, strings and containers. Not here:
+# whatever calls a function that it is given (``functools.partial``, ``map``), opens something, or
+# fills memory on the word of one number (``range``, ``bytes``).
+_DATA = {
+    "builtins": "bool dict float frozenset int list slice str tuple",
+    "collections": "defaultdict deque",
+    "datetime": "date datetime time timedelta timezone",
+    "decimal": "Decimal",
+    "fractions": "Fraction",
+    "numpy": "dtype ndarray",
+    "numpy._core.multiarray": "_reconstruct scalar",
+    "numpy._core.numeric": "_frombuffer",
+    "numpy.core.multiarray": "_reconstruct scalar",
+    "numpy.core.numeric": "_frombuffer",
+    "uuid": "UUID",
+}
+
+DATA = frozenset(f"{module}.{name}" for module, names in _DATA.items() for name in names.split())
 
 _STORAGES = {
     "BFloat16Storage": "bfloat16", "BoolStorage": "bool", "ByteStorage": "uint8",

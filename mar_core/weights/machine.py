@@ -1,108 +1,131 @@
-"""The pickle machine, with stand-ins on its stack: nothing is imported, called or built."""
+"""The state of a walk over one pickle: its stack of stand-ins, its memo, and what was noted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
-    from mar_core.weights.symbols import Storage
+    from mar_core.weights.cost import Budget
+    from mar_core.weights.stand_ins import Storage
 
-__all__ = ["Machine", "PickleError"]
+__all__ = ["MAX_LINE", "FaultError", "Machine", "PickleReport"]
 
-_MARK = object()
-_MAX_LISTED = 20
+MAX_LINE = 64 << 10
+_MAX_NOTES = 20
+MARK = object()
 
 
-class PickleError(Exception):
-    """The pickle is damaged, or does what no honest one does."""
+class FaultError(Exception):
+    """No unpickler goes on from here; the sentence's part says why."""
+
+
+@dataclass(slots=True)
+class PickleReport:
+    """What a pickle would do.
+
+    Attributes:
+        value: What it would make, of stand-ins.
+        forbidden: Names and calls that are not on the list, in the order of the pickle.
+        refused: What a ``weights_only`` load does not take, and runs nothing.
+        storages: The tensors' bytes that it asks for, by key.
+        fault: Why no unpickler comes to its end, or None.
+        unchecked: Whether it costs more to walk than there is to spend.
+        acts: Whether something forbidden is called or changed, not only imported.
+        end: Where it ends in the stream.
+    """
+
+    value: Any = None
+    forbidden: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    storages: dict[str, Storage] = field(default_factory=dict)
+    fault: str | None = None
+    unchecked: bool = False
+    acts: bool = False
+    end: int = 0
+
+    @property
+    def loads_safely(self) -> bool:
+        """Whether ``torch.load(weights_only=True)`` would take it, as far as a walk can tell."""
+        return not (self.forbidden or self.refused or self.fault or self.unchecked)
+
+    @property
+    def is_data(self) -> bool:
+        """Whether no unpickler runs anything on the way to its end."""
+        return not (self.forbidden or self.unchecked)
 
 
 class Machine:
-    """The state of a walk over one pickle.
+    """The state of a walk over one pickle."""
 
-    Args:
-        allowed: The names that it may import.
-        also: Says of any other name whether it may be imported.
+    names: frozenset[str]
+    also: Callable[[str], bool]
+    plain: bool
+    storage_fields: int
 
-    Attributes:
-        forbidden: Names and calls that are not allowed, at most twenty.
-        unsupported: Opcodes that torch's own unpickler does not know.
-        storages: What ``BINPERSID`` asked for, by key.
-        memo: What the pickle remembers by number.
-        result: What the pickle makes.
-        stopped: Whether it came to its end.
-    """
-
-    def __init__(self, *, allowed: Collection[str], also: Callable[[str], bool]) -> None:
-        self.forbidden: list[str] = []
-        self.unsupported: list[str] = []
-        self.storages: dict[str, Storage] = {}
+    def __init__(self, stream: BinaryIO, size: int, budget: Budget, report: PickleReport) -> None:
+        self.stream, self.size, self.budget, self.report = stream, size, budget, report
+        self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.result: Any = None
         self.stopped = False
-        self._allowed = allowed
-        self._also = also
-        self._stack: list[Any] = []
 
-    def allows(self, name: str) -> bool:
+    def knows(self, name: str) -> bool:
         """Whether the pickle may import that name."""
-        return name in self._allowed or self._also(name)
+        return name in self.names or self.also(name)
 
-    def forbid(self, what: str) -> None:
-        """Note something that is not allowed."""
-        _note(self.forbidden, what)
+    def forbid(self, what: str, *, acts: bool = True) -> None:
+        """Note what could run code; ``acts`` where it calls or changes something."""
+        self.report.acts |= acts
+        _note(self.report.forbidden, what)
 
-    def unknown(self, opcode: str) -> None:
-        """Note an opcode that torch does not know."""
-        _note(self.unsupported, opcode)
-
-    def push(self, value: Any) -> None:
-        """Put a value on the stack."""
-        self._stack.append(value)
-
-    def push_mark(self) -> None:
-        """Put a mark on the stack."""
-        self._stack.append(_MARK)
-
-    def drop(self) -> None:
-        """Take off the topmost value or mark."""
-        self._stack.pop()
+    def refuse(self, what: str) -> None:
+        """Note what torch does not take."""
+        _note(self.report.refused, what)
 
     def pop(self) -> Any:
-        """Take off the topmost value.
-
-        Raises:
-            IndexError: There is none above the last mark.
-        """
-        value = self._stack.pop()
-        if value is _MARK:
+        """Take off the topmost value; an ``IndexError`` where there is none above the mark."""
+        value = self.stack.pop()
+        if value is MARK:
             raise IndexError
         return value
 
     def top(self) -> Any:
-        """The topmost value.
-
-        Raises:
-            IndexError: There is none above the last mark.
-        """
-        if self._stack[-1] is _MARK:
+        """The topmost value; an ``IndexError`` where there is none above the mark."""
+        if self.stack[-1] is MARK:
             raise IndexError
-        return self._stack[-1]
+        return self.stack[-1]
 
     def pop_to_mark(self) -> list[Any]:
-        """Take off everything above the last mark, and the mark.
-
-        Raises:
-            IndexError: There is no mark.
-        """
+        """Take off everything above the last mark, and the mark."""
         items = []
-        while (value := self._stack.pop()) is not _MARK:
+        while (value := self.stack.pop()) is not MARK:
             items.append(value)
         return items[::-1]
 
+    def take(self, count: int) -> bytes:
+        """So many bytes of the pickle."""
+        raw = self.stream.read(count)
+        if len(raw) != count:
+            raise FaultError("it is cut off")
+        return raw
+
+    def unsigned(self, width: int) -> int:
+        """A number of so many bytes."""
+        return int.from_bytes(self.take(width), "little")
+
+    def line(self) -> bytes:
+        """A line without its end; of a long one the beginning, as long as no name is."""
+        raw = more = self.stream.readline(MAX_LINE)
+        while more and not more.endswith(b"\n"):
+            self.budget.spend(len(more))
+            more = self.stream.readline(MAX_LINE)
+        if not more:
+            raise FaultError("it has a line without an end")
+        return raw.removesuffix(b"\n")
+
 
 def _note(where: list[str], what: str) -> None:
-    if what not in where and len(where) < _MAX_LISTED:
+    if what not in where and len(where) < _MAX_NOTES:
         where.append(what)

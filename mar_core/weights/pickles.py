@@ -1,96 +1,84 @@
-"""Pickles walked opcode by opcode without running them.
-
-The walk follows the stack machine with inert stand-ins (``mar_core.weights.symbols``), so that it
-knows every name that would be imported, every call, and every storage with its size. What
-``torch.load(weights_only=True)`` would take is decided against torch's own list of names; a list of
-harmful names is always incomplete, this one is complete by construction.
-"""
+"""Walks over pickles: what one would import, call and make, told without running it."""
 
 from __future__ import annotations
 
 import io
-import itertools
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
-from mar_core.weights.allowed import ALLOWED
-from mar_core.weights.machine import Machine, PickleError
-from mar_core.weights.opcodes import follow
+from mar_core.weights.allowed import ALLOWED, DATA
+from mar_core.weights.cost import Allowance, TooCostlyError
+from mar_core.weights.machine import FaultError, Machine, PickleReport
+from mar_core.weights.opcodes import ACTIONS
+from mar_core.weights.rebuild import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
-    from mar_core.weights.symbols import Storage
+    from mar_core.weights.cost import Budget
 
-__all__ = ["MAX_OPCODES", "MAX_PICKLE", "PickleReport", "walk_pickle"]
+__all__ = ["PickleReport", "walk_pickle"]
 
-MAX_PICKLE = 64 << 20
-MAX_OPCODES = 2_000_000
-
-
-@dataclass(slots=True)
-class PickleReport:
-    """What a pickle would do.
-
-    Attributes:
-        value: What it would make, of stand-ins.
-        forbidden: Names and calls that are not on the list, in the order of the pickle.
-        unsupported: Opcodes that a ``weights_only`` load does not know.
-        storages: The tensors' bytes that it asks for, by key.
-        fault: Why it could not be read to its end, or None.
-        unchecked: Whether it is too long to be walked to its end.
-        end: Where it ends in the bytes.
-    """
-
-    value: Any = None
-    forbidden: list[str] = field(default_factory=list)
-    unsupported: list[str] = field(default_factory=list)
-    storages: dict[str, Storage] = field(default_factory=dict)
-    fault: str | None = None
-    unchecked: bool = False
-    end: int = 0
-
-    @property
-    def loads_safely(self) -> bool:
-        """Whether ``torch.load(weights_only=True)`` would take it, as far as a walk can tell."""
-        return not (self.forbidden or self.unsupported or self.fault or self.unchecked)
+_STEP = 256  # what following one opcode costs, in bytes read
 
 
 def walk_pickle(
-    data: bytes,
+    source: bytes | BinaryIO,
     *,
     start: int = 0,
-    allowed: Collection[str] = ALLOWED,
+    budget: Budget | None = None,
+    plain: bool = False,
     also: Callable[[str], bool] = lambda _: False,
+    storage_fields: int = 5,
 ) -> PickleReport:
     """Walk one pickle.
 
     Args:
-        data: Bytes that hold it; the walk stops behind its last opcode.
+        source: Bytes that hold it, or a seekable stream; the walk stops behind its last opcode.
         start: Where it begins.
-        allowed: The names that it may import.
+        budget: What the walk may cost.
+        plain: Whether it may also hold what Python's own containers, dates and NumPy's arrays are
+            made of, which torch does not take.
         also: Says of any other name whether it may be imported.
+        storage_fields: The parts of a reference to a storage: 5 in a zip, 6 in the legacy format.
 
     Returns:
         The report. A pickle that cannot be read is a report with a ``fault``: what stood before
         the fault would have run.
     """
-    import pickletools
-
-    stream = io.BytesIO(data)
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    size = stream.seek(0, io.SEEK_END)
     stream.seek(start)
-    machine = Machine(allowed=allowed, also=also)
-    report = PickleReport(
-        forbidden=machine.forbidden, unsupported=machine.unsupported, storages=machine.storages
-    )
+    report = PickleReport()
+    machine = Machine(stream, size, budget or Allowance(), report)
+    machine.names, machine.also = (ALLOWED | DATA if plain else ALLOWED), also
+    machine.plain, machine.storage_fields = plain, storage_fields
     try:
-        for opcode, argument, _ in itertools.islice(pickletools.genops(stream), MAX_OPCODES):
-            follow(machine, opcode.name, argument)
-        report.value = machine.result
-        report.unchecked = not machine.stopped
-    except PickleError as error:
+        _run(machine)
+    except FaultError as error:
         report.fault = str(error)
-    except Exception as error:  # noqa: BLE001 - pickletools raises whatever its parsers raise
-        report.fault = f"it is no pickle ({type(error).__name__})"
+    except TooCostlyError:
+        report.unchecked = True
     report.end = stream.tell()
     return report
+
+
+def _run(machine: Machine) -> None:
+    read, spend = machine.stream.read, machine.budget.spend
+    while not machine.stopped:
+        byte = read(1)
+        if not byte:
+            raise FaultError("it is cut off")
+        entry = ACTIONS.get(byte)
+        if entry is None:
+            raise FaultError(f"it has an unknown opcode, {byte!r}")
+        spend(_STEP)
+        name, action, in_torch = entry
+        if not in_torch:
+            machine.refuse(f"the opcode {name}")
+        try:
+            action(machine)
+        except RefusedError as refused:  # a key: nothing is set, and the walk goes on
+            machine.refuse(str(refused))
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            text = f"its opcode {name} finds nothing that it could work on"
+            raise FaultError(text) from error

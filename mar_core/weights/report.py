@@ -12,7 +12,7 @@ from mar_core.weights.allowed import ELEMENT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mar_core.weights.kinds import WeightsKind
+    from mar_core.weights.registry import WeightsFormat
 
 __all__ = ["Fault", "TensorInfo", "WeightsReport", "contiguous"]
 
@@ -38,7 +38,8 @@ class TensorInfo:
         name: Its name, as in the state dict where there is one.
         dtype: The type of its elements by PyTorch's name, such as ``float32``.
         shape: Its sizes.
-        strides: The elements between neighbours along each dimension.
+        strides: The elements between neighbours along each dimension; by default those of a tensor
+            that lies there row by row.
         start: The file offset in bytes of its storage, or None when it does not lie there as it is.
         storage_bytes: The length of its storage.
         offset: The elements of the storage before its first.
@@ -48,11 +49,15 @@ class TensorInfo:
     name: str
     dtype: str
     shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[int, ...] = ()
     start: int | None
     storage_bytes: int
     offset: int = 0
     storage: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.strides:
+            object.__setattr__(self, "strides", contiguous(self.shape))
 
     @property
     def numel(self) -> int:
@@ -74,7 +79,7 @@ class WeightsReport:
     """What a weights file is and holds.
 
     Attributes:
-        kind: Its format.
+        format: What it is.
         faults: What is wrong with it.
         tensors: Its tensors where the format has a list of them, else empty.
         listed: Whether ``tensors`` is complete.
@@ -82,7 +87,7 @@ class WeightsReport:
         external: Files beside it that hold some of its data.
     """
 
-    kind: WeightsKind
+    format: WeightsFormat
     faults: list[Fault] = field(default_factory=list)
     tensors: list[TensorInfo] = field(default_factory=list)
     listed: bool = False
@@ -112,4 +117,8 @@ class WeightsReport:
 
 def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
     """The strides of a tensor of that shape that lies in memory row by row."""
-    return tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))

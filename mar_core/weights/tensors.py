@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mar_core.weights.symbols import Global, Made, OrderedMap, Storage
+from mar_core.weights.rebuild import are_sizes
+from mar_core.weights.stand_ins import Global, Made, OrderedMap, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["FoundTensor", "find_tensors"]
 
-_MAX_NODES = 2_000_000
 _MAX_PATH = 64
 # Where a module keeps what people know by shorter names.
 _SILENT = {"_parameters", "_buffers", "_modules"}
@@ -22,6 +22,7 @@ _TENSORS = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
             "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_qtensor"}  # fmt: skip
 _V3 = "torch._utils._rebuild_tensor_v3"
 _V3_DTYPE = 6
+_FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,75 +48,81 @@ def find_tensors(root: Any) -> Iterator[FoundTensor]:
     Raises:
         ValueError: A tensor is described in a way that torch never writes.
     """
-    todo: list[tuple[str, Any]] = [("", root)]
-    seen: set[int] = set()
-    for _ in range(_MAX_NODES):
-        if not todo:
-            return
-        name, value = todo.pop()
-        value = _unwrapped(value)
-        if isinstance(value, Made) and str(value.maker) in _TENSORS:
-            yield _tensor(name, value)
-        elif id(value) not in seen and isinstance(value, (dict, list, tuple, Made)):
-            seen.add(id(value))
-            todo.extend(reversed(list(_children(name, value))))
+    if _is_tensor(root := _unwrapped(root)):
+        yield _tensor("", root)
+        return
+    todo: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", _children(root))]
+    seen = {id(root)}
+    while todo:
+        name, children = todo[-1]
+        key, child = next(children, (None, todo))
+        if child is todo:
+            todo.pop()
+            continue
+        child = _unwrapped(child)
+        if _is_tensor(child):
+            yield _tensor(_join(name, key), child)
+        elif isinstance(child, (dict, list, tuple, Made)) and id(child) not in seen:
+            seen.add(id(child))
+            todo.append((_join(name, key), _children(child)))
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Made) and str(value.maker) in _TENSORS
 
 
 def _unwrapped(value: Any) -> Any:
     """The tensor inside a ``Parameter`` or a tensor with attributes."""
     for _ in range(_MAX_PATH):
-        if not isinstance(value, Made):
+        if not isinstance(value, Made) or type(value.args) is not tuple:
             return value
         maker, args = str(value.maker), value.args
         if maker in _WRAPPERS and args:
             value = args[0]
-        elif maker == "torch._tensor._rebuild_from_type_v2" and len(args) > 2:  # noqa: PLR2004
+        elif maker == _FROM_TYPE and len(args) > 2 and isinstance(args[0], Global):  # noqa: PLR2004
             value = Made(args[0], args[2])
         else:
             return value
     return value
 
 
-def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _children(value: Any) -> Iterator[tuple[Any, Any]]:
+    """What a value holds, each with the part of the path that leads to it, or None."""
     if isinstance(value, dict):
-        for key, child in value.items():
-            yield _join(name, key), child
-        if isinstance(value, OrderedMap) and not isinstance(value.state, dict):
-            return
-        state = value.state if isinstance(value, OrderedMap) else {}
-        for key, child in state.items():
-            if key != "_metadata":
-                yield _join(name, key), child
+        yield from value.items()
+        state = value.state if isinstance(value, OrderedMap) else None
+        if isinstance(state, dict):
+            yield from ((key, child) for key, child in state.items() if key != "_metadata")
     elif isinstance(value, Made):
-        yield name, value.state
-        yield name, value.args
-    elif len(value) == 1:
-        yield name, value[0]
-    else:
-        for index, child in enumerate(value):
-            yield _join(name, index), child
+        yield None, value.state
+        yield None, value.args
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        yield None, value[0]
+    elif isinstance(value, (list, tuple)):
+        yield from enumerate(value)
 
 
 def _join(name: str, key: Any) -> str:
-    if key in _SILENT:
+    if key is None or (isinstance(key, str) and key in _SILENT):
         return name
-    text = str(key)[:200]
+    text = key[:200] if isinstance(key, str) else _short(key)
     return f"{name}.{text}"[:1000] if name else text
+
+
+def _short(key: Any) -> str:
+    """A key in few characters; tuples that share parts print without end."""
+    return str(key)[:200] if isinstance(key, (bytes, int, float, complex, Global)) else "(…)"
 
 
 def _tensor(name: str, value: Made) -> FoundTensor:
     if not isinstance(value.args, tuple) or len(value.args) < 4:  # noqa: PLR2004
         raise ValueError(f"its tensor {name!r} is described incompletely")
     storage, offset, shape, strides = value.args[:4]
-    whole = _are_sizes(shape) and _are_sizes(strides) and len(shape) == len(strides)
-    if not isinstance(storage, Storage) or not _are_sizes((offset,)) or not whole:
+    whole = are_sizes(shape) and are_sizes(strides) and len(shape) == len(strides)
+    if not isinstance(storage, Storage) or not are_sizes((offset,)) or not whole:
         raise ValueError(f"its tensor {name!r} is described in a way that torch never writes")
     dtype = storage.dtype
     if str(value.maker) == _V3 and len(value.args) > _V3_DTYPE:
         kind = value.args[_V3_DTYPE]
         dtype = kind.name.removeprefix("torch.") if isinstance(kind, Global) else dtype
     return FoundTensor(name, storage, dtype, offset, tuple(shape), tuple(strides))
-
-
-def _are_sizes(values: Any) -> bool:
-    return isinstance(values, tuple) and all(type(v) is int and v >= 0 for v in values)

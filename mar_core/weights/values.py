@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK", "is_readable", "read_chunks"]
 
 CHUNK = 4 << 20
+_MAX_STRIDED = 64 << 20  # bytes of a tensor that is gathered in memory
 _PLAIN = {
     "bool": "u1", "uint8": "u1", "int8": "i1", "int16": "<i2", "int32": "<i4", "int64": "<i8",
     "uint16": "<u2", "uint32": "<u4", "uint64": "<u8", "float16": "<f2", "float32": "<f4",
@@ -28,7 +29,13 @@ _RAW = {"bfloat16": "<u2", "float8_e5m2": "u1", "float8_e4m3fn": "u1", "complex3
 def is_readable(info: TensorInfo) -> bool:
     """Whether the numbers of a tensor can be read here."""
     known = info.dtype in _PLAIN or info.dtype in _RAW
-    return known and info.start is not None and sys.byteorder == "little"
+    if not known or info.start is None or sys.byteorder != "little":
+        return False
+    if info.strides == contiguous(info.shape) and not info.overruns:
+        return True
+    # One that repeats its numbers, as ``expand`` makes them, may have more than the file has bytes.
+    size = info.numel * ELEMENT_BYTES[info.dtype]
+    return not info.overruns and size <= min(info.storage_bytes, _MAX_STRIDED)
 
 
 def read_chunks(stream: BinaryIO, info: TensorInfo) -> Iterator[Any]:

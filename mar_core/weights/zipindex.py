@@ -19,10 +19,21 @@ from mar_core.format.zip_records import Entry as ZipEntry
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ZipEntry", "check_layout", "data_start", "read_directory", "read_entry", "read_head"]
+    from mar_core.weights.cost import Budget
+
+__all__ = [
+    "ZipEntry",
+    "check_crc",
+    "check_layout",
+    "data_start",
+    "read_directory",
+    "read_entry",
+    "read_head",
+]
 
 # One record for each storage; the largest models have some thousand, and each costs time.
 _LIMITS = Limits(max_members=50_000)
+_CHUNK = 1 << 20
 
 
 class _Inner:
@@ -95,6 +106,21 @@ def read_entry(stream: BinaryIO, entry: ZipEntry, *, limit: int) -> bytes:
     if len(raw) != entry.size or zlib.crc32(raw) != entry.crc:
         raise ModelError(f"its record {entry.name!r} is damaged")
     return raw
+
+
+def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Budget) -> None:
+    """Read one record, unpacked, to its end and compare its checksum.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    stream.seek(0)
+    crc = 0
+    while chunk := stream.read(_CHUNK):
+        budget.spend(len(chunk))
+        crc = zlib.crc32(chunk, crc)
+    if crc != entry.crc:
+        raise ModelError(f"its record {entry.name!r} is damaged")
 
 
 def read_head(stream: BinaryIO, entry: ZipEntry, *, length: int) -> bytes:

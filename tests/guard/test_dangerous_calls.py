@@ -13,7 +13,7 @@ BANNED = {
     "eval", "os.system", "marshal.loads", "shelve.open",
 }  # fmt: skip
 # Whole pickled objects are loaded on the user's word alone: `--allow-pickle`.
-UNSAFE_LOAD = {"builtin_handlers/vocabulary.py", "mar_core/weights/loading/pickled.py"}
+UNSAFE_LOAD = {"builtin_handlers/vocabulary.py", "mar_core/weights/state_dict.py"}
 
 
 @pytest.mark.parametrize("path", OURS, ids=str)

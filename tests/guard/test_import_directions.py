@@ -30,11 +30,7 @@ ROOMS = (
     ("mar_core.__main__",),
 )
 # What points upwards still while the rooms are laid out: module -> rooms. It only ever shrinks.
-NOT_YET: dict[str, set[str]] = {
-    "mar_core.weights.loading": {"mar_core.handlers"},
-    "mar_core.weights.loading.pickled": {"mar_core.handlers"},
-    "mar_core.weights.modelfile": {"mar_core.handlers"},
-}
+NOT_YET: dict[str, set[str]] = {}
 # Where the public names stand that `from mar_core import NAME` gives.
 PUBLIC = {f"mar_core.{name}": home for home, names in mar_core._HOME.items() for name in names}
 HEAVY = {

@@ -6,9 +6,11 @@ import tomllib
 
 import handlers_page
 import http_page
+import keys_page
 import names_page
 import pytest
 import tree
+import weights_page
 
 from builtin_handlers.image_classifier import ImageClassifier
 from builtin_handlers.object_detector import ObjectDetector
@@ -37,6 +39,11 @@ def test_every_key_of_the_config_is_explained():
 def test_every_key_of_the_manifest_is_explained():
     text = page("manifest.md")
     assert [key for key in FILE_KEYS if f"`model.{key}`" not in text] == []
+
+
+def test_the_formats_of_weights_are_those_of_the_registry():
+    written = weights_page.PAGE.read_text(encoding="utf-8")
+    assert written == weights_page.page(), "run `python tests/support/weights_page.py`"
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
@@ -88,3 +95,8 @@ def test_the_paths_of_the_server_are_those_of_its_table():
     text = http_page.PAGE.read_text(encoding="utf-8")
     assert text.count("<!-- end -->") == len(http_page.LISTENERS)
     assert text == http_page.written(text), "run `python tests/support/http_page.py`"
+
+
+def test_the_keys_of_config_properties_are_those_of_the_program():
+    text = keys_page.PAGE.read_text(encoding="utf-8")
+    assert text == keys_page.written(text), "run `python tests/support/keys_page.py`"

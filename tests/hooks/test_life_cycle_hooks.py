@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import mar_core
@@ -52,7 +50,7 @@ def test_the_handler_alone(archive):
 
 
 def test_hook_mar_load_model(tmp_path):
-    """A weights format of its own: JSON with two numbers, told by its ending."""
+    """Takes over what mar would load, or could not: JSON with two numbers, told by its ending."""
     import json
 
     weights = tmp_path / "weights.twonumbers"
@@ -60,12 +58,11 @@ def test_hook_mar_load_model(tmp_path):
 
     class TwoNumbers:
         @hookimpl
-        def mar_load_model(self, handler, context):
-            name = context.manifest["model"].get("serializedFile", "")
-            if not name.endswith(".twonumbers"):
+        def mar_load_model(self, source):
+            if not source.name.endswith(".twonumbers"):
                 return None
-            path = Path(context.system_properties["model_dir"]) / name
-            factor, offset = json.loads(path.read_text())
+            assert source.kind == "text"
+            factor, offset = json.loads(source.path.read_text())
             return lambda data: data * factor + offset
 
     # The core knows no such format: the rule that says so is the plugin's to answer.

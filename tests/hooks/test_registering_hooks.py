@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -195,3 +196,81 @@ def test_hook_mar_register_readers_that_crash_harm_no_other(world):
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
     assert "crashes" in done.stderr
+
+
+def test_hook_mar_register_weights_formats(tmp_path):
+    """A format of a plugin is known, looked at, compared and loaded as mar's own are."""
+    import io
+
+    from mar_core import PluginError, TensorInfo, Trust, WeightsFormat, hookimpl, identify, validate
+    from mar_core.format import open_archive
+    from mar_core.reports.difference import compare_archives
+    from mar_core.reports.inspection import inspect_archive
+    from mar_core.testing import plugin, run_archive
+
+    def examine(file, report):
+        file.budget.spend(file.size)
+        if file.size != 4 + 8:
+            report.fault("MAR-W006", "It is cut off.")
+        report.tensors = [TensorInfo(name="w", dtype="float64", shape=(1,), start=4,
+                                     storage_bytes=8)]  # fmt: skip
+        report.listed = True
+
+    def load(source):
+        assert (source.kind, source.trusted) == ("one", False)
+        import struct
+
+        (factor,) = struct.unpack("<d", source.path.read_bytes()[4:])
+        return lambda data: data * factor
+
+    one = WeightsFormat(
+        name="one",
+        title="one number",
+        trust=Trust.DATA,
+        identify=lambda file: file.head.startswith(b"ONE\0"),
+        examine=examine,
+        load=load,
+        carries_structure=True,
+        endings=(".one",),
+    )
+
+    class Offers:
+        def __init__(self, row):
+            self.row = row
+
+        @hookimpl
+        def mar_register_weights_formats(self, register):
+            register(self.row)
+
+    raw = {name: b"ONE\0" + value for name, value in
+           (("two", b"\0" * 7 + b"\x40"), ("none", bytes(8)), ("cut", b""))}  # fmt: skip
+    assert identify(io.BytesIO(raw["two"])).name == "unknown"
+    with plugin(Offers(one)):
+        archives = {}
+        for name in ("two", "none"):
+            weights = tmp_path / name / "w.one"
+            weights.parent.mkdir()
+            weights.write_bytes(raw[name])
+            archives[name] = make_archive(
+                weights.parent, handler="base_handler", serialized_file=weights
+            )
+        assert run_archive(archives["two"], [{"data": [1.0, 2.0]}]) == [[2.0, 4.0]]
+        weights = inspect_archive(archives["two"]).weights
+        assert (weights.format, weights.parameters) == ("one", 1)
+        (change,) = compare_archives(archives["two"], archives["none"]).tensors
+        assert (change.name, change.largest) == ("w", 2.0)
+        with open_archive(archives["two"]) as archive:
+            assert validate(archive) == []
+        weights = tmp_path / "two" / "w.one"
+        weights.write_bytes(raw["cut"])
+        with pytest.raises(Exception, match=r"MAR-W006: w\.one: It is cut off"):
+            make_archive(tmp_path, handler="base_handler", serialized_file=weights)
+        with (
+            plugin(Offers(one), name="other"),
+            pytest.raises(PluginError, match="'one' is registered by"),
+        ):
+            identify(io.BytesIO(raw["two"]))
+    python = dataclasses.replace(one, trust=Trust.PYTHON, load=lambda source: source.trusted)
+    with plugin(Offers(python)), open_archive(archives["two"]) as archive:
+        assert [f.code for f in validate(archive)] == ["MAR-W011"]
+        assert [f.severity.value for f in validate(archive, allow_pickle=True)] == ["warning"]

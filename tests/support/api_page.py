@@ -32,7 +32,7 @@ GROUPS = {
     ),
     "Look at archives": (
         "open_archive", "Archive", "Member", "Manifest", "validate", "Finding", "Severity",
-        "identify", "WeightsKind",
+        "identify",
     ),
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
@@ -40,7 +40,9 @@ GROUPS = {
         "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
-        "hookimpl", "NO_RESULT", "Reader", "ReadOptions", "Input", "Outcome", "Response", "Engine",
+        "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",
+        "TensorInfo", "ModelSource", "Reader", "ReadOptions",
+        "Input", "Outcome", "Response", "Engine",
         "RunOptions", "RunSummary",
     ),
     "Errors and warnings": (

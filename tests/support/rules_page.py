@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mar_core.checks.table import FAMILIES, RULES
-from mar_core.checks.validation import PICKLE_CODES
+from mar_core.checks.trust import TRUST_CODES
 from mar_core.findings import Severity
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "rules.md"
@@ -27,8 +27,9 @@ A finding has the code of its rule, the member that it is about, a sentence that
 there, and a remedy; `mar validate --json` prints all of them as JSON. Codes stay as they are: a
 rule that goes leaves its number behind.
 
-Errors of {", ".join(f"`{code}`" for code in sorted(PICKLE_CODES))} are warnings with
-`--allow-pickle`.
+Errors of {", ".join(f"`{code}`" for code in sorted(TRUST_CODES))} ask
+for the user's word: with `--trust`, or for an archive that `mar trust` knows, they are warnings.
+[Security](../explanation/security.md) says what the word is given for.
 
 Plugins add rules with [`mar_validate_archive`](hooks.md); their codes have a prefix of their own.
 """

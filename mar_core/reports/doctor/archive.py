@@ -17,8 +17,7 @@ from mar_core.reports.doctor import needs
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
 from mar_core.reports.inspection import read_config
-from mar_core.weights import WeightsKind
-from mar_core.weights.loading import refusal
+from mar_core.weights.loading import other_loaders, refusal
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +31,6 @@ __all__ = ["check_here"]
 _STATES = {Severity.ERROR: State.ERROR, Severity.WARNING: State.WARNING}
 # What validation says of a handler that is not here; a doctor knows more about it.
 _HANDLER_CODES = {"MAR-R003", "MAR-R004", "MAR-R005", "MAR-R006"}
-_LOAD_HOOK = "mar_load_model"
 
 
 def check_here(path: str | os.PathLike[str], statuses: Sequence[EntryStatus]) -> Iterator[Check]:
@@ -52,7 +50,7 @@ def check_here(path: str | os.PathLike[str], statuses: Sequence[EntryStatus]) ->
             yield _from_finding(finding)
     # What cannot be opened or read is among the findings.
     with contextlib.suppress(ArchiveError), open_archive(path) as archive:
-        subject = Subject(archive)
+        subject = Subject(archive, plugins=plugins)
         if subject.manifest_fault is None:
             yield from _handler(subject, statuses)
             yield from _weights(subject, plugins)
@@ -125,13 +123,12 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     name, report = subject.manifest.serialized_file, subject.weights
     if name is None or report is None:
         return
-    refused = refusal(report.kind, name)
+    refused = refusal(report.format, name)
     if refused is None:
-        yield Check(name="weights", message=f"{name} is {report.kind.value}")
+        yield Check(name="weights", message=f"{name} is {report.format.name}")
         return
-    loaders = {i.plugin_name for i in getattr(plugins.manager.hook, _LOAD_HOOK).get_hookimpls()}
-    others = sorted(loaders - {entry.name for entry in plugins.loaded if entry.is_ours})
-    if others and report.kind in {WeightsKind.ONNX, WeightsKind.UNKNOWN}:
+    others = other_loaders(plugins)
+    if others:
         yield Check(name="weights", message=f"{name} is left to {', '.join(others)}")
     else:
         certain = subject.is_loaded_by_base_handler

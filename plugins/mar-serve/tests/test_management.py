@@ -6,6 +6,7 @@ import shutil
 import stat
 import zipfile
 
+import costly
 import pytest
 import serving
 import serving_handlers as handlers
@@ -242,6 +243,20 @@ def test_an_upload_that_fails_validation_is_refused_with_its_findings(
     assert admin.put("/models/..%2Fbad", content=b"PK").status_code == 404
 
 
+def test_an_archive_that_costs_too_much_to_examine_is_refused(tmp_path):
+    echo = handlers.make(tmp_path, "echo")
+    other = handlers.make(tmp_path / "other", "other")
+    env = {"MAR_MAX_SECONDS": "0.000001"}
+    words = [echo, "--enable-model-api"]
+    with serving.running(*words, folder=tmp_path) as server, server.admin() as admin:
+        said(admin.put("/models/other", content=other.read_bytes()), 200)
+    with serving.running(words[1], folder=tmp_path, env=env) as server, server.admin() as admin:
+        answer = admin.put("/models/other", content=other.read_bytes())
+        refused(answer, 400, "InvalidModelException")
+        codes = {finding["code"] for finding in answer.json()["findings"]}
+        assert any(code.startswith("MAR-L") for code in codes)
+
+
 def test_without_the_model_api_models_do_not_change(tmp_path):
     echo = handlers.make(tmp_path, "echo")
     with (
@@ -295,3 +310,13 @@ def _keys(file):
     import json
 
     return {kind: entry["key"] for kind, entry in json.loads(file.read_text()).items()}
+
+
+def test_what_costs_too_much_to_look_at_is_refused(server, admin, client):
+    files = costly.COSTLY["20,000 classes each derived from the next"]()
+    costly.write(server.folder / "store" / "greedy.mar", files)
+    answer = admin.post("/models", params={"url": "greedy.mar"})
+    assert answer.status_code == 400, answer.text
+    assert "MAR-L003" in answer.text
+    assert str(server.folder) not in answer.text
+    assert client.get("/ping").json()["status"] == "Healthy"

@@ -167,12 +167,12 @@ def test_a_device_that_is_not_here(tmp_path):
 def test_weights_that_only_a_plugin_loads(tmp_path, monkeypatch):
     path = folder(tmp_path, {"handler.py": BASE}, serializedFile="w.onnx")
     (path / "w.onnx").write_bytes(_onnx())
-    assert said(path, only={"weights"}) == [("ok", "weights: w.onnx is left to mar-onnx")]
+    assert said(path, only={"weights"}) == [("ok", "weights: w.onnx is onnx")]
     monkeypatch.setenv("MAR_DISABLED_PLUGINS", "mar-onnx")
     ((state, text),) = said(path, only={"weights"})
     assert state == "error"
-    assert "w.onnx is an ONNX model" in text
-    assert "`pip install ./plugins/mar-onnx`" in text
+    assert "w.onnx is in no format that mar or an installed plugin knows" in text
+    assert "install the plugin for its format" in text
 
 
 def _onnx():

@@ -59,7 +59,7 @@ def packed(request, tmp_path):
 @pytest.mark.parametrize("stored", ["default", "zip-store", "tgz", "no-archive"])
 def test_results_equal_plain_pytorch(packed, stored, tmp_path):
     name, flags, model = packed
-    trust = name == "pickled"
+    trust = name in {"pickled", "exported"}
     archive = make_archive(tmp_path, archive_format=stored, allow_pickle=trust, **flags)
     with load(archive, allow_pickle=trust, batch_size=3) as served:
         results = served.predict([{"data": picture.tolist()} for picture in PICTURES])

@@ -250,7 +250,8 @@ def test_a_model_file_that_is_no_text_is_told_so(content):
 )
 def test_each_fault_of_a_model_file_has_its_own_remedy(text, message, hint):
     files = {"net.py": text.encode(), "handler.py": BY_BASE_HANDLER}
-    (finding,) = check(archive(files, modelFile="net.py"))
+    found = check(archive(files, modelFile="net.py"))
+    (finding,) = [one for one in found if one.code != "MAR-R011"]
     assert (finding.code, finding.message) == ("MAR-C003", message)
     assert (finding.hint or "").startswith(hint)
 

@@ -51,15 +51,16 @@ def test_bare_weights_need_their_network(name, make):
 
 @pytest.mark.parametrize(("name", "make"), WHOLE.values(), ids=WHOLE)
 def test_a_file_that_carries_its_network_needs_no_model_file(name, make):
-    assert codes(found(name, make())) == []
-    (finding,) = found(name, make(), model_file=True)
-    assert (finding.code, finding.severity) == ("MAR-W017", Severity.WARNING)
+    asks = ["MAR-W011"] if name.endswith(".pt2") else []
+    assert codes(found(name, make())) == asks
+    more = [f for f in found(name, make(), model_file=True) if f.code not in asks]
+    assert [(f.code, f.severity) for f in more] == [("MAR-W017", Severity.WARNING)]
 
 
 @pytest.mark.parametrize(
     ("name", "data", "code"),
     [
-        ("w.pt", b"", "MAR-W002"),
+        ("w.pt", b"", "MAR-W014"),
         ("w.pt", POINTER, "MAR-W002"),
         ("w.pt", b"<!DOCTYPE html><p>Not found", "MAR-W002"),
         ("w.pt", b"hello", "MAR-W002"),
@@ -70,6 +71,38 @@ def test_a_file_that_carries_its_network_needs_no_model_file(name, make):
 )
 def test_what_is_no_weights_file(name, data, code):
     assert codes(found(name, data, handler="own.py")) == [code]
+
+
+SHORT = weightsfiles.safetensors_file()[:-5]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "MAR-W002"),
+        (b"dear all, the weights are in the other folder\n", "MAR-W002"),
+        (bytes(range(255, 0, -1)) * 2, "MAR-W002"),
+        (CALL, "MAR-W002"),
+        (SHORT, "MAR-W010"),
+        (SHORT[:40], "MAR-W010"),
+        (weightsfiles.state_dict()[:-40], "MAR-W008"),
+    ],
+    ids=["nothing", "a memo", "noise", "a pickle", "cut", "cut short", "a cut zip"],
+)
+@pytest.mark.parametrize("handler", ["base_handler", "image_classifier"])
+def test_what_the_handler_cannot_load_is_an_error(data, code, handler):
+    for name in ("w.pt", "w.model"):
+        errors = [
+            f.code for f in found(name, data, model_file=True, handler=handler)
+            if f.severity is Severity.ERROR
+        ]  # fmt: skip
+        assert code in errors
+
+
+@pytest.mark.parametrize("data", [b"", bytes(range(255, 0, -1)) * 2], ids=["nothing", "noise"])
+def test_what_only_the_handler_may_know_is_named(data):
+    (finding,) = found("w.model", data, handler="own.py")
+    assert (finding.code, finding.severity) == ("MAR-W014", Severity.WARNING)
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.bin", "w"])
@@ -129,4 +162,4 @@ def test_numpy_files_among_the_extra_files():
 def test_a_pickled_network_is_refused_with_the_way_out():
     (finding,) = [f for f in found("w.pt", weightsfiles.whole_module()) if f.code == "MAR-W003"]
     assert "state_dict" in finding.hint
-    assert "--allow-pickle" in finding.hint
+    assert "--trust" in finding.hint

@@ -138,6 +138,12 @@ def test_wrong_types(metrics, arguments):
         metrics.add_metric_to_cache(*arguments)
 
 
+def test_a_counter_takes_what_is_not_negative(metrics):
+    for value in (0, 0.25):
+        metrics.add_counter("C", value)
+    assert [one.value for one in metrics.heard] == [0, 0.25]
+
+
 def test_values_that_make_no_sense_are_left_out(metrics, caplog):
     metrics.add_counter("C", -1)
     metrics.get_metric("C").add_or_update(1, ["one"])
@@ -314,13 +320,20 @@ def test_the_users_file_counts_over_the_archives(tmp_path, monkeypatch, how):
         ("none.yaml", r"none\.yaml cannot be used: .* cannot be read"),
         ("../other.yaml", "outside the archive"),
         ("odd.yaml", "odd.yaml cannot be used: the gauge without a name has no 'name'"),
+        ("name.yaml", "name.yaml cannot be used: the name of a gauge must be a string"),
+        ("unit.yaml", "unit.yaml cannot be used: the unit of N must be a string"),
     ],
 )
 def test_a_file_of_metrics_that_is_wrong(tmp_path, named, sentence):
     (tmp_path / "other.yaml").write_text(OWN)
     folder = tmp_path / "m"
     folder.mkdir()
-    odd = {"odd.yaml": "model_metrics:\n  gauge:\n  - {unit: ms, dimensions: []}"}
+    line = "model_metrics:\n  gauge:\n  - "
+    odd = {
+        "odd.yaml": f"{line}{{unit: ms, dimensions: []}}",
+        "name.yaml": f"{line}{{name: 1, unit: ms, dimensions: []}}",
+        "unit.yaml": f"{line}{{name: N, unit: 1, dimensions: []}}",
+    }
     with pytest.raises(UsageError, match=sentence):
         context_of(folder, odd, f"metrics_config: {named}")
 

@@ -39,8 +39,17 @@ def library(package):
         return archive.read(name)
 
 
-def context_of(folder, weights, **more):
-    return unpack(folder, {"compiled": weights}, serializedFile="compiled", **more)
+def context_of(folder, weights, *, trust=True, **more):
+    context = unpack(folder, {"compiled": weights}, serializedFile="compiled", **more)
+    context.system_properties["allow_pickle"] = trust
+    return context
+
+
+def test_native_code_is_loaded_on_the_users_word_alone(tmp_path, package, library):
+    for number, weights in enumerate((package, library)):
+        context = context_of(tmp_path / str(number), weights, trust=False, config=EXPORT)
+        with pytest.raises(ModelError, match=r"compiled is native code, .*Pass --trust"):
+            initialized(BaseHandler(), context)
 
 
 def test_a_package_takes_batches_of_any_size(tmp_path, model, package):
@@ -57,7 +66,7 @@ def test_a_package_takes_batches_of_any_size(tmp_path, model, package):
 def test_a_package_for_another_device(tmp_path, package):
     class Elsewhere(BaseHandler):
         def initialize(self, context):
-            from mar_core.weights.models import load_model
+            from mar_core.weights.loading import load_model
 
             self.device = torch.device("meta")
             load_model(self, context)

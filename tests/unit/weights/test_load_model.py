@@ -20,7 +20,6 @@ from unpacked import initialized, network, network_source, saved, unpack
 from mar_core import BaseHandler, ModelError, hookimpl
 from mar_core.plugins import new_manager
 from mar_core.weights.loading import mar_load_model
-from mar_core.weights.models import active_manager
 
 PICTURES = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
@@ -30,7 +29,16 @@ def model():
     return network("colours")
 
 
-def load(tmp_path, weights=None, *, name="weights.bin", model_file=True, trust=False, **more):
+def load(
+    tmp_path,
+    weights=None,
+    *,
+    name="weights.bin",
+    model_file=True,
+    trust=False,
+    loaders=None,
+    **more,
+):
     files = {} if weights is None else {name: weights}
     keys = {} if weights is None else {"serializedFile": name}
     if model_file:
@@ -38,6 +46,7 @@ def load(tmp_path, weights=None, *, name="weights.bin", model_file=True, trust=F
         keys["modelFile"] = "model.py"
     context = unpack(tmp_path / "m", files, **keys, **more)
     context.system_properties["allow_pickle"] = trust
+    context.model_loaders = loaders
     return initialized(BaseHandler(), context).model
 
 
@@ -87,7 +96,7 @@ def test_torchscript_needs_no_model_file_and_ignores_one(tmp_path, model, name, 
 
 
 def test_an_exported_program(tmp_path, model):
-    got = load(tmp_path, exported(model), name="w.pt2", model_file=False)
+    got = load(tmp_path, exported(model), name="w.pt2", model_file=False, trust=True)
     assert same(got, model)
     assert same(got.eval().train(), model)
 
@@ -95,7 +104,7 @@ def test_an_exported_program(tmp_path, model):
 @pytest.mark.parametrize("batch", [1, 2, 5, 8])
 def test_an_exported_program_of_one_batch_size_takes_any(tmp_path, model, batch):
     program = exported(model, batch=batch) if batch <= 5 else exported_for(model, batch)
-    assert same(load(tmp_path, program, model_file=False), model)
+    assert same(load(tmp_path, program, model_file=False, trust=True), model)
 
 
 def exported_for(model, batch: int) -> bytes:
@@ -118,7 +127,7 @@ def test_a_whole_pickled_module_only_where_pickles_are_trusted(tmp_path, model):
     whole = saved(model)
     with pytest.raises(ModelError, match=r"holds more than tensors \(networks\.colours\.Colours\)"):
         load(tmp_path, whole, model_file=False)
-    with pytest.raises(ModelError, match="--allow-pickle"):
+    with pytest.raises(ModelError, match="--trust"):
         load(tmp_path, whole)
     assert same(load(tmp_path, whole, model_file=False, trust=True), model)
     assert same(load(tmp_path, whole, trust=True), model)
@@ -178,12 +187,9 @@ def test_the_environment_cannot_weaken_the_loading(tmp_path, model, monkeypatch)
     assert canary.exists()  # the trap works where it is let
 
 
-def test_a_hostile_pickle_inside_an_exported_program(tmp_path, model):
-    canary = tmp_path / "canary"
-    hostile = repacked(exported(model), "sample_inputs/model.pt", lambda _: saved(Hostile(canary)))
-    with pytest.raises(ModelError, match=r"sample_inputs/model\.pt.*could run any code"):
-        load(tmp_path, hostile, model_file=False)
-    assert not canary.exists()
+def test_an_exported_program_is_loaded_on_the_users_word_alone(tmp_path, model):
+    with pytest.raises(ModelError, match=r"is a torch.export program.*Pass --trust"):
+        load(tmp_path, exported(model), model_file=False)
 
 
 def repacked(data: bytes, ending: str, change) -> bytes:
@@ -262,7 +268,7 @@ def test_nothing_at_all(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\n", "w.pt is text.*git lfs pull"),
         (pickle.dumps({"a": 1}), "w.pt is a Python pickle that torch.save did not write"),
         (b"PK\x03\x04" + b"\0" * 60, "w.pt is a zip that PyTorch did not write, or a damaged one"),
-        (b"\xff\xd8\xff\xe0 jpeg", "w.pt is in no format that mar knows"),
+        (b"\xff\xd8\xff\xe0 jpeg", "w.pt is in no format that mar or an installed plugin knows"),
     ],
 )
 def test_files_that_are_no_weights(tmp_path, content, sentence):
@@ -393,20 +399,17 @@ def test_a_handler_may_load_in_its_own_way(tmp_path, model):
 def test_a_plugin_comes_first(tmp_path, model):
     class Doubled:
         @hookimpl
-        def mar_load_model(self, handler, context):
-            assert context.manifest["model"]["serializedFile"] == "weights.bin"
+        def mar_load_model(self, handler, context, source):
+            assert context.manifest["model"]["serializedFile"] == source.name == "weights.bin"
+            assert (source.kind, source.device.type, source.trusted) == ("torch", "cpu", False)
+            assert type(source.network()).__name__ == "Colours"
             return "mine"
 
     manager = new_manager()
     manager.register(Doubled())
-    token = active_manager.set(manager)
-    try:
-        assert load(tmp_path, saved(model.state_dict())) == "mine"
-        active_manager.set(new_manager())
-        with pytest.raises(ModelError, match=r"No loader took 'weights.bin'"):
-            load(tmp_path, saved(model.state_dict()))
-    finally:
-        active_manager.reset(token)
+    assert load(tmp_path, saved(model.state_dict()), loaders=manager) == "mine"
+    with pytest.raises(ModelError, match=r"No loader took 'weights.bin'"):
+        load(tmp_path, saved(model.state_dict()), loaders=new_manager())
 
 
 def test_our_loaders_come_last():

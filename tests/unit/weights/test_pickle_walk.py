@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mar_core.weights import allowed, examine
 from mar_core.weights.opcodes import TORCH_OPCODES
-from mar_core.weights.pickles import MAX_OPCODES, walk_pickle
+from mar_core.weights.pickles import walk_pickle
 
 CALLS = hostile_pickles.calls("MARK")
 SHAPES = hostile_pickles.shapes("MARK")
@@ -110,7 +110,6 @@ def test_what_no_state_dict_does(data):
         b"\x80\x02(t0t.",
         b"\x80\x02h\x07.",
         b"\x80\x02Na.",
-        b"\x80\x02]Nb.",
         b"\x80\x02}(NNNu.",
         b"\x80\x02}}Ns.",
         b"\x80\x02NR.",
@@ -130,12 +129,15 @@ def test_a_damaged_pickle_is_a_fault(data):
 
 
 def test_keys_that_would_take_forever_to_hash():
-    assert walk_pickle(b"\x80\x02}()" + b"2\x86" * 60 + b"Nu.").fault
-    assert not walk_pickle(b"\x80\x02}()" + b"2\x86" * 5 + b"Nu.").fault
+    assert (
+        "a key that is large or an object"
+        in walk_pickle(b"\x80\x02}()" + b"2\x86" * 60 + b"Nu.").refused
+    )
+    assert walk_pickle(b"\x80\x02}()" + b"2\x86" * 5 + b"Nu.").refused == ["the opcode DUP"]
 
 
 def test_a_pickle_that_is_too_long_is_not_taken():
-    walked = walk_pickle(b"\x80\x02" + b"N0" * (MAX_OPCODES // 2 + 1) + b"N.")
+    walked = walk_pickle(b"\x80\x02" + b"N0" * 1_000_000 + b"N.")
     assert walked.unchecked
     assert not walked.loads_safely
 
@@ -220,7 +222,7 @@ values = st.recursive(
         st.tuples(inner, inner),
         st.dictionaries(st.text(max_size=3), inner, max_size=3),
         st.dictionaries(st.text(max_size=3), inner, max_size=3).map(collections.OrderedDict),
-        st.sets(st.integers(), max_size=3),
+        st.sets(st.integers(-(2**64), 2**64), max_size=3),
         st.dictionaries(st.text(max_size=3), st.integers(), max_size=2).map(collections.Counter),
     ),
     max_leaves=8,

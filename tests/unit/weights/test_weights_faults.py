@@ -25,7 +25,6 @@ SOUND = {
     "safetensors": weightsfiles.safetensors_file,
     "scripted": weightsfiles.torchscript,
     "traced": weightsfiles.traced,
-    "exported": weightsfiles.exported,
     "onnx": weightsfiles.onnx_file,
 }
 
@@ -102,84 +101,26 @@ def test_no_tensors_at_all_is_sound():
     assert not codes(weightsfiles.saved({}))
 
 
-# --- what torch.export would run -----------------------------------------------------------------
+# --- torch.export --------------------------------------------------------------------------------
 
 
-def exported_model() -> str:
-    with zipfile.ZipFile(io.BytesIO(weightsfiles.exported())) as archive:
-        name = next(entry for entry in archive.namelist() if "/models/" in entry)
-        return archive.read(name).decode()
+def test_an_export_is_listed_and_not_vouched_for():
+    report = examine(io.BytesIO(weightsfiles.exported()))
+    assert [fault.code for fault in report.faults] == ["MAR-W011"]
+    expected = {
+        key: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+        for key, tensor in weightsfiles.network().state_dict().items()
+    }
+    assert {t.name: (t.dtype, t.shape) for t in report.tensors} == expected
+    assert report.listed
 
 
-def with_model(text: str) -> bytes:
-    return weightsfiles.with_record(weightsfiles.exported(), "models/model.json", text.encode())
-
-
-def test_a_pickle_among_the_sample_inputs_fires_when_loaded_by_torch(tmp_path):
-    mark = tmp_path / "mark"
-    payload = hostile_pickles.inside_torch_zip(hostile_pickles.shapes(str(mark))["protocol 2"])
-    data = weightsfiles.with_record(weightsfiles.exported(), "data/sample_inputs/model.pt", payload)
-    assert hostile_pickles.fires(data, mark, torch.export.load)
-    assert "MAR-W003" in codes(data)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize(
-    "content", [b"\x80\x02N.", weightsfiles.legacy_tar(), b"hello"], ids=["pickle", "tar", "text"]
-)
-def test_what_torch_export_would_unpickle_must_be_a_state_dict(content):
-    data = weightsfiles.with_record(weightsfiles.exported(), "data/sample_inputs/model.pt", content)
-    assert codes(data) == ["MAR-W003"]
-
-
-def test_an_opaque_object_is_walked():
-    payload = hostile_pickles.pickled(hostile_pickles.load("os", "getcwd"))
-    data = weightsfiles.with_record(weightsfiles.exported(), "data/constants/opaque_obj_0", payload)
-    assert codes(data) == ["MAR-W003"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ('"target": "torch.ops.aten.', '"target": "torch.os.'),
-        ('"target": "torch.ops.aten.linear.default"', '"target": "torch.ops.load_library"'),
-        ('"as_int": 0}', '"as_expr": {"expr_str": "__import__(\'os\').getcwd()"}}'),
-        ('"as_int": 0}', '"as_expr": {"expr_str": "S(\'1+1\')"}}'),
-        ('"as_int": 0}', '"as_expr": {"expr_str": "[x for x in (1,)]"}}'),
-        ('"as_int": 0}', '"as_expr": {"expr_str": "Symbol(\'s0\').__class__"}}'),
-        ('"as_int": 0}', '"as_expr": {"expr_str": 7}}'),
-        ('"guards_code": []', '"guards_code": ["print(1)"]'),
-        ('"guards_code": []', '"guards_code": ["__import__(\'os\')"]'),
-        ('"opset_version"', '"x": "{\\"default_factory_module\\": \\"os\\"}", "opset_version"'),
-    ],
-)  # fmt: skip
-def test_an_export_with_something_that_torch_does_not_write(old, new):
-    text = exported_model()
-    assert old in text
-    assert "MAR-W011" in codes(with_model(text.replace(old, new, 1)))
-
-
-def test_an_export_with_symbolic_sizes_is_sound():
-    class Sliced(torch.nn.Module):
-        def forward(self, x, y):
-            return x.reshape(-1, 2)[: x.shape[0] * 2] + y.sum() + (x.shape[0] * 3 + 1) // 2
-
-    sizes = ({0: torch.export.Dim("batch", min=6, max=1000)}, None)
-    program = torch.export.export(
-        Sliced(), (torch.zeros(8, 4), torch.zeros(2)), dynamic_shapes=sizes
-    )
-    stream = io.BytesIO()
-    torch.export.save(program, stream)
-    assert b"expr_str" in stream.getvalue()
-    assert b"FloorDiv" in stream.getvalue()
-    assert not codes(stream.getvalue())
-
-
-def test_an_export_whose_tensor_is_missing():
-    data = weightsfiles.with_record(weightsfiles.exported(), "data/weights/weight_0", None)
-    assert codes(data) == ["MAR-W007"]
-    data = weightsfiles.with_record(weightsfiles.exported(), "data/weights/weight_0", bytes(4))
-    assert codes(data) == ["MAR-W007"]
+@pytest.mark.parametrize("content", [None, bytes(4)], ids=["missing", "short"])
+def test_an_export_that_does_not_list_its_tensors(content):
+    data = weightsfiles.with_record(weightsfiles.exported(), "data/weights/weight_0", content)
+    report = examine(io.BytesIO(data))
+    assert not report.listed
+    assert not report.tensors
 
 
 # --- the others ----------------------------------------------------------------------------------

@@ -1,39 +1,52 @@
-"""A loader for ONNX: an archive whose weights are an ONNX model runs as any other does."""
+"""ONNX as a format of weights: known by its content, looked at, and run by onnxruntime."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mar_core import WeightsKind, hookimpl, identify
+from mar_core import Trust, WeightsFormat, hookimpl
 
 if TYPE_CHECKING:
-    from mar_core import Context
+    from collections.abc import Callable
 
-__all__ = ["mar_load_model"]
+    from mar_core import ModelSource, WeightsFile, WeightsReport
+
+__all__ = ["mar_register_weights_formats"]
 
 
 @hookimpl
-def mar_load_model(handler: Any, context: Context) -> object | None:
-    """Load the model where it is ONNX by its content.
+def mar_register_weights_formats(register: Callable[[WeightsFormat], None]) -> None:
+    """Offer the format ``onnx``."""
+    register(
+        WeightsFormat(
+            name="onnx",
+            title="an ONNX model",
+            trust=Trust.PROGRAM,
+            identify=_identify,
+            examine=_examine,
+            load=_load,
+            carries_structure=True,
+            endings=(".onnx",),
+            written_by="`torch.onnx.export`",
+            loaded_by="onnxruntime",
+        )
+    )
 
-    Args:
-        handler: The handler; ``handler.device`` chooses the execution provider.
-        context: The manifest, and the folder that holds the model.
 
-    Returns:
-        An ``OnnxModel``, or None where the weights are of another format.
+def _identify(file: WeightsFile) -> bool:
+    from mar_onnx.protobuf import is_onnx
 
-    Raises:
-        ModelError: onnxruntime cannot load the model.
-    """
-    name = ((context.manifest or {}).get("model") or {}).get("serializedFile")
-    path = Path(str(context.system_properties["model_dir"]), name or "")
-    if not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        if identify(stream) is not WeightsKind.ONNX:
-            return None
+    return is_onnx(file)
+
+
+def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    from mar_onnx.examine import examine
+
+    examine(file, report)
+
+
+def _load(source: ModelSource) -> object:
     from mar_onnx.model import load
 
-    return load(path, getattr(handler, "device", None) or "cpu")
+    assert source.path is not None  # noqa: S101 - there is a format only where there is a file
+    return load(source.path, source.device)

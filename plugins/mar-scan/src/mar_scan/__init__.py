@@ -10,7 +10,7 @@ from mar_core import Finding, Severity, hookimpl
 from mar_scan.choose import PICKLE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mar_core import Archive
     from mar_scan.scanner import Scanned
@@ -22,11 +22,11 @@ SHOWN = 8
 
 
 @hookimpl(trylast=True)
-def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
+def mar_validate_archive(archive: Archive, findings: Sequence[Finding]) -> Iterator[Finding]:
     """Scan what the rules have not refused; they have run before, and their findings are known."""
     from mar_scan import choose, copies, scanner  # only where an archive is looked at
 
-    chosen = list(choose.candidates(archive))
+    chosen = list(choose.candidates(archive, findings))
     if not chosen:
         return
     with tempfile.TemporaryDirectory(prefix="mar-scan-") as folder:
@@ -35,12 +35,12 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
             if not copied.add(archive, candidate):
                 yield _warning("SCAN-003", "It is too large to be scanned.", candidate.name)
         for scanned in scanner.scan(copied.folder, copied.files):
-            yield from _findings(archive, scanned)
+            yield from _findings(scanned, findings)
 
 
-def _findings(archive: Archive, scanned: Scanned) -> Iterator[Finding]:
+def _findings(scanned: Scanned, findings: Sequence[Finding]) -> Iterator[Finding]:
     name = scanned.file.name
-    known = any(f.member == name and f.code in PICKLE_CODES for f in archive.findings)
+    known = any(f.member == name and f.code in PICKLE_CODES for f in findings)
     if scanned.dangerous:
         message = f"Loading it uses {_listed(scanned.dangerous)}, known to be dangerous."
         yield _error("SCAN-001", message, name)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from mar_core import MarError, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from mar_core import Archive
+    from mar_core import Archive, Finding
 
 __all__ = ["PICKLE_CODES", "PICKLE_MARKS", "Candidate", "candidates"]
 
-# The rules that say what a pickle asks for; with --allow-pickle they only warn.
-PICKLE_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W016"})
+# The rules that say what a pickle asks for; with the user's word they only warn.
+PICKLE_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W011", "MAR-W016"})
 PICKLE_MARKS = tuple(b"\x80" + bytes([protocol]) for protocol in range(6))
 GZIP_MARK, BZIP2_MARK, XZ_MARK = b"\x1f\x8b", b"BZh", b"\xfd7zXZ"
 ZLIB_MARKS = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
@@ -50,14 +50,15 @@ class Candidate:
         return posixpath.splitext(self.name)[1].lower()
 
 
-def candidates(archive: Archive) -> Iterator[Candidate]:
+def candidates(archive: Archive, findings: Sequence[Finding]) -> Iterator[Candidate]:
     """The members that look like pickles, or like what may hold one, and are not refused already.
 
     Args:
-        archive: The archive, with the findings of the rules.
+        archive: The archive.
+        findings: What the rules found.
     """
-    refused = {f.member for f in archive.findings if f.severity is Severity.ERROR}
-    sound = _sound_weights(archive)
+    refused = {f.member for f in findings if f.severity is Severity.ERROR}
+    sound = _sound_weights(archive, findings)
     for name in archive.members:
         if name in refused or name in {sound, _MANIFEST} or name.endswith(".py"):
             continue
@@ -72,11 +73,11 @@ def candidates(archive: Archive) -> Iterator[Candidate]:
             yield Candidate(name, head, named)
 
 
-def _sound_weights(archive: Archive) -> str | None:
+def _sound_weights(archive: Archive, findings: Sequence[Finding]) -> str | None:
     """The weights, which the rules walk through to the end when they know the format."""
     try:
         name = archive.manifest.serialized_file
     except MarError:
         return None
-    doubted = {f.member for f in archive.findings if f.code in {*PICKLE_CODES, _UNKNOWN_FORMAT}}
+    doubted = {f.member for f in findings if f.code in {*PICKLE_CODES, _UNKNOWN_FORMAT}}
     return None if name in doubted else name

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mar_core import MarError, WeightsKind, identify
+from mar_core import MarError, identify
 from mar_scan.choose import BZIP2_MARK, GZIP_MARK, PICKLE_MARKS, XZ_MARK, ZLIB_MARKS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _copy(archive: Archive, candidate: Candidate, copy: BinaryIO, *, limit: int)
 
 def _describe(candidate: Candidate, copy: Path, *, whole: bool) -> File:
     with copy.open("rb") as stream:
-        legacy = identify(stream) is WeightsKind.TORCH_LEGACY
+        legacy = identify(stream).name == "torch-legacy"
         stream.seek(0)
         marked = stream.read(2).startswith(PICKLE_MARKS)
     suffix = ".pt" if legacy else candidate.suffix

@@ -127,6 +127,7 @@ class Management:
         overrides = _overrides(given)
         try:
             handler = given.get("handler") or None
+            await repository.examine(found, handler=handler)
             prepared = await repository.prepare(found, overrides, handler=handler)
         except MarError as error:
             raise refusal(error, found) from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core import MarError, ValidationError
+from mar_core import MarError, Severity, ValidationError, examine_in_child
 from mar_serve.errors import (
     conflict,
     forbidden,
@@ -96,6 +97,27 @@ class Repository:
     def ready(self) -> bool:
         """Whether every model answers."""
         return all(model.versions[model.default].ready for model in self.models.values())
+
+    async def examine(self, found: Found, *, handler: str | None = None) -> None:
+        """Look at an archive that a client brought, in a process with limits.
+
+        Whatever it costs to read, this server goes on. With another handler than its own, only what
+        it costs and whether it can be read count here.
+
+        Raises:
+            MarError: It cannot be served; a ``ValidationError`` has the findings.
+        """
+        if not isinstance(found.source, Path):
+            return
+        config = self._server.config
+        findings = await asyncio.to_thread(
+            examine_in_child, found.source, allow_pickle=config.allow_pickle
+        )
+        errors = [one for one in findings if one.severity is Severity.ERROR]
+        if handler is not None:
+            errors = [one for one in errors if one.code.startswith(("MAR-A", "MAR-L"))]
+        if errors:
+            raise ValidationError(f"{found.url} is not sound.", findings)
 
     async def prepare(self, found: Found, *wins: Overrides, handler: str | None = None) -> Prepared:
         """Validate and unpack an archive.

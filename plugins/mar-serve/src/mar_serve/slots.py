@@ -24,7 +24,7 @@ State = Literal["starting", "ready", "waiting", "closing", "failed"]
 # Calls that a worker holds: one that is quick is given the next before it has answered, or it
 # would idle while the answer and the next request pass each other.
 QUICK, VERY_QUICK = 0.010, 0.002
-MOST_AHEAD = 4
+MOST_AHEAD = 16
 CLOSING_SECONDS = 10.0
 # Nothing that a request makes a handler do ends like this, but for a lack of memory: somebody has
 # killed the worker, and a request that was alone in it gets a second chance.
@@ -64,7 +64,8 @@ class Slot:
         alone: Whether nothing else may be given to it now.
         since: When the oldest of its calls began, by the monotonic clock.
         used: When it was last given something, likewise.
-        seconds: How long calls lately took.
+        seconds: How long the worker lately needed for a call.
+        known: Whether it has answered a call.
         served: Requests that this worker has answered.
         started: When this worker was started.
         first: Done when the first start has come to its end.
@@ -79,7 +80,7 @@ class Slot:
         self.busy = 0
         self.alone = False
         self.since = self.used = time.monotonic()
-        self.seconds = 1.0
+        self.seconds, self.known = 1.0, False
         self.served = 0
         self.started = dt.datetime.now(dt.UTC)
         self.first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -194,7 +195,7 @@ class Slot:
     def _is_ready(self, seconds: float) -> None:
         self.started = dt.datetime.now(dt.UTC)
         self.served = 0
-        self.seconds = 1.0
+        self.seconds, self.known = 1.0, False
         self.used = time.monotonic()
         self.state = "ready"
         self.version.stats.worker_loaded(str(self.number), seconds)
@@ -277,7 +278,10 @@ class Slot:
 
     def _count(self, size: int, seconds: float, stages: dict[str, float]) -> None:
         self.served += size
-        self.seconds += 0.2 * (seconds - self.seconds) if self.seconds < 1.0 else seconds - 1.0
+        # What the worker itself needed: the way there and back says nothing of the next call.
+        worked = sum(stages.values()) or seconds
+        self.seconds += (worked - self.seconds) * (0.2 if self.known else 1.0)
+        self.known = True
         version = self.version
         version.stats.batch(size, seconds, stages)
         most = version.server.config.max_requests

@@ -116,7 +116,7 @@ class ModelVersion:
     def explains(self) -> bool:
         """Whether its handler explains, as far as a worker has said."""
         workers = [slot.worker for slot in self.slots if slot.worker is not None]
-        return bool(workers) and bool(getattr(workers[0].ready, "explains", False))
+        return bool(workers) and workers[0].ready.explains
 
     def job(self, request: Request, *, explain: bool = False) -> Job:
         """A request of this version, with the deadline that its configuration gives it."""

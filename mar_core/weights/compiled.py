@@ -1,0 +1,45 @@
+"""Loading compiled native code."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import ModelError
+from mar_core.weights.any_batch import AnyBatch
+from mar_core.weights.source import require_trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mar_core.weights.source import ModelSource
+
+__all__ = ["load_compiled"]
+
+# Compiled code takes its input's shape on trust unless it is told to look.
+_CHECK_INPUTS = "AOTI_RUNTIME_CHECK_INPUTS"
+_COMPLAINT = re.compile(r"unmatched dim value at 0, expected: (\d+)")
+
+
+def load_compiled(source: ModelSource, load: Callable[[ModelSource], Any]) -> AnyBatch:
+    """Load compiled native code.
+
+    Args:
+        source: The file.
+        load: Loads it.
+
+    Raises:
+        ModelError: It is not trusted, or was compiled for another device, machine or PyTorch.
+    """
+    require_trust(source, "native code, which runs when it is loaded")
+    os.environ.setdefault(_CHECK_INPUTS, "1")
+    try:
+        model = load(source)
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ModelError(
+            f"{source.name} is compiled code that cannot be loaded here: {reason}.",
+            hint="Compile it again with AOTInductor on a machine like this one, with its PyTorch.",
+        ) from error
+    return AnyBatch(model, complaint=_COMPLAINT)

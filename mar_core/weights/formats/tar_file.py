@@ -1,0 +1,47 @@
+"""A tar: what is inside is looked at."""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from mar_core.weights.inside import look_inside
+from mar_core.weights.registry import Trust, WeightsFormat
+
+if TYPE_CHECKING:
+    from mar_core.weights.file import WeightsFile
+    from mar_core.weights.report import WeightsReport
+
+__all__ = ["FORMAT"]
+
+_HEADER = 4096  # what reading one header costs, in bytes read
+
+
+def _identify(file: WeightsFile) -> bool:
+    return file.head[257:262] == b"ustar"
+
+
+def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    file.stream.seek(0)
+    try:
+        with tarfile.open(fileobj=file.stream, mode="r:") as tar:
+            for member in tar:
+                file.budget.spend(_HEADER)
+                tar.members = []  # type: ignore[attr-defined] # it would keep all that it has seen
+                stream = tar.extractfile(member) if member.isreg() else None
+                if stream is not None:
+                    place = cast("BinaryIO", stream)
+                    look_inside(file, place, f"its {member.name[:100]}", report)
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+        report.fault("MAR-W005", f"The tar cannot be read to its end: {type(error).__name__}.")
+
+
+FORMAT = WeightsFormat(
+    name="tar",
+    title="a tar",
+    trust=Trust.DATA,
+    identify=_identify,
+    examine=_examine,
+    hint="Give the file that is in it.",
+    rank=30,
+)

@@ -1,0 +1,106 @@
+"""``torch.save`` before 1.6: five pickles one behind the other, then the storages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import ModelError
+from mar_core.weights.allowed import ELEMENT_BYTES
+from mar_core.weights.listing import list_tensors, note_pickle
+from mar_core.weights.pickles import PickleReport, walk_pickle
+from mar_core.weights.registry import Trust, WeightsFormat
+
+if TYPE_CHECKING:
+    from mar_core.weights.file import WeightsFile
+    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.source import ModelSource
+    from mar_core.weights.stand_ins import Storage
+
+__all__ = ["FORMAT"]
+
+_PROTO = 0x80  # the opcode that opens every pickle since protocol 2
+# The file begins with this pickled number.
+_MARK = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+_COUNT_BYTES = 8
+_FIELDS = 6
+
+
+def _identify(file: WeightsFile) -> bool:
+    return file.head[:1] == bytes([_PROTO]) and file.head[2 : 2 + len(_MARK)] == _MARK
+
+
+def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    try:
+        root, keys, start = _walk_all(file, report)
+        starts = _place_storages(file, root, (keys, start))
+        list_tensors(root, starts, report)
+    except ModelError as error:
+        report.fault("MAR-W006", f"The file cannot be read: {error.message}.")
+
+
+def _walk_all(file: WeightsFile, report: WeightsReport) -> tuple[PickleReport, list[str], int]:
+    """The pickle of the weights, the keys of the storages behind it, and where those begin."""
+    position = 0
+    walked = []
+    for number in range(5):
+        found = walk_pickle(file.stream, start=position, budget=file.budget, storage_fields=_FIELDS)
+        note_pickle(report, found, "its pickle", strict=True)
+        if found.fault:
+            raise ModelError(f"pickle {number + 1} of 5: {found.fault}")
+        if found.unchecked:
+            raise ModelError(f"pickle {number + 1} of 5 is too long")
+        position = found.end
+        walked.append(found)
+    magic, protocol, _, root, keys = walked
+    if magic.value != _MAGIC or protocol.value != _PROTOCOL or type(keys.value) is not list:
+        raise ModelError("it does not begin as torch writes it")
+    if not all(type(key) is str for key in keys.value):
+        raise ModelError("its storages have no proper names")
+    return root, keys.value, position
+
+
+def _place_storages(
+    file: WeightsFile, root: PickleReport, behind: tuple[list[str], int]
+) -> dict[str, int]:
+    keys, position = behind
+    if sorted(keys) != sorted(root.storages):
+        raise ModelError("the storages that it has are not those that it needs")
+    starts = {}
+    for key in keys:
+        storage = root.storages[key]
+        file.stream.seek(position)
+        numel = int.from_bytes(file.stream.read(_COUNT_BYTES), "little")
+        if numel != storage.numel:
+            raise ModelError(f"the storage {key!r} has {numel:,} elements, not {storage.numel:,}")
+        starts[key] = position + _COUNT_BYTES
+        position = starts[key] + _length(storage)
+        if position > file.size:
+            raise ModelError(f"it is cut off inside the storage {key!r}")
+    if position != file.size:
+        raise ModelError(f"{file.size - position:,} bytes follow its end")
+    return starts
+
+
+def _length(storage: Storage) -> int:
+    return storage.numel * ELEMENT_BYTES[storage.dtype]
+
+
+def _load(source: ModelSource) -> Any:
+    from mar_core.weights.eager import load_eager
+
+    return load_eager(source)
+
+
+FORMAT = WeightsFormat(
+    name="torch-legacy",
+    title="what torch.save wrote before 1.6",
+    trust=Trust.DATA,
+    identify=_identify,
+    examine=_examine,
+    load=_load,
+    written_by="`torch.save` before 1.6",
+    loaded_by="copied into memory, `weights_only=True`",
+    rank=0,
+)

@@ -1,0 +1,175 @@
+"""``torch.save`` since 1.6: a zip with one pickle and a record for each storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mar_core.errors import ModelError
+from mar_core.weights.allowed import ALLOWED, ELEMENT_BYTES
+from mar_core.weights.listing import list_tensors, note_pickle
+from mar_core.weights.pickles import PickleReport, walk_pickle
+from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.zipindex import check_crc, check_layout, data_start, read_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mar_core.weights.file import WeightsFile
+    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.source import ModelSource
+    from mar_core.weights.zipindex import ZipEntry
+
+__all__ = ["FORMAT", "check_records", "check_storages", "load", "walk_record"]
+
+_NO_DATA = "meta"
+_PICKLE = "data.pkl"
+_TINY = 16
+
+
+def _identify(file: WeightsFile) -> bool:
+    return _PICKLE in file.records
+
+
+def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    if not check_records(file, report):
+        return
+    walked = walk_record(file, _PICKLE, report, strict=True)
+    if walked is not None:
+        list_tensors(walked, check_storages(file, walked, "data/", report), report)
+
+
+def check_records(file: WeightsFile, report: WeightsReport) -> bool:
+    """Check that the records are where PyTorch's reader and every other see them alike.
+
+    Args:
+        file: The zip.
+        report: Where faults go.
+
+    Returns:
+        Whether its records can be read.
+    """
+    try:
+        check_layout(file.stream, file.entries)
+    except ModelError as error:
+        report.fault("MAR-W008", f"The file is no exact zip: {error}.")
+        return False
+    odd = next((name for entry in file.entries if not _is_plain(name := entry.name)), None)
+    if odd is not None:
+        report.fault("MAR-W008", f"Its record {odd!r} has a name that leads out of it.")
+    foreign = next((e.name for e in file.entries if not e.name.startswith(file.prefix)), None)
+    if foreign is not None:
+        report.fault("MAR-W008", f"Its record {foreign!r} lies outside the folder {file.prefix!r}.")
+    return True
+
+
+def _is_plain(name: str) -> bool:
+    """Whether the name stays below the folder of the zip; PyTorch joins it to paths."""
+    parts = name.split("/")
+    return not ({"", ".", ".."} & set(parts) or "\\" in name or ":" in parts[0])
+
+
+def walk_record(
+    file: WeightsFile,
+    name: str,
+    report: WeightsReport,
+    *,
+    strict: bool,
+    also: Callable[[str], bool] = lambda _: False,
+) -> PickleReport | None:
+    """Walk the pickle in a record, and tell what it would do.
+
+    Args:
+        file: The zip.
+        name: The record, in lower case and without the folder.
+        report: Where faults go.
+        strict: Whether torch's own unpickler will read it.
+        also: Names that it may import beside torch's own.
+
+    Returns:
+        The walk; None where the record cannot be read.
+    """
+    entry = file.records[name]
+    try:
+        with file.record(entry) as stream:
+            walked = walk_pickle(stream, budget=file.budget, also=also)
+            check_crc(stream, entry, file.budget)
+    except ModelError as error:
+        report.fault("MAR-W008", f"The file is no exact zip: {error}.")
+        return None
+    note_pickle(report, walked, f"its {name}", strict=strict)
+    if not (walked.fault or walked.unchecked) and walked.end != entry.size:
+        report.fault("MAR-W006", f"Its {name} goes on behind its end.")
+    return walked
+
+
+def check_storages(
+    file: WeightsFile, walked: PickleReport, folder: str, report: WeightsReport
+) -> dict[str, int | None]:
+    """Where each storage begins; one that is missing or has another size is a fault.
+
+    Args:
+        file: The zip.
+        walked: The walk over its pickle.
+        folder: Where the storages lie.
+        report: Where faults go.
+    """
+    starts: dict[str, int | None] = {}
+    little = _is_little(file)
+    for storage in walked.storages.values():
+        record = file.records.get(f"{folder}{storage.key}".lower())
+        size = storage.numel * ELEMENT_BYTES[storage.dtype]
+        if storage.location == _NO_DATA:
+            continue
+        if record is None:
+            report.fault("MAR-W007", f"Its storage {storage.key!r} is missing.")
+        elif record.size != size:
+            report.fault(
+                "MAR-W007",
+                f"Its storage {storage.key!r} is {record.size:,} bytes long; its pickle promises "
+                f"{size:,}.",
+            )
+        else:
+            starts[storage.key] = _start(file, record) if record.stored and little else None
+    return starts
+
+
+def _start(file: WeightsFile, record: ZipEntry) -> int:
+    return data_start(file.stream, record)
+
+
+def _is_little(file: WeightsFile) -> bool:
+    if "byteorder" not in file.records:
+        return True
+    try:
+        return read_entry(file.stream, file.records["byteorder"], limit=_TINY) == b"little"
+    except ModelError:
+        return False
+
+
+def of_script(name: str) -> bool:
+    """Names that TorchScript's own reader resolves, in the file itself."""
+    return name.startswith(("__torch__.", "torch.jit._pickle.")) or name in ALLOWED
+
+
+def load(source: ModelSource) -> Any:
+    """Build the network and give it its weights, or unpickle it whole on the user's word.
+
+    Raises:
+        ModelError: There is neither a model file nor a pickled module, or the two do not fit.
+    """
+    from mar_core.weights.eager import load_eager
+
+    return load_eager(source)
+
+
+FORMAT = WeightsFormat(
+    name="torch",
+    title="what torch.save writes",
+    trust=Trust.DATA,
+    identify=_identify,
+    examine=_examine,
+    load=load,
+    written_by="`torch.save(model.state_dict(), …)`",
+    loaded_by="mapped from the disk, `weights_only=True`; a whole pickled module is Python",
+    rank=5,
+)

@@ -1,0 +1,83 @@
+"""TorchScript: a zip with a program and its tensors, which carries its own structure."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from mar_core.errors import ModelError
+from mar_core.weights.formats.torch_zip import (
+    check_records,
+    check_storages,
+    of_script,
+    walk_record,
+)
+from mar_core.weights.listing import list_tensors
+from mar_core.weights.registry import Trust, WeightsFormat
+
+if TYPE_CHECKING:
+    import torch
+
+    from mar_core.weights.file import WeightsFile
+    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.source import ModelSource
+
+__all__ = ["FORMAT"]
+
+# Where the storages of a pickle lie; TorchScript's other pickles may promise some that it drops.
+_FOLDERS = {"data.pkl": "data/", "constants.pkl": "constants/"}
+
+
+def _identify(file: WeightsFile) -> bool:
+    return "constants.pkl" in file.records
+
+
+def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    """TorchScript's own reader unpickles these; what is more than it writes, Python would run."""
+    if not check_records(file, report):
+        return
+    for name in [name for name in file.records if name.endswith(".pkl")]:
+        walked = walk_record(file, name, report, strict=False, also=of_script)
+        if walked is not None and name in _FOLDERS:
+            starts = check_storages(file, walked, _FOLDERS[name], report)
+            if name == "data.pkl":
+                list_tensors(walked, starts, report)
+
+
+def _load(source: ModelSource) -> torch.nn.Module:
+    """Load it through ``handler._load_torchscript_model``, which a handler may override.
+
+    Raises:
+        ModelError: The file is damaged, or made by another version of PyTorch.
+    """
+    with warnings.catch_warnings():
+        # That PyTorch would like people to move on is nothing that a user of an archive can mend.
+        warnings.filterwarnings("ignore", r".*torch\.jit\.load.* is deprecated")
+        try:
+            model = source.handler._load_torchscript_model(  # noqa: SLF001 - TorchServe's name
+                str(source.path)
+            )
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise ModelError(
+                f"{source.name} is TorchScript that cannot be loaded: {reason}.",
+                hint="Save it again with the PyTorch that is installed here, or export the model "
+                "with torch.export.",
+            ) from error
+    ready: torch.nn.Module = model.to(source.device).eval()
+    return ready
+
+
+FORMAT = WeightsFormat(
+    name="torchscript",
+    title="TorchScript",
+    trust=Trust.PROGRAM,
+    identify=_identify,
+    examine=_examine,
+    load=_load,
+    carries_structure=True,
+    endings=(),
+    written_by="`torch.jit.save`",
+    loaded_by="`torch.jit.load`",
+    rank=2,
+)

@@ -1,0 +1,45 @@
+"""A zip that is none of PyTorch's, or too damaged to tell: what is inside is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mar_core.errors import ModelError
+from mar_core.weights.inside import look_inside
+from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.zipindex import check_layout
+
+if TYPE_CHECKING:
+    from mar_core.weights.file import WeightsFile
+    from mar_core.weights.report import WeightsReport
+
+__all__ = ["FORMAT"]
+
+
+def _identify(file: WeightsFile) -> bool:
+    return file.head.startswith(b"PK\x03\x04")
+
+
+def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    entries = file.entries
+    if file.zip_fault:
+        report.fault("MAR-W008", f"The file is no exact zip: {file.zip_fault}.")
+        return
+    try:
+        check_layout(file.stream, entries)
+        for entry in entries:
+            with file.record(entry) as stream:
+                look_inside(file, stream, f"its {entry.name}", report)
+    except ModelError as error:
+        report.fault("MAR-W008", f"The file is no exact zip: {error.message}.")
+
+
+FORMAT = WeightsFormat(
+    name="zip",
+    title="a zip that PyTorch did not write, or a damaged one",
+    trust=Trust.DATA,
+    identify=_identify,
+    examine=_examine,
+    hint="Save it again, or download it again.",
+    rank=40,
+)

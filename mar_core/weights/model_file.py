@@ -1,0 +1,125 @@
+"""The model file: the Python that defines the network, and the state dict that goes into it."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.errors import ModelError
+from mar_core.weights.fit import fit
+from mar_core.weights.model_code import code_of
+from mar_core.weights.state_dict import read_weights
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import torch
+
+    from mar_core.weights.source import ModelSource
+
+__all__ = ["import_model_file", "load_network", "load_state_dict"]
+
+
+def load_network(model_dir: str, model_file: str) -> torch.nn.Module:
+    """Make the network that a model file defines.
+
+    Args:
+        model_dir: The unpacked archive.
+        model_file: The member that holds one ``torch.nn.Module`` class, made without arguments.
+
+    Returns:
+        The network, as its class makes it.
+
+    Raises:
+        ModelError: The file is missing, does not hold exactly one network, or its class needs
+            arguments.
+    """
+    model_class = _model_class(import_model_file(Path(model_dir), model_file), model_file)
+    required = _required_arguments(model_class)
+    if required:
+        raise ModelError(
+            f"{model_class.__name__} of {model_file} cannot be made without {required}.",
+            hint="Give its arguments defaults: it is made with none.",
+        )
+    model: torch.nn.Module = model_class()
+    return model
+
+
+def load_state_dict(
+    model: torch.nn.Module,
+    model_pt_path: str,
+    *,
+    device: torch.device | str | None,
+    source: ModelSource | None = None,
+) -> None:
+    """Give a network its weights, mapped from the file where that comes to the same as copying.
+
+    Args:
+        model: The network.
+        model_pt_path: A state dict in any format that mar reads, or a checkpoint that wraps one.
+        device: Where the weights go.
+        source: What is being loaded; without it, nothing is trusted.
+
+    Raises:
+        ModelError: The file holds no state dict, is not safe to load, or does not fit the network.
+    """
+    import torch
+
+    path = Path(model_pt_path)
+    weights = read_weights(
+        path,
+        device=torch.device(device or "cpu"),
+        trusted=source is not None and source.trusted,
+        model_dir=source.model_dir if source else None,
+        model_file=source.model_file if source else None,
+    )
+    state = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
+    fit(model, state, name=path.name)
+
+
+def import_model_file(model_dir: Path, model_file: str) -> ModuleType:
+    """Import the model file of an archive, apart from those of other archives.
+
+    Raises:
+        ModelError: It is not there.
+    """
+    if not (model_dir / model_file).is_file():
+        raise ModelError(
+            f"The model file {model_file!r} is not in the archive.",
+            hint="Archive it again with --model-file.",
+        )
+    return code_of(model_dir).import_file(model_file)
+
+
+def _model_class(module: ModuleType, model_file: str) -> type:
+    """The one class of a model file; helpers that are no module do not count."""
+    import torch
+
+    classes = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    ]
+    found = [value for value in classes if issubclass(value, torch.nn.Module)] or classes
+    if len(found) != 1:
+        names = ", ".join(value.__name__ for value in found) or "none"
+        raise ModelError(
+            f"The model file {model_file} must hold exactly one torch.nn.Module class; it has "
+            f"{names}.",
+            hint="Move the other classes to a file of their own and add it with --extra-files.",
+        )
+    return found[0]
+
+
+def _required_arguments(model_class: type) -> str:
+    try:
+        parameters = inspect.signature(model_class).parameters.values()
+    except ValueError:  # made in C: let it say so itself
+        return ""
+    return ", ".join(
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+    )

@@ -1,0 +1,213 @@
+"""The formats of weights: one row for each, and telling by its bytes which one a file is.
+
+Each module of ``mar_core.weights.formats`` has one row; plugins add theirs with
+``mar_register_weights_formats``. Those of mar cannot be switched off: what a file may do when it is
+loaded is decided with them.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import importlib
+import pkgutil
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mar_core.errors import ModelError, PluginError
+from mar_core.format.budget import TooCostly
+from mar_core.weights.cost import TooCostlyError
+from mar_core.weights.file import WeightsFile
+from mar_core.weights.report import WeightsReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mar_core.plugins import Plugins
+    from mar_core.weights.cost import Budget
+    from mar_core.weights.source import ModelSource
+
+__all__ = [
+    "Trust",
+    "WeightsFormat",
+    "examine",
+    "examine_file",
+    "format_of",
+    "identify",
+    "weights_formats",
+]
+
+_MAX_DEPTH = 3
+
+
+class Trust(enum.StrEnum):
+    """What loading a file of a format may do.
+
+    Attributes:
+        DATA: Nothing but make tensors.
+        PROGRAM: Run a program that the framework keeps away from Python.
+        PYTHON: Run any code, with the user's rights.
+    """
+
+    DATA = "data"
+    PROGRAM = "program"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsFormat:
+    """A format of weights: how a file of it is known, looked at, and loaded.
+
+    Attributes:
+        name: What it is called in output, such as ``safetensors``; no two formats share one.
+        title: What a file of it is, for sentences: ``a safetensors file``.
+        trust: What loading a file of it may do. ``PYTHON`` is loaded on the user's word alone.
+        identify: Says of a file whether it is of this format, from a few kilobytes. It must not
+            load, import or unpickle anything.
+        examine: Looks for faults and lists the tensors, under the same condition; None where there
+            is nothing to see.
+        load: Loads a file; None where the handler or a plugin's ``mar_load_model`` has to.
+        carries_structure: Whether a file holds the network itself and needs no model file.
+        endings: Endings that say that a file is of this format, such as ``.safetensors``.
+        written_by: What writes such files, for the reference.
+        loaded_by: How it is loaded, for the reference.
+        hint: What to do where nothing loads it.
+        rank: Where several formats know a file, the one of the lowest rank is asked first.
+    """
+
+    name: str
+    title: str
+    trust: Trust
+    identify: Callable[[WeightsFile], bool]
+    examine: Callable[[WeightsFile, WeightsReport], None] | None = None
+    load: Callable[[ModelSource], object] | None = None
+    carries_structure: bool = False
+    endings: tuple[str, ...] = ()
+    written_by: str = ""
+    loaded_by: str = ""
+    hint: str = ""
+    rank: int = 10
+
+
+def identify(stream: BinaryIO) -> WeightsFormat:
+    """Say what a weights file is.
+
+    Reads a few kilobytes, and the directory of a zip. Never loads, imports or unpickles.
+
+    Args:
+        stream: The file, seekable; read from its beginning, left anywhere.
+
+    Returns:
+        Its format; there is one for what is unknown, too, so that nothing raises here.
+    """
+    try:
+        return format_of(WeightsFile(stream))
+    except TooCostlyError:
+        return weights_formats()[-1]
+
+
+def format_of(file: WeightsFile) -> WeightsFormat:
+    """The format of a file."""
+    rows = weights_formats() if file.formats is None else file.formats
+    return next(row for row in rows if _knows(row, file))
+
+
+def examine(
+    stream: BinaryIO,
+    *,
+    budget: Budget | None = None,
+    formats: tuple[WeightsFormat, ...] | None = None,
+) -> WeightsReport:
+    """Look at a weights file without loading, importing or unpickling anything of it.
+
+    Args:
+        stream: The file, seekable; left anywhere.
+        budget: What it may cost; by default as much as is good for one archive.
+        formats: The formats that it may be of; by default those that are known here.
+
+    Returns:
+        Its format, what is wrong with it, and its tensors where the format lists them.
+    """
+    try:
+        return examine_file(WeightsFile(stream, budget=budget, formats=formats))
+    except TooCostlyError:
+        report = WeightsReport(format=weights_formats()[-1])
+        report.fault("MAR-W005", "There is too much in it to be checked.")
+        return report
+
+
+def examine_file(file: WeightsFile) -> WeightsReport:
+    """Look at a file, as ``examine`` does.
+
+    Raises:
+        TooCostlyError: The budget is used up before it is known what the file is.
+    """
+    row = format_of(file)
+    report = WeightsReport(format=row)
+    try:
+        if file.depth > _MAX_DEPTH:
+            report.fault("MAR-W005", f"It lies in more than {_MAX_DEPTH} other files.")
+        elif row.examine is not None:
+            row.examine(file, report)
+    except TooCostlyError:
+        report.listed = False
+        report.fault("MAR-W005", "There is too much in it to be checked.")
+    except ModelError as error:
+        report.fault("MAR-W008", f"The file cannot be read: {error.message}.")
+    return report
+
+
+def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]:
+    """Every format, in the order in which they are asked; the last one knows every file.
+
+    Args:
+        plugins: The plugins that may add some; by default those that are installed.
+
+    Raises:
+        PluginError: Two formats share a name.
+    """
+    if plugins is None:
+        from mar_core.plugins import get_plugins
+
+        plugins = get_plugins()
+    return _with_plugins(plugins, frozenset(plugins.manager.get_plugins()))
+
+
+@functools.lru_cache(maxsize=8)
+def _with_plugins(plugins: Plugins, registered: frozenset[Any]) -> tuple[WeightsFormat, ...]:  # noqa: ARG001 - another plugin, another look
+    owners = {row.name: "mar-core" for row in _built_in()}
+    added = []
+    for plugin, row in plugins.weights_formats(_row_fault):
+        if row.name in owners:
+            both = f"{owners[row.name]} and {plugin}"
+            raise PluginError(f"The weights format {row.name!r} is registered by {both}.")
+        owners[row.name] = plugin
+        added.append(row)
+    return tuple(sorted([*_built_in(), *added], key=lambda row: row.rank))
+
+
+def _row_fault(row: Any) -> str | None:
+    return None if isinstance(row, WeightsFormat) else f"{type(row).__name__}, no WeightsFormat"
+
+
+@functools.cache
+def _built_in() -> tuple[WeightsFormat, ...]:
+    from mar_core.weights import formats
+
+    names = sorted(module.name for module in pkgutil.iter_modules(formats.__path__))
+    modules = [importlib.import_module(f"{formats.__name__}.{name}") for name in names]
+    return tuple(module.FORMAT for module in modules)
+
+
+def _knows(row: WeightsFormat, file: WeightsFile) -> bool:
+    try:
+        return bool(row.identify(file))
+    except (TooCostlyError, TooCostly):
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin's may raise anything
+        from mar_core.plugins import PluginWarning
+
+        text = f"The weights format {row.name} failed: {type(error).__name__}: {error}."
+        warnings.warn(text, PluginWarning, stacklevel=2)
+        return False
