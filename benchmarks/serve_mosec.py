@@ -32,7 +32,8 @@ class ModelWorker(mosec.Worker):
 
 if __name__ == "__main__":
     sys.argv = ["mosec", "--port", os.environ["BENCH_PORT"], "--address", "127.0.0.1"]
-    sys.argv += ["--log-level", "warning"]
+    # Its own default gives a request three seconds.
+    sys.argv += ["--log-level", "warning", "--timeout", "60000"]
     # It looks for its Rust half in the environment's own bin folder only.
     rust = Path(mosec.__file__).parents[1] / "bin" / "mosec"
     mosec.runtime.get_mosec_path = lambda: rust

@@ -51,17 +51,17 @@ if TYPE_CHECKING:
     from mar_core.run import Response as Response
     from mar_core.run import RunOptions as RunOptions
     from mar_core.run import RunSummary as RunSummary
-    from mar_core.runtime import Predictor as Predictor
-    from mar_core.runtime import Recipe as Recipe
-    from mar_core.runtime import load as load
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.runtime.predictor import Predictor as Predictor
+    from mar_core.runtime.predictor import load as load
     from mar_core.runtime.prepared import Prepared as Prepared
     from mar_core.runtime.protocol import Ready as Ready
     from mar_core.runtime.protocol import Reply as Reply
+    from mar_core.runtime.recipe import Recipe as Recipe
     from mar_core.runtime.requests import Request as Request
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
@@ -105,7 +105,8 @@ _HOME = {
     "mar_core.plugins": ("PluginWarning",),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),
-    "mar_core.runtime": ("Predictor", "Recipe", "load"),
+    "mar_core.runtime.predictor": ("Predictor", "load"),
+    "mar_core.runtime.recipe": ("Recipe",),
     "mar_core.run": (
         "Engine", "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary",

@@ -52,6 +52,7 @@ EACH_HOOKS = frozenset(
         "mar_metric_recorded",
         "mar_run_finished",
         "mar_register_commands",
+        "mar_explain_config",
         "mar_register_engines",
         "mar_register_readers",
         "mar_register_weights_formats",
@@ -358,6 +359,29 @@ def mar_run_finished(summary: RunSummary) -> None:
         >>> @hookimpl
         ... def mar_run_finished(summary):
         ...     print(f"{summary.succeeded} of {summary.total}")
+    """
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_explain_config(path: Path) -> Iterable[tuple[str, str, bool]] | None:
+    """Say what each key of another server's configuration does here.
+
+    Called by ``mar doctor --ts-config FILE``. Each on its own.
+
+    Args:
+        path: The file.
+
+    Returns:
+        For each key that is set, in order: its name, one sentence on what it does here or why it
+        does nothing, and whether it does anything. None when the file is nothing of yours.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_explain_config(path):
+        ...     return [("job_queue_size", "Requests that may wait.", True)]
     """
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
 __all__ = [
     "Engine",

@@ -6,18 +6,19 @@ what to print. This module puts them together and is the one place where errors 
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from mar_core.cli.command import MarCommand, MarGroup, RunCommand
-from mar_core.cli.messages import show_messages
 from mar_core.cli.streams import finish_stdout, open_streams, stream_fault
 from mar_core.errors import MarError, OutputError
+from mar_core.runtime.messages import show_messages
 from mar_core.text import printable_lines
 
 if TYPE_CHECKING:
@@ -143,4 +144,14 @@ def main() -> None:
     if fault := finish_stdout():
         print(f"mar: error: {fault}", file=sys.stderr)
         code = code or OutputError.exit_code
+    _leave(code)
+
+
+def _leave(code: int | str | None) -> NoReturn:
+    """Exit, though a thread may wait for standard input, with which Python cannot end."""
+    feed = sys.modules.get("mar_core.runtime.feed")
+    if feed is not None and feed.is_waiting() and isinstance(code, int):
+        atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

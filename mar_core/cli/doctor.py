@@ -23,6 +23,15 @@ def doctor(
             metavar="[ARCHIVE]", show_default=False, help="A `.mar`, a `.tar.gz` or a folder."
         ),
     ] = None,
+    ts_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--ts-config",
+            metavar="FILE",
+            show_default=False,
+            help="A `config.properties` of TorchServe: what each of its keys does here.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say whether mar, and an archive, can run on this machine, and why not.
@@ -32,22 +41,27 @@ def doctor(
     handler, its requirements, what its code imports, its weights and the device that it asks for.
     Nothing of the archive is run. Exits with 2 when something must be mended first.
 
+    With `--ts-config` it says instead what each key of TorchServe's configuration does here.
+
     **Example:** `mar doctor mnist.mar`
     """
-    from mar_core.reports.doctor import diagnose
+    from mar_core.reports.doctor import Report, diagnose, explain_config
 
-    report = diagnose(archive)
+    if ts_config is None:
+        report = diagnose(archive)
+    else:
+        report = Report(sections=[explain_config(ts_config)])
     if as_json:
         import json
 
         typer.echo(json.dumps(report.to_dict(), indent=2))
     else:
-        _print(report)
+        _print(report, verdict=ts_config is None)
     if report.errors:
         raise typer.Exit(CANNOT_RUN)
 
 
-def _print(report: Report) -> None:
+def _print(report: Report, *, verdict: bool) -> None:
     from mar_core.findings import printable
 
     for section in report.sections:
@@ -55,6 +69,8 @@ def _print(report: Report) -> None:
         for check in section.checks:
             typer.secho(f"  {check.state.value:<8}", fg=COLORS[check.state.value], nl=False)
             typer.echo(str(check))
+    if not verdict:
+        return
     what = "mar" if report.archive is None else printable(report.archive)
     count = len(report.errors)
     if not count:

@@ -43,7 +43,7 @@ def check_examples(
     """
     from mar_core.reports.comparison import Tolerance
     from mar_core.reports.examples import run_examples, update_examples
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
     recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)
     given = None if tolerance is None else Tolerance(relative=tolerance)

@@ -118,7 +118,10 @@ def too_slow(seconds: float) -> NoReturn:
     Raises:
         TooCostly: Always.
     """
-    raise TooCostly(f"The archive costs more than {seconds:.3g} seconds to examine.")
+    raise TooCostly(
+        f"The archive costs more than {seconds:.3g} seconds to examine.",
+        hint=f"If you trust it, allow more with {SECONDS_VARIABLE}.",
+    )
 
 
 def seconds_allowed(size: int) -> float:

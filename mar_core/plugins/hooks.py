@@ -111,6 +111,17 @@ class Plugins:
         """
         return self._each("mar_validate_archive", archive=archive, findings=findings)
 
+    def explain_config(self, path: Path) -> Iterator[tuple[str, Any]]:
+        """``mar_explain_config``: what plugins say of another server's configuration.
+
+        Args:
+            path: The file.
+
+        Yields:
+            A plugin's name, and what it returned or the exception that it raised.
+        """
+        return self._each("mar_explain_config", path=path)
+
     # --- observing: results are ignored, failures are told once a plugin -----------------------
 
     def archive_written(self, path: Path, manifest: Manifest) -> None:

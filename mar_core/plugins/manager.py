@@ -21,7 +21,7 @@ from mar_core.errors import PluginError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_plugin", "hook_arguments", "hook_names", "new_manager"]
+__all__ = ["check_plugin", "hook_arguments", "hook_names", "is_traced", "new_manager"]
 
 TRACE_VARIABLE = "MAR_TRACE"
 _MARKER = f"{hookspecs.PROJECT}_impl"
@@ -42,11 +42,16 @@ def new_manager() -> pluggy.PluginManager:
     """
     manager = _HookManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    if os.environ.get(TRACE_VARIABLE, "0") not in {"", "0"}:
+    if is_traced():
         from mar_core.plugins.trace import trace
 
         trace(manager)
     return manager
+
+
+def is_traced() -> bool:
+    """Whether each hook call is to be logged."""
+    return os.environ.get(TRACE_VARIABLE, "0") not in {"", "0"}
 
 
 def hook_names() -> list[str]:

@@ -110,10 +110,16 @@ def compare_archives(
 
     Raises:
         ArchiveError: One of them is not there, is not sound, or has no manifest.
+        TooCostly: They cost more to examine than is allowed.
     """
+    from mar_core.format.budget import budget
     from mar_core.format.reader import open_archive
 
-    with open_archive(first) as one, open_archive(second) as other:
+    with (
+        open_archive(first) as one,
+        open_archive(second) as other,
+        budget(one.stored_size + other.stored_size),
+    ):
         return _compare(one, other)
 
 

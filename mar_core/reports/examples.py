@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from mar_core.build import ArchiveRequest
     from mar_core.format import Archive
-    from mar_core.runtime import Predictor, Recipe
+    from mar_core.runtime.predictor import Predictor
+    from mar_core.runtime.recipe import Recipe
 
 __all__ = [
     "FOLDER",
@@ -111,7 +112,7 @@ def mar_collect_files(request: ArchiveRequest) -> list[ExtraFile]:
     """
     if not request.examples:
         return []
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
     sources = dataclasses.replace(request, examples=())
     recipe = Recipe(source=sources, allow_pickle=request.allow_pickle)

@@ -138,10 +138,12 @@ def inspect_archive(path: str | os.PathLike[str]) -> Inspection:
 
     Raises:
         ArchiveError: It is not there, is not sound, or has no manifest.
+        TooCostly: It costs more to examine than is allowed.
     """
+    from mar_core.format.budget import budget
     from mar_core.format.reader import open_archive
 
-    with open_archive(path) as archive:
+    with open_archive(path) as archive, budget(archive.stored_size):
         return _describe(archive)
 
 

@@ -14,7 +14,7 @@ from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
-from mar_core.runtime import Recipe
+from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Asked", "job_of"]
 

@@ -11,7 +11,7 @@ from mar_core.format.manifest import MANIFEST_NAME
 if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.records import ReadOptions
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
 __all__ = ["identify"]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mar_core.records import Input, Outcome, RunOptions, RunSummary
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
 __all__ = ["CAUGHT", "LocalEngine"]
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
-    from mar_core.runtime import Predictor
     from mar_core.runtime.pipeline import Ran
+    from mar_core.runtime.predictor import Predictor
 
 __all__ = ["profiled"]
 

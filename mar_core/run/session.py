@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mar_core.run.progress import Show
     from mar_core.run.request import DataPart, FormField
     from mar_core.run.writers import Writer
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Job", "execute", "inputs_of", "interrupted_line"]
 

@@ -12,7 +12,7 @@ from mar_core.errors import MarError
 from mar_core.format.atomic import is_inside
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import is_url
-from mar_core.runtime import Recipe
+from mar_core.runtime.recipe import Recipe
 from mar_core.text import printable_lines
 
 if TYPE_CHECKING:

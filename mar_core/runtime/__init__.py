@@ -1,8 +1,4 @@
-"""A loaded archive: ``with load("model.mar") as model: model.predict([...])``."""
+"""A loaded archive at work: worker processes and the one protocol to them, batches, results.
 
-from __future__ import annotations
-
-from mar_core.runtime.predictor import Predictor, load
-from mar_core.runtime.recipe import Recipe
-
-__all__ = ["Predictor", "Recipe", "load"]
+Nothing is imported here: a worker must begin to import PyTorch at once.
+"""

@@ -95,7 +95,6 @@ class Answering:
             reply: Sequence[Any] = (200, "", {}, None, b"", False, None, (), value)
         except CAUGHT as error:
             reply = _failed(failure_of(error, "handle"))
-        self._page.finish()
         self._outbox.add([ANSWER, call, {}, None, [reply]])
 
     def close(self) -> None:
@@ -138,7 +137,6 @@ class Answering:
     def _finish(self, call: int, batch: Batch) -> None:
         replies = [self._reply(outcome) for outcome in batch.outcomes()]
         flush_printed()
-        self._page.finish()
         too_large, self._runner.out_of_memory_at = self._runner.out_of_memory_at, None
         self._outbox.add([ANSWER, call, batch.seconds, too_large, replies])
         if self._threads is not None and self._threads.idle:

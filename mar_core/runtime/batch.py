@@ -231,7 +231,7 @@ class Batch:
     def _stage_of(self, life: LifeCycle, data: Any) -> Any:
         """Run the stage that has come."""
         stage = self._stage
-        if stage != "inference" and life.passes_on(stage):
+        if stage != "inference" and life.passes_on(stage, size=len(self.requests)):
             return data
         start = time.perf_counter()
         try:

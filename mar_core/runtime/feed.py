@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mar_core.records import Input, Outcome
     from mar_core.runtime.batching import Batcher, NumberedBatch
 
-__all__ = ["Feed", "Parcel"]
+__all__ = ["Feed", "Parcel", "is_waiting"]
 
 # Files and addresses are read so many at a time; reading waits more than it computes.
 READERS = 4
@@ -26,6 +26,15 @@ SECONDS = 0.005
 MOST_JOBS = 64
 MOST_ROWS = 512
 CALL_SECONDS = 30e-6
+_THREAD = "mar-feed"
+
+
+def is_waiting() -> bool:
+    """Whether a thread still waits for inputs that nobody wants any more.
+
+    Python cannot be ended in its own way then: it aborts where standard input is in use.
+    """
+    return any(thread.name == _THREAD for thread in threading.enumerate())
 
 
 class Parcel:
@@ -68,7 +77,7 @@ class Feed:
         self._head: Future[Parcel] | None = None
         self._per_job = SECONDS
         self.exhausted = False
-        self._thread = threading.Thread(target=self._work, name="mar-feed", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=_THREAD, daemon=True)
         self._thread.start()
 
     @property

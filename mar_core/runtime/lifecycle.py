@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from mar_core import plugins
+from mar_core.plugins.manager import is_traced
 from mar_core.ts.adapter import HandlerAdapter, unwrap
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _HOOKS = (
     "mar_explain",
     "mar_teardown",
 )
-_OBSERVED = "mar_stage_finished"
 
 
 class LifeCycle:
@@ -56,6 +56,7 @@ class LifeCycle:
         self._adapter = HandlerAdapter(loaded)
         self.manager.register(self._adapter, f"handler:{loaded.name}")
         self._calls = self._shortest_calls()
+        self._observed = installed.manager.hook.mar_stage_finished
 
     def take_part(self, plugin: object, name: str) -> None:
         """Add a plugin to the stages of this handler alone."""
@@ -91,9 +92,18 @@ class LifeCycle:
         """Explain a batch: what ``preprocess`` returned, and the requests as they came."""
         return self._call("explain", size, data=data, raw=raw, context=context)
 
-    def passes_on(self, stage: str) -> bool:
-        """Whether a stage only hands the data on, and nobody looks: a handler of one stage."""
-        return not self.loaded.staged and self._calls[stage] is not None and not self._is_observed()
+    def passes_on(self, stage: str, *, size: int) -> bool:
+        """Whether a stage only hands the data on: the handler has one, and no plugin this.
+
+        If so, it has ended with this call.
+        """
+        if self.loaded.staged or self._calls[stage] is None:
+            return False
+        if self._observed.get_hookimpls():
+            self._installed.stage_finished(
+                model=self.model, stage=stage, seconds=0.0, size=size, error=None
+            )
+        return True
 
     def add_seconds(self, stage: str, seconds: float) -> None:
         """Add to the time that a stage has taken."""
@@ -116,13 +126,10 @@ class LifeCycle:
 
     def _shortest(self, hook: str) -> Callable[..., Any] | None:
         """The adapter's own method where no plugin has a part in the stage: pluggy costs more."""
-        if len(getattr(self.manager.hook, hook).get_hookimpls()) > 1:
+        if is_traced() or len(getattr(self.manager.hook, hook).get_hookimpls()) > 1:
             return None
         method: Callable[..., Any] = getattr(self._adapter, hook)
         return method
-
-    def _is_observed(self) -> bool:
-        return bool(getattr(self._installed.manager.hook, _OBSERVED).get_hookimpls())
 
     def _call(self, stage: str, size: int, **arguments: Any) -> Any:
         loaded, direct = self.loaded, self._calls[stage]
@@ -140,7 +147,7 @@ class LifeCycle:
         finally:
             seconds = time.perf_counter() - start
             self.add_seconds(stage, seconds)
-            if self._is_observed():
+            if self._observed.get_hookimpls():
                 self._installed.stage_finished(
                     model=self.model, stage=stage, seconds=seconds, size=size, error=error
                 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mar_core.records import Input, Outcome, RunOptions
-    from mar_core.runtime import Recipe
+    from mar_core.runtime.recipe import Recipe
 
 __all__ = ["LocalWorkers"]
 

@@ -17,7 +17,16 @@ from mar_core.runtime.cores import cores
 from mar_core.runtime.feed import Feed, Parcel
 from mar_core.runtime.prepared import needs_torch, prepare_opened
 from mar_core.runtime.process import PATIENCE
-from mar_core.runtime.protocol import ANSWER, READY, REFUSED, Ready, Setup, refusal, reply_of
+from mar_core.runtime.protocol import (
+    ANSWER,
+    READY,
+    REFUSED,
+    ProtocolError,
+    Ready,
+    Setup,
+    refusal,
+    reply_of,
+)
 from mar_core.runtime.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -25,9 +34,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from mar_core.records import Input, RunOptions, RunSummary
-    from mar_core.runtime import Recipe
     from mar_core.runtime.deaths import Death
     from mar_core.runtime.protocol import Reply
+    from mar_core.runtime.recipe import Recipe
     from mar_core.runtime.worker_process import Job
 
 __all__ = ["WorkerPool"]
@@ -254,14 +263,23 @@ class WorkerPool:
             yield self._lose(worker)
             return
         for message in messages:
-            if message[0] == ANSWER:
-                self._deaths = 0
-                yield self._answered(worker, message)
-            elif message[0] == READY:
-                worker.ready = Ready(*message[1:])
-                self._add_seconds(worker.ready.seconds)
-            elif message[0] == REFUSED:
-                raise refusal(message)
+            try:
+                outcomes = self._take(worker, message)
+            except (ProtocolError, LookupError, TypeError, ValueError, AttributeError) as error:
+                text = "The worker sent something that no worker of ours sends."
+                raise HandlerError(text, stage="worker") from error
+            yield outcomes
+
+    def _take(self, worker: WorkerProcess, message: list[Any]) -> list[Outcome]:
+        if message[0] == ANSWER:
+            self._deaths = 0
+            return self._answered(worker, message)
+        if message[0] == READY:
+            worker.ready = Ready(*message[1:])
+            self._add_seconds(worker.ready.seconds)
+        elif message[0] == REFUSED:
+            raise refusal(message)
+        return []
 
     def _answered(self, worker: WorkerProcess, message: list[Any]) -> list[Outcome]:
         _, number, seconds, out_of_memory, replies = message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
+
+# CPython counts the depth of `ast.parse` for all threads together, and fails where two parse.
+_checking = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,8 @@ def prepare(recipe: Recipe) -> Prepared:
 
 def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
     """The same of an archive that is open."""
-    findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
+    with _checking:
+        findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
     model_dir = cache.unpacked(archive)
     manifest = archive.manifest
     if recipe.handler is not None:

@@ -20,7 +20,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
+from mar_core.runtime.messages import show_messages
 from mar_core.runtime.protocol import (
+    ANSWER,
     CALL,
     DESCRIBE,
     END,
@@ -44,10 +46,14 @@ TOGETHER = 0.002
 
 
 class Outbox:
-    """What goes to the parent, several messages at a time. Any thread may use it."""
+    """What goes to the parent, several messages at a time. Any thread may use it.
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    A call counts as finished when its answer has been sent: one whose answer cannot be sent has a
+    part in what comes of that.
+    """
+
+    def __init__(self, connection: socket.socket, page: Page) -> None:
+        self._connection, self._page = connection, page
         self._lock = threading.Lock()
         self._waiting: list[list[Any]] = []
         self._sent = 0.0
@@ -65,6 +71,7 @@ class Outbox:
             messages, self._waiting = self._waiting, []
             if messages:
                 self._connection.sendall(from_worker(messages))
+                self._page.finish(sum(message[0] == ANSWER for message in messages))
             self._sent = time.perf_counter()
 
 
@@ -80,10 +87,10 @@ class Page:
         self._numbers[2] = time.monotonic_ns()
         self._numbers[0] += 1
 
-    def finish(self) -> None:
-        """A call has ended."""
+    def finish(self, number: int) -> None:
+        """So many calls have been answered."""
         self._numbers[2] = time.monotonic_ns()
-        self._numbers[1] += 1
+        self._numbers[1] += number
 
 
 def main() -> None:
@@ -94,13 +101,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "PYTHONBREAKPOINT" not in os.environ:
         sys.breakpointhook = _no_terminal
+    show_messages()
     connection = _private(socket.socket(fileno=descriptor), lifeline)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
-    outbox = Outbox(connection)
+    counts = Page(page)
+    outbox = Outbox(connection, counts)
     messages = frames(connection.makefile("rb"))
     status = 0
     try:
-        _serve(messages, outbox, Page(page))
+        _serve(messages, outbox, counts)
     except BaseException as error:  # noqa: BLE001 - the parent says it, whatever it is
         status = 1
         with contextlib.suppress(OSError):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from mar_core.runtime import Predictor
+    from mar_core.runtime.predictor import Predictor
 
 __all__ = ["NOTHING_IS_BAD", "HandlerCase", "HandlerContract"]
 

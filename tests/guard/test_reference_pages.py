@@ -6,6 +6,7 @@ import tomllib
 
 import handlers_page
 import http_page
+import keys_page
 import names_page
 import pytest
 import tree
@@ -94,3 +95,8 @@ def test_the_paths_of_the_server_are_those_of_its_table():
     text = http_page.PAGE.read_text(encoding="utf-8")
     assert text.count("<!-- end -->") == len(http_page.LISTENERS)
     assert text == http_page.written(text), "run `python tests/support/http_page.py`"
+
+
+def test_the_keys_of_config_properties_are_those_of_the_program():
+    text = keys_page.PAGE.read_text(encoding="utf-8")
+    assert text == keys_page.written(text), "run `python tests/support/keys_page.py`"

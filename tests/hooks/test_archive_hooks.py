@@ -138,3 +138,36 @@ def test_hook_mar_archive_written_that_raises_is_logged(tmp_path, sources, caplo
         path = make_archive(tmp_path, **sources)
     assert path.exists()
     assert "The plugin Raises failed in mar_archive_written: OSError: disk full." in caplog.text
+
+
+def test_hook_mar_explain_config(tmp_path):
+    from mar_core.reports.doctor import explain_config
+
+    class Explains:
+        @hookimpl
+        def mar_explain_config(self, path):
+            return [("key", f"Read from {path.name}.", True), ("other", "Does nothing.", False)]
+
+    path = tmp_path / "server.conf"
+    path.write_text("key=1")
+    with pytest.raises(mar_core.UsageError, match=r"knows what server\.conf is"):
+        explain_config(path)
+    with plugin(Explains()):
+        section = explain_config(path)
+    assert [str(check) for check in section.checks] == [
+        "key: Read from server.conf.", "other: Does nothing.",
+    ]  # fmt: skip
+    assert [check.state.value for check in section.checks] == ["ok", "warning"]
+
+
+def test_hook_mar_explain_config_that_raises_is_named(tmp_path):
+    from mar_core.reports.doctor import explain_config
+
+    class Raises:
+        @hookimpl
+        def mar_explain_config(self):
+            raise RuntimeError("no")
+
+    (tmp_path / "server.conf").touch()
+    with plugin(Raises()), pytest.raises(mar_core.UsageError, match="plugin Raises failed"):
+        explain_config(tmp_path / "server.conf")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tree
@@ -31,6 +33,15 @@ def rows(name, folder):
 )
 def test_a_benchmark_measures_every_contender(name, contenders, tmp_path):
     assert contenders <= set(rows(name, tmp_path))
+
+
+def test_servers_are_measured_in_turns(tmp_path):
+    packages = Path(sys.prefix)
+    expected = {"mar serve"}
+    expected |= {"LitServe", "mosec"} if (packages / "servers").exists() else set()
+    has_torchserve = shutil.which("java") and (packages / "torchserve").exists()
+    expected |= {"TorchServe"} if has_torchserve else set()
+    assert {row.partition("  ")[0] for row in rows("serving", tmp_path)} == expected
 
 
 def test_an_output_that_differs_stops_a_benchmark(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.reports.doctor.archive import check_here
+from mar_core.reports.doctor.config import explain_config
 from mar_core.reports.doctor.machine import check_cache, check_machine
 from mar_core.reports.doctor.packages import check_optional
 from mar_core.reports.doctor.plugins import check_plugins, statuses
@@ -13,7 +14,7 @@ from mar_core.reports.doctor.report import Check, Report, Section, State, guarde
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Check", "Report", "Section", "State", "diagnose"]
+__all__ = ["Check", "Report", "Section", "State", "diagnose", "explain_config"]
 
 
 def diagnose(archive: str | os.PathLike[str] | None = None) -> Report:

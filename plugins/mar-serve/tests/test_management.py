@@ -6,6 +6,7 @@ import shutil
 import stat
 import zipfile
 
+import costly
 import pytest
 import serving
 import serving_handlers as handlers
@@ -309,3 +310,13 @@ def _keys(file):
     import json
 
     return {kind: entry["key"] for kind, entry in json.loads(file.read_text()).items()}
+
+
+def test_what_costs_too_much_to_look_at_is_refused(server, admin, client):
+    files = costly.COSTLY["20,000 classes each derived from the next"]()
+    costly.write(server.folder / "store" / "greedy.mar", files)
+    answer = admin.post("/models", params={"url": "greedy.mar"})
+    assert answer.status_code == 400, answer.text
+    assert "MAR-L003" in answer.text
+    assert str(server.folder) not in answer.text
+    assert client.get("/ping").json()["status"] == "Healthy"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import javaproperties
 import pytest
@@ -137,3 +139,16 @@ def test_what_java_writes_is_read_again(tmp_path, values):
     text = javaproperties.dumps(values)
     found = read(tmp_path, text)
     assert found.values == {key: value.strip() for key, value in values.items()}
+
+
+def test_mar_doctor_says_what_each_key_does(tmp_path):
+    path = write(tmp_path, "model_store=/m\nvmargs=-Xmx1g\nzebra=1\n")
+    command = [sys.executable, "-P", "-m", "mar_core", "doctor", "--ts-config", str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert lines == [
+        "configuration",
+        "ok model_store: The folder that archives come from.",
+        "warning vmargs: It belongs to Java's virtual machine; there is none here.",
+        "warning zebra: It is no key of TorchServe's.",
+    ]

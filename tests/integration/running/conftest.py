@@ -9,7 +9,7 @@ import pytest
 
 from mar_core.records import RunOptions
 from mar_core.run.session import Job, execute
-from mar_core.runtime import Recipe
+from mar_core.runtime.recipe import Recipe
 from mar_core.testing import make_archive
 
 ZOO = """

@@ -24,6 +24,7 @@ def handle(data, context):
     return [{{"square": row["body"]["n"] ** 2, "model": "{model}"}} for row in data]
 """
 ROWS = 300
+MARK = "MAR_TEST_PLACE"
 
 
 def rows_of(path):
@@ -46,7 +47,7 @@ def place(tmp_path_factory):
 def begin(place, *words, **more):
     return subprocess.Popen(
         [*COMMAND, "run", *words], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True, **more,
+        text=True, start_new_session=True, env={**os.environ, MARK: str(place)}, **more,
     )  # fmt: skip
 
 
@@ -122,33 +123,50 @@ def test_ctrl_c_while_the_handler_never_comes_back(place, workers):
     assert orphans(place) == []
 
 
+def test_ctrl_c_while_it_waits_for_standard_input(place):
+    """Python itself cannot end while a thread reads there: it would abort."""
+    running = begin(place, "other.mar", "-", stdin=subprocess.PIPE)
+    running.stdin.write("x")
+    running.stdin.flush()
+    end = time.monotonic() + 60
+    while not workers_of(place):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    time.sleep(2)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130, said
+    assert said.splitlines()[-1] == "mar: interrupted; 0 inputs done."
+    assert orphans(place) == []
+
+
+def workers_of(place):
+    """The worker processes of the runs that were begun here, by the mark in their environment."""
+    mark = f"{MARK}={place}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"mar_core.runtime.worker" in words and mark in environment:
+            found.append(process.name)
+    return found
+
+
 def orphans(place):
     """The workers of a killed run; they end a moment after it."""
-    end = time.monotonic() + 5
-    while True:
-        found = subprocess.run(
-            ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
-        )
-        left = []
-        for line in found.stdout.splitlines():
-            number = line.split()[0]
-            if "mar_core.runtime.worker" in line and working_folder(number) == str(place):
-                left.append(line)
-        if not left or time.monotonic() > end:
-            return left
+    end = time.monotonic() + 10
+    while (left := workers_of(place)) and time.monotonic() < end:
         time.sleep(0.1)
-
-
-def working_folder(number):
-    try:
-        return str(Path(f"/proc/{number}/cwd").readlink())
-    except OSError:
-        return None
+    return left
 
 
 def test_a_killed_run_leaves_no_workers(place):
     running = begin(place, "slow.mar", "rows.jsonl", "-o", "left.jsonl", "--workers", "2")
     wait_for_rows(place / "left.jsonl", 5)
+    assert len(workers_of(place)) == 2
     running.kill()
     running.communicate()
     assert orphans(place) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import time
 
@@ -9,10 +10,11 @@ import costly
 import pytest
 from memory_archive import HANDLER, archive, files
 
-from mar_core import ArchiveError, UsageError, examine_in_child, open_archive, validate
+from mar_core import ArchiveError, MarError, UsageError, examine_in_child, open_archive, validate
 from mar_core.checks.checking import check_archive
 from mar_core.findings import Severity
 from mar_core.format.budget import TooCostly, budget, spend
+from mar_core.reports.inspection import inspect_archive
 
 # Two seconds for the archive, two until the system acts, one to start; machines differ by a few.
 CPU_SECONDS = 4 * (2 + 2 + 1)
@@ -32,6 +34,20 @@ def test_it_is_refused_or_costs_little(name, tmp_path):
     assert cost() - before < CPU_SECONDS
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10 < BYTES
     assert not {one.code for one in found} & {"MAR-X001", "MAR-X002"}, found
+
+
+@pytest.mark.parametrize("name", costly.COSTLY)
+def test_readers_and_rules_keep_to_it_by_themselves(name, tmp_path):
+    """``mar run``, ``archive`` and ``inspect`` look at archives in their own process."""
+    path = costly.write(tmp_path / "m.mar", costly.COSTLY[name]())
+    began = time.thread_time()
+    with contextlib.suppress(MarError), open_archive(path) as opened:
+        validate(opened)
+    middle = time.thread_time()
+    with contextlib.suppress(MarError):
+        inspect_archive(path)
+    assert middle - began < 3 * 2
+    assert time.thread_time() - middle < 3 * 2
 
 
 @pytest.fixture(params=["fork", "fresh interpreter"])

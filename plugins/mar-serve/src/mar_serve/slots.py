@@ -24,7 +24,7 @@ State = Literal["starting", "ready", "waiting", "closing", "failed"]
 # Calls that a worker holds: one that is quick is given the next before it has answered, or it
 # would idle while the answer and the next request pass each other.
 QUICK, VERY_QUICK = 0.010, 0.002
-MOST_AHEAD = 4
+MOST_AHEAD = 16
 CLOSING_SECONDS = 10.0
 # Nothing that a request makes a handler do ends like this, but for a lack of memory: somebody has
 # killed the worker, and a request that was alone in it gets a second chance.

@@ -99,8 +99,9 @@ KEYS: tuple[Key, ...] = (
     Key("use_env_allowed_urls", "boolean", "Whether TS_ALLOWED_URLS counts.", variable=False),
     Key("enable_envvars_config", "boolean", "Whether TS_… variables win over this file.",
         variable=False),
-    Key("install_py_dep_per_model", "boolean", "Whether a model's requirements are made available "
-        "to it."),
+    Key("install_py_dep_per_model", "boolean", "would install packages beside the server's own; "
+        "install what a model needs before the start, `mar doctor ARCHIVE` names it",
+        honoured=False),
     Key("cors_allowed_origin", "string", "Access-Control-Allow-Origin of every answer."),
     Key("cors_allowed_methods", "string", "Access-Control-Allow-Methods of every answer."),
     Key("cors_allowed_headers", "string", "Access-Control-Allow-Headers of every answer."),
@@ -151,7 +152,7 @@ KEYS: tuple[Key, ...] = (
         honoured=False, variable=False),
 )  # fmt: skip
 _BY_NAME = {key.name: key for key in KEYS}
-_UNKNOWN = "TorchServe has no such key"
+_UNKNOWN = "is no key of TorchServe's"
 
 # TorchServe's variables: TS_ before the key in capitals, and once only where the key has it. One is
 # named otherwise there.
