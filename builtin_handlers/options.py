@@ -7,17 +7,19 @@ of its own to say such things, and keys of its own under `handler:`.
 from __future__ import annotations
 
 import difflib
+import logging
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mar_core import MarWarning, ModelError
+from mar_core import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["OPTIONS", "Option", "options_of"]
+
+logger = logging.getLogger(__name__)
 
 _PACKAGE = "builtin_handlers."
 
@@ -83,8 +85,8 @@ def _say_what_is_misspelt(name: str, given: Mapping[Any, Any], known: Mapping[st
     for key in given:
         near = difflib.get_close_matches(str(key).replace("_", ""), known, n=1, cutoff=0.8)
         if key not in known and near:
-            message = f"model-config.yaml: {name} has no option {key!r}; is {near[0]!r} meant?"
-            warnings.warn(message, MarWarning, stacklevel=2)
+            message = "model-config.yaml: %s has no option %r; is %r meant?"
+            logger.warning(message, name, key, near[0])
 
 
 def _whole(value: Any) -> int:

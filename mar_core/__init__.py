@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from mar_core.run import Response as Response
     from mar_core.run import RunOptions as RunOptions
     from mar_core.run import RunSummary as RunSummary
+    from mar_core.run import WriteOptions as WriteOptions
+    from mar_core.run import Writer as Writer
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.deaths import Death as Death
@@ -109,7 +111,7 @@ _HOME = {
     "mar_core.runtime.recipe": ("Recipe",),
     "mar_core.run": (
         "Engine", "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
-        "Response", "RunOptions", "RunSummary",
+        "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.format import Archive, ExtraFile
     from mar_core.format.manifest import Manifest
-    from mar_core.run import Reader, RunSummary
+    from mar_core.run import Reader, RunSummary, Writer
     from mar_core.ts.context import Context
     from mar_core.ts.metrics import Metric
     from mar_core.weights import ModelSource, WeightsFormat
@@ -55,6 +55,7 @@ EACH_HOOKS = frozenset(
         "mar_explain_config",
         "mar_register_engines",
         "mar_register_readers",
+        "mar_register_writers",
         "mar_register_weights_formats",
     }
 )
@@ -439,6 +440,23 @@ def mar_register_readers(register: Callable[[Reader], None]) -> None:
         >>> @hookimpl
         ... def mar_register_readers(register):
         ...     register(AvroReader())
+    """
+
+
+@hookspec
+def mar_register_writers(register: Callable[[Writer], None]) -> None:
+    """Offer a format that results are written in, by the ending of ``--output``.
+
+    Called by ``mar run``. Each on its own. Two writers of one ending are an error that names both
+    plugins. What is no ``mar_core.Writer``, or has no endings, is left out with a warning.
+
+    Args:
+        register: Takes the writer.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_register_writers(register):
+        ...     register(XmlWriter())
     """
 
 

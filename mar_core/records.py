@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,8 @@ __all__ = [
     "Response",
     "RunOptions",
     "RunSummary",
+    "WriteOptions",
+    "Writer",
 ]
 
 # Bytes of one request: what is larger is a fault or a bomb, unless the user says otherwise.
@@ -44,12 +47,14 @@ class Input:
         headers: The request's headers, seen by ``context.get_request_header``; as in TorchServe,
             a field's own content type is there as ``{field: {"content-type": …}}``.
         size: Roughly how many bytes it holds, for bucketing, or None.
+        kept: Columns of the input that go into its row of results, for ``--keep``.
     """
 
     id: str
     read: Callable[[], dict[str, Any]]
     headers: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +121,8 @@ class ReadOptions:
     Attributes:
         include: Patterns of file names to take from folders; empty takes all.
         column: The column of a table to send as ``data``; None sends the row.
+        keep: The columns of a row that go into its results; see ``Input.kept``.
+        lines: A file that is no table or archive holds one text on each line.
         raw: Send rows as bytes, too, as files are.
         envelope: The envelope that unwraps the requests: a row is one of its instances.
         field_name: The key that a file's content is sent under.
@@ -126,6 +133,8 @@ class ReadOptions:
 
     include: tuple[str, ...] = ()
     column: str | None = None
+    keep: tuple[str, ...] = ()
+    lines: bool = False
     raw: bool = False
     envelope: str | None = None
     field_name: str = "body"
@@ -209,6 +218,70 @@ class Reader(Protocol):
         Raises:
             InputError: The source as a whole cannot be read.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """How to write results: the writing flags of ``mar run`` as one value.
+
+    Attributes:
+        details: Write down what the handler said about its answers, too.
+        flat: Give each value of a result a typed column of its own.
+        top: Of labels with scores, and of found objects, the best so many; None keeps all.
+        keep: The columns of the inputs that rows carry along, under ``input``.
+    """
+
+    details: bool = False
+    flat: bool = False
+    top: int | None = None
+    keep: tuple[str, ...] = ()
+
+
+class Writer(abc.ABC):
+    """Writes results in one format; a plugin offers an object of it by ``mar_register_writers``.
+
+    A row is a dict of JSON values: ``id``, and ``result`` or ``error`` (``stage``, ``type``,
+    ``message``, ``code``) or both; ``streamed``, ``response`` and ``input`` where there are any.
+
+    Attributes:
+        name: What to call it in messages.
+        endings: The endings of files that it writes, such as ``(".xml",)``.
+        streams: Rows are written as they come, batch by batch, each as whole lines. Otherwise all
+            rows are written at the end of the run; until then they are kept beside the file, and
+            the run can be resumed.
+        resumes: Of a writer that streams: ``parse`` reads its lines, so that a run can be resumed.
+        flattens: It gives values typed columns of their own where ``options.flat`` is set.
+    """
+
+    name: ClassVar[str]
+    endings: ClassVar[tuple[str, ...]]
+    streams: ClassVar[bool] = False
+    resumes: ClassVar[bool] = False
+    flattens: ClassVar[bool] = False
+
+    def check(self, options: WriteOptions) -> None:  # noqa: B027 - most need nothing
+        """Say before a run what would be missing at its end.
+
+        Raises:
+            UsageError: A package is not installed, or an option makes no sense.
+        """
+
+    @abc.abstractmethod
+    def write(
+        self, rows: Callable[[], Iterator[dict[str, Any]]], stream: BinaryIO, options: WriteOptions
+    ) -> None:
+        """Write rows.
+
+        Args:
+            rows: Gives the rows, from the first one each time it is called: the batch that has
+                come, or of a writer that does not stream all of them.
+            stream: Where to; it is not to be closed.
+            options: How.
+        """
+
+    def parse(self, line: bytes) -> dict[str, Any] | None:  # noqa: ARG002 - for writers that resume
+        """The row that a line holds, its end included, or None where it is not a whole row."""
+        return None
 
 
 class Engine(Protocol):

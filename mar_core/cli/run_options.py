@@ -60,6 +60,16 @@ DATA_BINARY = _option(
     metavar="TEXT|@FILE",
     help="The same, the file's line ends kept.",
 )
+KEEP = _option(
+    INPUTS,
+    metavar="COLUMN",
+    help="Carry this column of a CSV, Parquet or JSON row along into the results. May be repeated.",
+)
+LINES = _option(
+    INPUTS,
+    "--lines",
+    help="Send each line of a file as a text. Tables, JSON and archives are read as ever.",
+)
 RAW = _option(INPUTS, "--raw", help="Send everything as bytes, rows of JSON lines and CSV, too.")
 HEADER = _option(
     INPUTS,
@@ -93,8 +103,8 @@ OUTPUT_FILE = _option(
     "--output",
     "-o",
     metavar="FILE",
-    help="Write results here: `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`. Without it they "
-    "are a table on a terminal, and JSON lines in a pipe.",
+    help="Write results here: `.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, or what a plugin "
+    "writes. Without it they are a table on a terminal, and JSON lines in a pipe.",
 )
 OUTPUT_DIR = _option(
     OUTPUT,
@@ -109,6 +119,13 @@ FORCE = _option(
     "--force",
     help="Replace an `--output` that mar did not write, or that holds an interrupted run.",
 )
+FLAT = _option(
+    OUTPUT,
+    "--flat",
+    help="In a `.csv`, `.tsv` or `.parquet`: a typed column for each value, such as `label`, "
+    "`score`, `box_0`; a found object has a row of its own.",
+)
+TOP = _option(OUTPUT, metavar="N", min=1, help="Keep the N best labels or found objects only.")
 UNORDERED = _option(OUTPUT, "--unordered", help="Give results as they come.")
 JSON = _option(
     OUTPUT,

@@ -13,7 +13,7 @@ import pluggy
 from mar_core.errors import PluginError
 from mar_core.plugins.entry_points import in_words
 from mar_core.plugins.manager import check_plugin
-from mar_core.records import EngineOption
+from mar_core.records import EngineOption, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -189,6 +189,11 @@ class Plugins:
             by_plugin.setdefault(plugin, []).insert(0, reader)
         return [reader for readers in by_plugin.values() for reader in readers]
 
+    def writers(self) -> Iterator[tuple[str, Writer]]:
+        """``mar_register_writers``: the writers, each with the plugin that offers it."""
+        for plugin, (writer,) in self._offers("mar_register_writers", _writer_fault):
+            yield plugin, writer
+
     def weights_formats(
         self, check: Callable[[Any], str | None]
     ) -> list[tuple[str, WeightsFormat]]:
@@ -327,6 +332,23 @@ def _reader_fault(reader: Any) -> str | None:
     if missing:
         methods = " and ".join(missing)
         return f"a reader ({type(reader).__name__}) without the method {methods}"
+    return None
+
+
+def _writer_fault(writer: Any) -> str | None:
+    if inspect.isclass(writer):
+        return f"the class {writer.__name__} as a writer, where an object of it is expected"
+    kind = type(writer).__name__
+    if not isinstance(writer, Writer):
+        return f"a writer ({kind}) that is no mar_core.Writer"
+    endings = getattr(writer, "endings", None)
+    words = isinstance(endings, (tuple, list)) and all(isinstance(one, str) for one in endings)
+    if not words or not endings or not all(one.startswith(".") for one in endings):
+        return f"a writer ({kind}) whose endings are {endings!r}, not such as ('.xml',)"
+    if not isinstance(getattr(writer, "name", None), str):
+        return f"a writer ({kind}) without a name"
+    if writer.resumes and not writer.streams:
+        return f"a writer ({kind}) that resumes and does not stream"
     return None
 
 

@@ -14,6 +14,8 @@ from mar_core.records import (
     Response,
     RunOptions,
     RunSummary,
+    WriteOptions,
+    Writer,
 )
 
 __all__ = [
@@ -28,4 +30,6 @@ __all__ = [
     "Response",
     "RunOptions",
     "RunSummary",
+    "WriteOptions",
+    "Writer",
 ]

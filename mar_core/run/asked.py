@@ -10,7 +10,7 @@ from typing import Literal
 from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
-from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions
+from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
@@ -33,6 +33,10 @@ class Asked:
     data: tuple[str, ...] = ()
     data_binary: tuple[str, ...] = ()
     raw: bool = False
+    lines: bool = False
+    keep: tuple[str, ...] = ()
+    flat: bool = False
+    top: int | None = None
     header: tuple[str, ...] = ()
     content_type: str | None = None
     envelope: str | None = None
@@ -111,7 +115,9 @@ def job_of(asked: Asked) -> Job:
         output=asked.output,
         resume=asked.resume,
         force=asked.force,
-        details=asked.as_json,
+        writing=WriteOptions(
+            details=asked.as_json, flat=asked.flat, top=asked.top, keep=asked.keep
+        ),
         limit=asked.limit,
         quiet=asked.quiet,
         verbose=asked.verbose,
@@ -207,6 +213,8 @@ def _reading(asked: Asked) -> ReadOptions:
         include=asked.include,
         column=asked.column,
         raw=asked.raw,
+        lines=asked.lines,
+        keep=asked.keep,
         envelope=asked.envelope,
         content_type=asked.content_type or said or None,
         headers={**({"explain": "True"} if asked.explain else {}), **headers},
@@ -223,14 +231,19 @@ def _check_reading(asked: Asked) -> None:
     one = next((flag for flag, words in posted.items() if words), None)
     _refuse_both(one, "--include", asked.include, why="takes from folders, and a request is sent")
     _refuse_both(one, "--column", asked.column, why="takes from rows, and a request is sent whole")
+    _refuse_both(one, "--keep", asked.keep, why="takes from rows, and a request is sent whole")
+    _refuse_both(
+        one, "--lines", asked.lines, why="sends a text a line, and a request is sent whole"
+    )
     _refuse_both(one, "--raw", asked.raw, why="sends rows as bytes, and a request as it is said")
     if asked.form and asked.content_type is not None:
         raise UsageError(
             "--content-type says what a body is, and -F sends a form.",
             hint="Say it of a field: -F 'name=@file;type=…'.",
         )
-    if typed and (asked.column is not None or asked.raw):
-        flag = "--raw" if asked.raw else "--column"
+    if typed and (asked.column is not None or asked.raw or asked.keep or asked.lines):
+        given = {"--raw": asked.raw, "--column": asked.column, "--keep": asked.keep}
+        flag = next((name for name, value in given.items() if value), "--lines")
         raise UsageError(
             f"{flag} is for rows, and a content type sends a file whole.", hint="Leave one out."
         )

@@ -1,4 +1,4 @@
-"""Finding an engine by its name; the engine of this machine, as the plugin ``mar-engine``."""
+"""The plugin ``mar-engine``: the engine of this machine, and the formats of its results."""
 
 from __future__ import annotations
 
@@ -11,15 +11,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mar_core.plugins import Plugins
-    from mar_core.records import Engine, EngineFactory
+    from mar_core.records import Engine, EngineFactory, Writer
 
-__all__ = ["find_engine", "mar_register_engines"]
+__all__ = ["find_engine", "mar_register_engines", "mar_register_writers"]
 
 
 @hookimpl
 def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None:
     """Offer the engine ``local``."""
     register("local", _local)
+
+
+@hookimpl
+def mar_register_writers(register: Callable[[Writer], None]) -> None:
+    """Offer JSON lines, JSON, CSV, TSV and Parquet."""
+    from mar_core.run.writers.formats import (
+        CsvWriter,
+        JsonLinesWriter,
+        JsonWriter,
+        ParquetWriter,
+        TsvWriter,
+    )
+
+    for writer in (JsonLinesWriter(), JsonWriter(), CsvWriter(), TsvWriter(), ParquetWriter()):
+        register(writer)
 
 
 def _local() -> Engine:

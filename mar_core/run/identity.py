@@ -18,7 +18,9 @@ __all__ = ["identify"]
 CHUNK = 1 << 20
 
 
-def identify(archive: Archive, recipe: Recipe, reading: ReadOptions, *, explain: bool) -> str:
+def identify(
+    archive: Archive, recipe: Recipe, reading: ReadOptions, *, explain: bool, top: int | None = None
+) -> str:
     """A digest of the archive and of the settings that change results.
 
     The device, the batch size and the number of workers are not among them.
@@ -28,12 +30,14 @@ def identify(archive: Archive, recipe: Recipe, reading: ReadOptions, *, explain:
         recipe: How it is loaded.
         reading: How inputs are read.
         explain: Whether explanations are asked for.
+        top: How many of the best labels are kept.
     """
     said = {
         "archive": _content(archive),
         "envelope": recipe.envelope,
         "explain": explain,
         "column": reading.column,
+        "rows": [reading.raw, reading.lines, list(reading.keep), top],
         "field": reading.field_name,
         "content_type": reading.content_type,
         "headers": sorted(reading.headers.items()),

@@ -15,6 +15,7 @@ from mar_core.run.outputs import Outputs
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import broken, check_there, open_source, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
+from mar_core.run.readers.texts import text_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -115,7 +116,9 @@ def _read(source: str, options: ReadOptions, readers: Sequence[Reader]) -> Itera
         yield broken(source, f"No reader takes {printable(source)}.")
         return
     try:
-        for item in reader.read(source, options):
+        lines = options.lines and reader.name in {"file", "stdin"}
+        found = text_inputs(source, options) if lines else reader.read(source, options)
+        for item in found:
             if _is_input(item):
                 yield item
             else:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.run.brief import brief, error_line, label_scores, one_line, percent
-from mar_core.run.writers.base import Writer
+from mar_core.run.writers.base import Output
 from mar_core.runtime.values import to_json
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from mar_core.records import Outcome
+    from mar_core.records import Outcome, WriteOptions
     from mar_core.runtime.values import Save
 
-__all__ = ["TerminalWriter", "describe_blob"]
+__all__ = ["TerminalOutput", "describe_blob"]
 
 ROWS_FOR_WIDTHS = 40
 PATIENCE = 0.5
@@ -30,17 +30,24 @@ SMALL = 32
 OK = 200
 
 
-class TerminalWriter(Writer):
+class TerminalOutput(Output):
     """Shows results on a terminal: a table as they come, or one alone in full.
 
     Args:
         console: Where to show them.
         save_for: Makes, for an id, what puts bytes, tensors and pictures into files; without it
             they are described.
+        options: How results are written.
     """
 
-    def __init__(self, console: Console, *, save_for: Callable[[str], Save] | None = None) -> None:
-        super().__init__(save_for=save_for or (lambda _: describe_blob))
+    def __init__(
+        self,
+        console: Console,
+        *,
+        save_for: Callable[[str], Save] | None = None,
+        options: WriteOptions | None = None,
+    ) -> None:
+        super().__init__(save_for=save_for or (lambda _: describe_blob), options=options)
         self._console = console
         self._waiting: list[Outcome] = []
         self._since = 0.0

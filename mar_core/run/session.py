@@ -7,10 +7,10 @@ import itertools
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mar_core.plugins import get_plugins
-from mar_core.records import ReadOptions, RunOptions, RunSummary
+from mar_core.records import ReadOptions, RunOptions, RunSummary, WriteOptions
 from mar_core.run.changed import ChangedSources
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
@@ -24,7 +24,7 @@ from mar_core.run.writers import open_writer
 from mar_core.runtime.place import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mar_core.records import Input, Outcome
     from mar_core.run.progress import Show
     from mar_core.run.request import DataPart, FormField
-    from mar_core.run.writers import Writer
+    from mar_core.run.writers import Output
     from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Job", "execute", "inputs_of", "interrupted_line"]
@@ -58,7 +58,7 @@ class Job:
         output: Where results go; None is standard output.
         resume: Go on with what ``output`` holds.
         force: Replace an output that mar did not write, or that holds an interrupted run.
-        details: Write down what the handler said about its answers, too.
+        writing: How results are written.
         limit: Run this many inputs at most.
         quiet: Say nothing but results and errors.
         verbose: Show where in the handler a failure happened.
@@ -75,7 +75,7 @@ class Job:
     output: Path | None = None
     resume: bool = False
     force: bool = False
-    details: bool = False
+    writing: WriteOptions = field(default_factory=WriteOptions)
     limit: int | None = None
     quiet: bool = False
     verbose: bool = False
@@ -126,7 +126,13 @@ def execute(
             _check_explains(archive)
         digest = ""
         if job.output is not None:
-            digest = identify(archive, job.recipe, job.reading, explain=job.running.explain)
+            digest = identify(
+                archive,
+                job.recipe,
+                job.reading,
+                explain=job.running.explain,
+                top=job.writing.top,
+            )
     for folder in job.outputs.folders:
         sweep(folder)
     writer = open_writer(
@@ -135,7 +141,7 @@ def execute(
         force=job.force,
         digest=digest,
         output_dir=job.running.output_dir,
-        details=job.details,
+        options=job.writing,
         stream=stream,
         console=console,
     )
@@ -189,13 +195,14 @@ def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator
 class _Run:
     """One run in progress."""
 
-    def __init__(self, job: Job, writer: Writer, summary: RunSummary) -> None:
+    def __init__(self, job: Job, writer: Output, summary: RunSummary) -> None:
         self._job = job
         self._writer = writer
         self._summary = summary
         self._start = time.monotonic()
         self._interruption = Interruption()
         self._changed = ChangedSources(writer.done_since)
+        self._kept: dict[str, Mapping[str, Any]] = {}
 
     def to_its_end(self, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
@@ -233,11 +240,14 @@ class _Run:
                 self._summary.skipped += 1
                 self._changed.skipped()
             else:
+                if source.kept:
+                    self._kept[source.id] = source.kept
                 yield source
 
     def _take(self, outcome: Outcome, show: Show) -> bool:
         """Write an outcome down; whether it is a failure."""
-        (written,) = self._writer.write([outcome])
+        kept = {outcome.id: self._kept.pop(outcome.id)} if outcome.id in self._kept else {}
+        (written,) = self._writer.write([outcome], kept)
         count(self._summary, written)
         self._summary.seconds = time.monotonic() - self._start
         show(self._summary)

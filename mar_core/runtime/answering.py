@@ -64,7 +64,9 @@ class Answering:
         )
         self._threads = _Threads(explain=setup.explain) if independent else None
         self._reply = self._as_body if setup.body else self._as_plain
-        self._blobs = BlobFolder(setup.output_dir).save_for if setup.output_dir else None
+        self._blobs = None
+        if setup.output_dir is not None:
+            self._blobs = BlobFolder(setup.output_dir, shown=setup.output_shown).save_for
         if setup.metrics:
             self._predictor.context.metrics.listener = self._record
         flush_printed()

@@ -42,10 +42,12 @@ class BlobFolder:
 
     Args:
         path: The folder; it is made when the first file comes.
+        shown: How the user named it, for the rows; the same where it is None.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shown: Path | None = None) -> None:
         self.path = path
+        self.shown = shown or path
 
     def save_for(self, name: str) -> Save:
         """What puts the values of one result, known by its input's id, into files."""
@@ -61,7 +63,7 @@ class BlobFolder:
             path = self.path / f"{stem}{ending}"
             with writing(path), replaced(path, sync=False) as stream:
                 stream.write(content)
-            return {"file": str(path), "size": len(content), **about}
+            return {"file": str(self.shown / path.name), "size": len(content), **about}
 
         return save
 

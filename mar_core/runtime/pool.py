@@ -155,6 +155,7 @@ class WorkerPool:
             prepared=prepared,
             explain=options.explain,
             output_dir=None if folder is None else folder.absolute(),
+            output_shown=folder,
         )
 
     def _start(self) -> WorkerProcess:

@@ -79,6 +79,7 @@ class Setup:
         overlap: Let the stages of different calls overlap where the handler allows it.
         metrics: Send each value of ``context.metrics``.
         output_dir: Where bytes, tensors and pictures go; None sends them back.
+        output_shown: How the user named that folder.
     """
 
     prepared: Prepared
@@ -88,6 +89,7 @@ class Setup:
     overlap: bool = True
     metrics: bool = False
     output_dir: Path | None = None
+    output_shown: Path | None = None
 
 
 class Ready(NamedTuple):

@@ -1,4 +1,4 @@
-"""The hooks that offer commands, engines and readers."""
+"""The hooks that offer commands, engines, readers and writers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def handle(data, context):
 """
 PLUGIN = """
     import os
-    from mar_core import EngineOption, Input, Outcome, hookimpl
+    from mar_core import EngineOption, Input, Outcome, Writer, hookimpl
 
     @hookimpl
     def mar_register_commands(app):
@@ -55,9 +55,68 @@ PLUGIN = """
     @hookimpl
     def mar_register_readers(register):
         register(Letters())
+
+    class Xml(Writer):
+        name = "xml"
+        endings = (".xml",)
+
+        def write(self, rows, stream, options):
+            count = sum(1 for _ in rows())
+            stream.write(b'<rows count="%d">' % count)
+            for row in rows():
+                stream.write(b"<row>%s</row>" % row["result"].encode())
+            stream.write(b"</rows>")
+
+    class Plain(Writer):
+        name = "plain"
+        endings = (".plain.txt",)
+        streams = True
+        resumes = True
+
+        def write(self, rows, stream, options):
+            for row in rows():
+                stream.write(f"{row['id']} {row.get('result')}\\n".encode())
+
+        def parse(self, line):
+            name, _, result = line.decode().rstrip().partition(" ")
+            return {"id": name, "result": result} if line.endswith(b"\\n") else None
+
+    class Sulky(Writer):
+        name = "sulky"
+        endings = (".sulky",)
+
+        def write(self, rows, stream, options):
+            raise RuntimeError("not today")
+
+    class Endless(Writer):
+        name = "endless"
+        endings = "none"
+
+        def write(self, rows, stream, options):
+            pass
+
+    @hookimpl
+    def mar_register_writers(register):
+        register(Xml())
+        register(Plain())
+        register(Sulky())
+        register(Endless())
+        register(Xml)
+        register(object())
 """
 CLASHES = """
-    from mar_core import hookimpl
+    from mar_core import Writer, hookimpl
+
+    class Other(Writer):
+        name = "other"
+        endings = (".xml",)
+
+        def write(self, rows, stream, options):
+            pass
+
+    @hookimpl
+    def mar_register_writers(register):
+        register(Other())
 
     @hookimpl
     def mar_register_commands(app):
@@ -88,6 +147,10 @@ CRASHES = """
     @hookimpl
     def mar_register_readers(register):
         raise RuntimeError("out of order")
+
+    @hookimpl
+    def mar_register_writers(register):
+        raise RuntimeError("out of order")
 """
 
 
@@ -114,6 +177,7 @@ def world(tmp_path_factory):
     def mar(*words, disabled="clashes,crashes"):
         return environment.mar(*words, cwd=folder, MAR_DISABLED_PLUGINS=disabled)
 
+    mar.folder = folder
     return mar
 
 
@@ -196,6 +260,43 @@ def test_hook_mar_register_readers_that_crash_harm_no_other(world):
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
     assert "crashes" in done.stderr
+
+
+def test_hook_mar_register_writers(world):
+    done = world("run", "model.mar", "x.letters", "-o", "out.xml")
+    assert done.returncode == 0, done.stderr
+    written = (world.folder / "out.xml").read_text()
+    assert written == '<rows count="2"><row>a</row><row>b</row></rows>'
+    for fault in (
+        "a writer (Endless) whose endings are 'none', not such as ('.xml',)",
+        "the class Xml as a writer, where an object of it is expected",
+        "a writer (object) that is no mar_core.Writer",
+    ):
+        assert f"The plugin offers failed in mar_register_writers: it offers {fault}" in done.stderr
+
+
+def test_hook_mar_register_writers_that_stream_can_be_resumed(world):
+    words = ("run", "model.mar", "x.letters", "-o", "out.plain.txt")
+    assert world(*words, "--limit", "1").returncode == 0
+    assert (world.folder / "out.plain.txt").read_text() == "x.letters:0 a\n"
+    assert world(*words, "--resume").returncode == 0
+    assert (world.folder / "out.plain.txt").read_text() == "x.letters:0 a\nx.letters:1 b\n"
+
+
+def test_hook_mar_register_writers_that_fail_lose_no_row(world):
+    done = world("run", "model.mar", "x.letters", "-o", "out.sulky")
+    assert done.returncode == 2
+    assert "The writer 'sulky' failed: RuntimeError: not today. The rows are kept" in done.stderr
+    assert len((world.folder / "out.sulky.part").read_text().splitlines()) == 2
+
+
+def test_hook_mar_register_writers_that_clash_name_both(world):
+    done = world("run", "model.mar", "x.letters", "-o", "clash.xml", disabled="crashes")
+    assert done.returncode == 2
+    assert "are written by clashes and offers" in done.stderr
+    done = world("run", "model.mar", "x.letters", "-o", "crash.xml", disabled="clashes")
+    assert done.returncode == 0, done.stderr
+    assert "The plugin crashes failed in mar_register_writers" in done.stderr
 
 
 def test_hook_mar_register_weights_formats(tmp_path):

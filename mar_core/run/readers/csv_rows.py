@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, BinaryIO
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
-from mar_core.run.readers.rows import RowReader, as_request, check_column, row_headers
+from mar_core.run.readers.rows import (
+    RowReader,
+    as_request,
+    check_column,
+    check_kept,
+    kept,
+    row_headers,
+)
 from mar_core.run.readers.sources import (
     broken,
     ending_path,
@@ -49,6 +56,7 @@ class CsvReader(RowReader):
             if not heading:
                 raise InputError(f"{printable(source)} has no heading.")
             check_column(source, heading, options.column)
+            check_kept(heading, options)
             yield from _inputs(source, heading, filter(None, records), options)
 
 
@@ -86,4 +94,5 @@ def _inputs(
             continue
         row = dict(zip(heading, record, strict=True))
         read = functools.partial(as_request, row, options=options, key="data")
-        yield Input(id=name, read=read, headers=headers, size=sum(map(len, record)))
+        size = sum(map(len, record))
+        yield Input(id=name, read=read, headers=headers, size=size, kept=kept(row, options))

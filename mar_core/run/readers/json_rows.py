@@ -11,7 +11,7 @@ from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.files import file_input
 from mar_core.run.readers.json_stream import elements, pieces
-from mar_core.run.readers.rows import RowReader, as_request, row_headers
+from mar_core.run.readers.rows import RowReader, as_request, kept, row_headers
 from mar_core.run.readers.sources import broken, open_rows, read_lines, too_large
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def line_inputs(
         if line.isspace():
             continue
         read = functools.partial(_parse_line, name, line, options)
-        yield Input(id=name, read=read, headers=headers, size=len(line))
+        yield Input(id=name, read=read, headers=headers, size=len(line), kept=_kept(line, options))
 
 
 def document_inputs(
@@ -81,7 +81,17 @@ def document_inputs(
     for number, element, size in elements(document, source, limit=options.max_input_size):
         name = f"{source}:{number}" if number else source
         read = functools.partial(_request if number else _document, name, element, options)
-        yield Input(id=name, read=read, headers=headers, size=size)
+        yield Input(id=name, read=read, headers=headers, size=size, kept=kept(element, options))
+
+
+def _kept(line: bytes, options: ReadOptions) -> dict[str, Any]:
+    """The same of a line, parsed for it here; a broken one says so when it is read."""
+    if not options.keep:
+        return {}
+    try:
+        return kept(json.loads(line), options)
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _parse_line(name: str, line: bytes, options: ReadOptions) -> dict[str, Any]:

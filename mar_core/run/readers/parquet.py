@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
-from mar_core.run.readers.rows import RowReader, as_request, check_column, row_headers
+from mar_core.run.readers.rows import (
+    RowReader,
+    as_request,
+    check_column,
+    check_kept,
+    kept,
+    row_headers,
+)
 from mar_core.run.readers.sources import open_source, reading
 
 if TYPE_CHECKING:
@@ -34,12 +41,13 @@ class ParquetReader(RowReader):
             InputError: It is no Parquet file, lacks the column, or pyarrow is not installed.
         """
         headers = row_headers(options, "data")
-        for number, row in enumerate(_rows(source, options.column), start=1):
+        for number, row in enumerate(_rows(source, options), start=1):
             read = functools.partial(_request, row, options)
-            yield Input(id=f"{source}:{number}", read=read, headers=headers)
+            along = kept(row, options)
+            yield Input(id=f"{source}:{number}", read=read, headers=headers, kept=along)
 
 
-def _rows(source: str, column: str | None) -> Iterator[dict[str, Any]]:
+def _rows(source: str, options: ReadOptions) -> Iterator[dict[str, Any]]:
     try:
         import pyarrow as pa
         from pyarrow.parquet import ParquetFile
@@ -50,8 +58,10 @@ def _rows(source: str, column: str | None) -> Iterator[dict[str, Any]]:
         ) from error
     try:
         with open_source(source) as stream, reading(source), ParquetFile(stream) as file:
-            check_column(source, file.schema_arrow.names, column)
-            wanted = None if column is None else [column]
+            check_column(source, file.schema_arrow.names, options.column)
+            check_kept(file.schema_arrow.names, options)
+            column = options.column
+            wanted = None if column is None else [column, *options.keep]
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
                 yield from batch.to_pylist()
     except pa.ArrowException as error:

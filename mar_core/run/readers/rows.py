@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mar_core.records import Input, ReadOptions
 
-__all__ = ["RowReader", "as_request", "check_column", "row_headers"]
+__all__ = ["RowReader", "as_request", "check_column", "check_kept", "kept", "row_headers"]
 
 REQUEST_KEYS = frozenset({"data", "body"})
 # Envelopes that unwrap `{"instances": […]}`, and the one whose requests are whole documents.
@@ -77,6 +77,25 @@ def as_request(row: Any, *, options: ReadOptions, key: str) -> dict[str, Any]:
     if isinstance(row, dict) and not REQUEST_KEYS.isdisjoint(row):
         return row
     return {key: row}
+
+
+def kept(row: Any, options: ReadOptions) -> dict[str, Any]:
+    """The columns of a row that go into its results."""
+    if not options.keep or not isinstance(row, dict):
+        return {}
+    return {name: row[name] for name in options.keep if name in row}
+
+
+def check_kept(names: Iterable[str], options: ReadOptions) -> None:
+    """Refuse a table without a column that is to be carried along.
+
+    Raises:
+        InputError: It has no such column.
+    """
+    known = list(names)
+    for name in options.keep:
+        if name not in known:
+            raise _no_column(name, known)
 
 
 def row_headers(options: ReadOptions, key: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mar_core.run.writers.base import Writer
+from mar_core.run.writers.base import Output
 from mar_core.run.writers.open import open_writer
 
-__all__ = ["Writer", "open_writer"]
+__all__ = ["Output", "open_writer"]

@@ -1,31 +1,36 @@
-"""What every writer offers."""
+"""Where the outcomes of a run go, whatever the format."""
 
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
+from mar_core.records import WriteOptions
 from mar_core.run.answers import judged
 from mar_core.run.writers.done import DoneIds
+from mar_core.run.writers.flat import best
+from mar_core.run.writers.rows import to_row
 from mar_core.runtime.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
     from mar_core.records import Outcome
     from mar_core.runtime.values import Save
 
-__all__ = ["Writer"]
+__all__ = ["Output"]
 
 
-class Writer(abc.ABC):
+class Output(abc.ABC):
     """Takes the outcomes of a run, batch by batch. Use it as a context manager.
 
     Args:
         save_for: Makes, for an id, what takes over bytes, tensors and pictures; None keeps them in
             the rows.
+        options: How results are written.
 
     Attributes:
         done: The ids that an earlier run has written.
@@ -33,17 +38,27 @@ class Writer(abc.ABC):
         done_since: When the run that wrote them began, in nanoseconds; 0 where that is not known.
     """
 
-    def __init__(self, *, save_for: Callable[[str], Save] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        save_for: Callable[[str], Save] | None = None,
+        options: WriteOptions | None = None,
+    ) -> None:
         self.done = DoneIds()
         self.failed_before = 0
         self.done_since = 0
+        self.options = options or WriteOptions()
         self._save_for = save_for
+        self._kept: Mapping[str, Mapping[str, Any]] = {}
 
-    def write(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    def write(
+        self, outcomes: Iterable[Outcome], kept: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> list[Outcome]:
         """Write one row for each outcome, all of them at once.
 
         Args:
             outcomes: What an engine gave.
+            kept: For an input's id, the columns of it that go into its row.
 
         Returns:
             The outcomes as written: one whose result cannot be written down has become a failure of
@@ -52,9 +67,21 @@ class Writer(abc.ABC):
         Raises:
             OutputError: There is no room, or the place has gone.
         """
-        written = [judged(plain(outcome, save=self._save_for)) for outcome in outcomes]
+        written = [self._shown(outcome) for outcome in outcomes]
+        self._kept = kept or {}
         self._put(written)
         return written
+
+    def _shown(self, outcome: Outcome) -> Outcome:
+        shown = judged(plain(outcome, save=self._save_for))
+        if self.options.top is None:
+            return shown
+        return dataclasses.replace(shown, result=best(shown.result, self.options.top))
+
+    def _rows(self, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+        """The rows of outcomes."""
+        details, kept = self.options.details, self._kept
+        return [to_row(outcome, details=details, kept=kept.get(outcome.id)) for outcome in outcomes]
 
     def flush(self) -> None:  # noqa: B027 - not every place keeps anything back
         """Wait until all rows are where they should be."""

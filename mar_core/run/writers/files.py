@@ -1,47 +1,50 @@
-"""Results in a file: JSON lines while the run goes on, the asked format at its end."""
+"""Results in a file: row by row where its format is one of lines, else whole at the end."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mar_core.errors import OutputError
+from mar_core.errors import MarError, OutputError, UsageError
 from mar_core.findings import printable
 from mar_core.format.atomic import real_path
-from mar_core.run.writers.base import Writer
-from mar_core.run.writers.formats import LINES
+from mar_core.run.writers.base import Output
 from mar_core.run.writers.journal import Journal
-from mar_core.run.writers.rows import lines
+from mar_core.run.writers.rows import dump, parse
 from mar_core.run.writers.state import RunState, stamp_of
 from mar_core.runtime.place import replaced, sweep, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
-    from mar_core.records import Outcome
+    from mar_core.records import Outcome, WriteOptions, Writer
     from mar_core.runtime.values import Save
 
-__all__ = ["FileWriter"]
+__all__ = ["FileOutput"]
 
 
-class FileWriter(Writer):
-    """Writes to a file, and can be resumed whatever the format.
+class FileOutput(Output):
+    """Writes to a file in the format of a writer.
 
-    The rows are kept as JSON lines: in the file itself where that is its format, else in
-    ``FILE.part`` until the end, when the file appears whole and the part goes.
+    A writer that streams appends to the file itself. For any other the rows are kept as JSON lines
+    in ``FILE.part`` until the end, when the file appears whole and the part goes; until then the
+    run can be resumed.
 
     Args:
         path: The file.
-        convert: Writes JSON lines in the file's format; None where that is JSON lines.
+        writer: Writes the format.
+        options: How.
         resume: Go on with the run that it holds.
         digest: What makes the rows: the archive's digest, and whatever else must stay the same.
         force: Replace a file that mar did not write, or an interrupted run.
         save_for: Makes, for an id, what takes over bytes, tensors and pictures.
-        details: Write down what the handler said about its answers, too.
 
     Raises:
+        UsageError: The format cannot be resumed, or lacks a package.
         OutputError: Another run writes to it; it holds an interrupted run, or something that mar
             did not write, and neither ``resume`` nor ``force`` is set; or what is to be resumed was
             made by something else.
@@ -51,24 +54,24 @@ class FileWriter(Writer):
         self,
         path: Path,
         *,
-        convert: Callable[[Path, BinaryIO], None] | None,
+        writer: Writer,
+        options: WriteOptions,
         resume: bool,
         digest: str,
         force: bool = False,
         save_for: Callable[[str], Save] | None = None,
-        details: bool = False,
     ) -> None:
-        super().__init__(save_for=save_for)
-        self._details = details
+        super().__init__(save_for=save_for, options=options)
+        _check_options(path, writer, options, resume=resume)
         self._path = real_path(path)
-        self._convert = convert
+        self._writer = writer
         self._digest = digest
         self._closed = False
-        self._rows = self._path
-        if convert is not None:
-            self._rows = self._path.with_name(f"{self._path.name}.part")
+        self._part = self._path
+        if not writer.streams:
+            self._part = self._path.with_name(f"{self._path.name}.part")
         _check_replaceable(self._path, force=force or resume)
-        self._journal = Journal(self._rows)
+        self._journal = Journal(self._part, parse=writer.parse if writer.streams else parse)
         try:
             self._begin(resume=resume, force=force)
         except BaseException:
@@ -79,7 +82,7 @@ class FileWriter(Writer):
         """Look at what is there, now that no other run can write to it, and note the new run."""
         path, state, begun = self._path, RunState.load(self._path), not self._journal.empty
         if resume:
-            _check_resume(path, state, self._digest, begun=begun)
+            _check_resume(path, self._writer, state, self._digest, begun=begun)
         elif state is not None and not state.finished and begun and not force:
             raise OutputError(
                 f"{printable(str(path))} holds an interrupted run.",
@@ -110,16 +113,56 @@ class FileWriter(Writer):
             self._journal.close()
 
     def _finish(self) -> None:
-        if self._convert is not None:
-            with writing(self._path), replaced(self._path) as stream:
-                self._convert(self._rows, stream)
-            self._rows.unlink()
+        if not self._writer.streams:
+            with writing(self._path), replaced(self._path) as stream, _told(self._writer):
+                self._writer.write(self._written, stream, self.options)
+            self._part.unlink()
         stamp = stamp_of(self._path)
         state = RunState(digest=self._digest, finished=True, stamp=stamp, begun=self._begun)
         state.save(self._path)
 
     def _put(self, outcomes: list[Outcome]) -> None:
-        self._journal.append(lines(outcomes, details=self._details))
+        rows = self._rows(outcomes)
+        if not self._writer.streams:
+            self._journal.append(b"".join(map(dump, rows)))
+            return
+        buffer = io.BytesIO()
+        with _told(self._writer):
+            self._writer.write(lambda: iter(rows), buffer, self.options)
+        self._journal.append(buffer.getvalue())
+
+    def _written(self) -> Iterator[dict[str, Any]]:
+        """All rows, from the first."""
+        with self._part.open("rb") as stream:
+            for line in stream:
+                yield json.loads(line)
+
+
+@contextlib.contextmanager
+def _told(writer: Writer) -> Iterator[None]:
+    """Say whose writer failed; the rows that came are kept.
+
+    Raises:
+        OutputError: It raised.
+    """
+    try:
+        yield
+    except (MarError, OSError):
+        raise
+    except Exception as error:
+        raise OutputError(
+            f"The writer {writer.name!r} failed: {type(error).__name__}: {error}.",
+            hint="The rows are kept; go on with --resume when it is mended.",
+        ) from error
+
+
+def _check_options(path: Path, writer: Writer, options: WriteOptions, *, resume: bool) -> None:
+    name = printable(str(path))
+    if resume and writer.streams and not writer.resumes:
+        raise UsageError(f"{name} cannot be resumed.", hint="A .jsonl can.")
+    if options.flat and not writer.flattens:
+        raise UsageError(f"--flat is for tables, which {name} is none of.", hint="Name a .csv.")
+    writer.check(options)
 
 
 def _check_replaceable(path: Path, *, force: bool) -> None:
@@ -135,9 +178,11 @@ def _check_replaceable(path: Path, *, force: bool) -> None:
         raise OutputError(f"{why}.", hint="Name another output, or replace it with --force.")
 
 
-def _check_resume(path: Path, state: RunState | None, digest: str, *, begun: bool) -> None:
+def _check_resume(
+    path: Path, writer: Writer, state: RunState | None, digest: str, *, begun: bool
+) -> None:
     name = printable(str(path))
-    if not begun and path.exists() and path.stat().st_size and path.suffix not in LINES:
+    if not begun and path.exists() and path.stat().st_size and not writer.streams:
         raise OutputError(
             f"{name} is finished, and a finished {path.suffix} cannot be added to.",
             hint="Name another output; a .jsonl can be resumed at any time.",

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import OutputError
 from mar_core.findings import printable
 from mar_core.run.writers.done import DoneIds
+from mar_core.run.writers.rows import parse
 from mar_core.runtime.place import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["Journal"]
@@ -30,6 +30,7 @@ class Journal:
 
     Args:
         path: The file.
+        parse: Reads a line as a row; None where it is not a whole one.
 
     Attributes:
         done: The ids of the rows that were there.
@@ -39,8 +40,11 @@ class Journal:
         OutputError: Another run writes to it, or it cannot be written to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, parse: Callable[[bytes], dict[str, Any] | None] = parse
+    ) -> None:
         self.path = path
+        self._parse = parse
         self.done = DoneIds()
         self.failed = 0
         self._end = 0
@@ -127,7 +131,7 @@ class Journal:
         """The ids of the rows that are there; the file's end becomes that of the last whole one."""
         with os.fdopen(os.dup(self._descriptor), "rb") as stream:
             for number, line in enumerate(stream, start=1):
-                row = _row(line)
+                row = self._parse(line)
                 if row is None and not stream.read(1):
                     return  # the last row was cut off
                 if row is None:
@@ -146,13 +150,3 @@ def _write_all(descriptor: int, lines: bytes, offset: int) -> None:
     while rest:
         written = os.pwrite(descriptor, rest, offset)
         rest, offset = rest[written:], offset + written
-
-
-def _row(line: bytes) -> dict[str, str] | None:
-    """A row that has an id, or None when the line is not a whole one."""
-    try:
-        row = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    named = isinstance(row, dict) and isinstance(row.get("id"), str)
-    return row if named else None

@@ -1,23 +1,25 @@
-"""Choosing the writer that a destination asks for."""
+"""Choosing where results go, and the writer that a file's ending asks for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from mar_core.errors import UsageError
+from mar_core.errors import PluginError, UsageError
 from mar_core.findings import printable
-from mar_core.run.writers.files import FileWriter
-from mar_core.run.writers.formats import FORMATS, LINES, check_format
-from mar_core.run.writers.stream import StreamWriter
+from mar_core.plugins import get_plugins
+from mar_core.records import WriteOptions
+from mar_core.run.writers.files import FileOutput
+from mar_core.run.writers.stream import StreamOutput
 from mar_core.runtime.blobs import BlobFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mar_core.run.writers.base import Writer
+    from mar_core.records import Writer
+    from mar_core.run.writers.base import Output
 
-__all__ = ["open_writer"]
+__all__ = ["find_writer", "open_writer"]
 
 
 def open_writer(
@@ -27,20 +29,19 @@ def open_writer(
     force: bool = False,
     digest: str = "",
     output_dir: Path | None = None,
-    details: bool = False,
+    options: WriteOptions | None = None,
     stream: TextIO | None = None,
     console: Console | None = None,
-) -> Writer:
+) -> Output:
     """Open an output.
 
     Args:
-        path: A file ending in ``.jsonl``, ``.ndjson``, ``.json``, ``.csv``, ``.tsv`` or
-            ``.parquet``; None or ``-`` stands for standard output.
+        path: A file whose ending a writer knows; None or ``-`` stands for standard output.
         resume: Go on with the run that the file holds.
         force: Replace a file that mar did not write, or an interrupted run.
         digest: What makes the rows: the archive's digest, and whatever else must stay the same.
         output_dir: Put bytes, tensors and pictures here, each in a file of its own.
-        details: Write down what the handler said about its answers, too.
+        options: How rows are written.
         stream: Standard output, where it is not ``sys.stdout``.
         console: Show results for people here, in place of JSON lines on standard output.
 
@@ -48,31 +49,51 @@ def open_writer(
         UsageError: The ending says nothing, or standard output is to be resumed.
         OutputError: The file cannot be written to or not be resumed.
     """
+    options = options or WriteOptions()
     save_for = BlobFolder(output_dir).save_for if output_dir is not None else None
     if path is None or str(path) == "-":
         if resume:
             raise UsageError(
                 "Standard output cannot be resumed.", hint="Name a file with --output."
             )
+        if options.flat:
+            raise UsageError("--flat is for tables.", hint="Name a .csv with --output.")
         if console is not None:
-            from mar_core.run.render import TerminalWriter
+            from mar_core.run.render import TerminalOutput
 
-            return TerminalWriter(console, save_for=save_for)
-        return StreamWriter(stream, save_for=save_for, details=details)
-    path = Path(path)
-    ending = path.suffix.lower()
-    if ending not in FORMATS and ending not in LINES:
-        known = ", ".join([*LINES, *FORMATS])
-        raise UsageError(
-            f"The ending of {printable(str(path))} says no format.", hint=f"Use one of {known}."
-        )
-    check_format(ending)
-    return FileWriter(
-        path,
-        convert=FORMATS.get(ending),
+            return TerminalOutput(console, save_for=save_for, options=options)
+        return StreamOutput(stream, save_for=save_for, options=options)
+    return FileOutput(
+        Path(path),
+        writer=find_writer(Path(path)),
+        options=options,
         resume=resume,
         force=force,
         digest=digest,
         save_for=save_for,
-        details=details,
     )
+
+
+def find_writer(path: Path) -> Writer:
+    """The writer of a file's ending, the longest that fits.
+
+    Raises:
+        UsageError: No plugin writes such files.
+        PluginError: Two do.
+    """
+    offers: dict[str, list[tuple[str, Writer]]] = {}
+    for plugin, writer in get_plugins().writers():
+        for ending in writer.endings:
+            offers.setdefault(ending, []).append((plugin, writer))
+    name = path.name.lower()
+    fitting = [ending for ending in offers if name.endswith(ending)]
+    if not fitting:
+        known = ", ".join(offers)
+        raise UsageError(
+            f"The ending of {printable(str(path))} says no format.", hint=f"Use one of {known}."
+        )
+    found = offers[max(fitting, key=len)]
+    if len(found) > 1:
+        owners = " and ".join(sorted(plugin for plugin, _ in found))
+        raise PluginError(f"Files like {printable(path.name)} are written by {owners}.")
+    return found[0][1]

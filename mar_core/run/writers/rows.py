@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING, Any
 from mar_core.records import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from mar_core.records import Outcome
 
-__all__ = ["dump", "lines", "to_row"]
+__all__ = ["dump", "parse", "to_row"]
 
 _NOTHING_SAID = Response()
 # The stage of a failure that the handler itself chose: its answer is in the row, too.
 ANSWERED = "response"
 
 
-def to_row(outcome: Outcome, *, details: bool = False) -> dict[str, Any]:
+def to_row(
+    outcome: Outcome, *, details: bool = False, kept: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The row of an outcome: its id, and its result, its error or, of a refusal, both.
 
     Args:
         outcome: One whose result JSON can hold; see ``mar_core.runtime.values.plain``.
         details: Add what the handler said about its answer: status, content type, headers.
+        kept: Columns of the input to carry along.
     """
     row: dict[str, Any] = {"id": outcome.id}
     failure = outcome.failure
@@ -37,16 +40,13 @@ def to_row(outcome: Outcome, *, details: bool = False) -> dict[str, Any]:
             "message": failure.message,
             "code": failure.code,
         }
+    if kept:
+        row["input"] = dict(kept)
     if outcome.streamed:
         row["streamed"] = list(outcome.streamed)
     if details and outcome.response != _NOTHING_SAID:
         row["response"] = _said(outcome.response)
     return row
-
-
-def lines(outcomes: Iterable[Outcome], *, details: bool) -> bytes:
-    """The rows of outcomes as JSON lines."""
-    return b"".join(dump(to_row(outcome, details=details)) for outcome in outcomes)
 
 
 def dump(row: Any) -> bytes:
@@ -56,6 +56,16 @@ def dump(row: Any) -> bytes:
         return f"{text}\n".encode()
     except UnicodeEncodeError:  # half a surrogate pair, as in the name of a file that is not UTF-8
         return f"{json.dumps(row, allow_nan=False)}\n".encode()
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The row that a JSON line holds, or None when it is not a whole one."""
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    named = isinstance(row, dict) and isinstance(row.get("id"), str)
+    return row if named else None
 
 
 def _said(response: Response) -> dict[str, Any]:

@@ -8,25 +8,25 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mar_core.errors import OutputError
-from mar_core.run.writers.base import Writer
-from mar_core.run.writers.rows import lines
+from mar_core.run.writers.base import Output
+from mar_core.run.writers.rows import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mar_core.records import Outcome
+    from mar_core.records import Outcome, WriteOptions
     from mar_core.runtime.values import Save
 
-__all__ = ["StreamWriter"]
+__all__ = ["StreamOutput"]
 
 
-class StreamWriter(Writer):
+class StreamOutput(Output):
     """Writes JSON lines to a stream, each batch at once; it cannot be resumed.
 
     Args:
         stream: Where to; standard output by default. UTF-8 whatever its encoding.
         save_for: Makes, for an id, what takes over bytes, tensors and pictures.
-        details: Write down what the handler said about its answers, too.
+        options: How.
     """
 
     def __init__(
@@ -34,15 +34,14 @@ class StreamWriter(Writer):
         stream: TextIO | None = None,
         *,
         save_for: Callable[[str], Save] | None = None,
-        details: bool = False,
+        options: WriteOptions | None = None,
     ) -> None:
-        super().__init__(save_for=save_for)
-        self._details = details
+        super().__init__(save_for=save_for, options=options)
         self._stream = stream if stream is not None else sys.stdout
         self._bytes: Any = getattr(self._stream, "buffer", None)
 
     def _put(self, outcomes: list[Outcome]) -> None:
-        rows = lines(outcomes, details=self._details)
+        rows = b"".join(map(dump, self._rows(outcomes)))
         with _writing():
             self._stream.flush()
             if self._bytes is None:

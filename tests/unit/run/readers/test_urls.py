@@ -106,8 +106,14 @@ def test_the_web(web, requests):
     [
         ("memory://gone.png", "There is no memory://gone.png."),
         ("memory://gone/*.png", "No file fits memory://gone/*.png."),
-        ("nosuch://x/y.png", "nosuch://x/y.png cannot be opened: Protocol not known: nosuch."),
-        ("s3://b/x.png", "s3://b/x.png cannot be opened: Install s3fs to access S3."),
+        ("nosuch://x/y.png", "nosuch://x/y.png cannot be opened: nothing here reads nosuch://."),
+        (
+            "s3://b/x.png",
+            (
+                "s3://b/x.png cannot be opened: reading s3:// needs another package. "
+                "Install it: `pip install s3fs`."
+            ),
+        ),
     ],
 )
 def test_what_cannot_be_opened_costs_one_row(memory, requests, source, sentence):

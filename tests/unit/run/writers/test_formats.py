@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
-from mar_core import Failure, Outcome, OutputError, Response, UsageError
+from mar_core import Failure, Outcome, OutputError, Response, UsageError, WriteOptions
 from mar_core.run.writers import open_writer
 from mar_core.runtime.blobs import BlobFolder
 
@@ -91,7 +91,7 @@ def test_the_file_appears_whole_and_an_interrupted_run_resumes(tmp_path, ending)
 
 def test_parquet_has_types(tmp_path):
     path = tmp_path / "out.parquet"
-    with open_writer(path, details=True) as writer:
+    with open_writer(path, options=WriteOptions(details=True)) as writer:
         said = Response(status=201)
         writer.write([Outcome(index=0, id="a", result="cat", response=said, streamed=("x",))])
     schema = parquet.read_schema(path)

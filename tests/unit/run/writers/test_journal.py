@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mar_core import Failure, Outcome, OutputError, Response, UsageError
+from mar_core import Failure, Outcome, OutputError, Response, UsageError, WriteOptions
 from mar_core.run.writers import open_writer
 from mar_core.run.writers.done import DoneIds
 from mar_core.run.writers.journal import Journal
@@ -58,7 +58,7 @@ def test_a_row_is_an_id_and_a_result_or_an_error(path):
         },
         {"id": "c", "result": 1, "streamed": ["x", "y"]},
     ]
-    with open_writer(path, details=True) as writer:
+    with open_writer(path, options=WriteOptions(details=True)) as writer:
         writer.write(items)
     told = {"status": 201, "phrase": "Made", "content_type": "text/plain", "headers": {"A": "b"}}
     assert [row.get("response") for row in rows(path)] == [None, None, told]
