@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from mar_core.checks.table import finding
+from mar_core.checks.table import RULES, finding
 from mar_core.checks.trust import TRUST_CODES
 from mar_core.findings import Severity, printable
 from mar_core.format.manifest import MANIFEST_NAME
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["weights_findings"]
 
 _HEAD = 64
+_WORD = RULES["MAR-W011"].remedy
 # Endings of weights: a file of one of them is no text, whatever somebody meant to pack.
 _NEVER_TEXT = (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl", ".npy", ".npz", ".pkl", ".pickle",
                ".pck", ".p", ".joblib", ".safetensors", ".onnx", ".so")  # fmt: skip
@@ -63,9 +64,9 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
     for fault in report.faults:
         message = printable(fault.message)
         if fault.code in TRUST_CODES:
-            yield finding(fault.code, message, member=name)
+            yield finding(fault.code, message, member=name, hint=_WORD)
         elif fault.code == "MAR-W008":
-            yield finding("MAR-W005", f"It cannot be checked. {message}", member=name)
+            yield finding("MAR-W005", f"It cannot be checked. {message}", member=name, hint=_WORD)
         elif report.format.load is not None:
             yield finding(fault.code, message, member=name, severity=Severity.WARNING)
 

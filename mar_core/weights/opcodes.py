@@ -389,7 +389,7 @@ def _build(m: Machine) -> None:
     elif isinstance(target, Made):
         target.state = state
         if not m.knows(str(target.maker)):
-            m.forbid(f"attributes set on what {_short(target.maker)} returns")
+            m.report.acts = True  # the name itself has been noted
         m.refuse(f"attributes set on what {_short(target.maker)} returns")
     else:
         build(target, state)
@@ -401,7 +401,9 @@ def _build(m: Machine) -> None:
 def _persistent(m: Machine) -> None:
     identity = m.pop()
     kind = identity[0] if type(identity) is tuple and identity else None
-    if kind not in {"storage", b"storage"} or len(identity) != m.storage_fields:
+    # Compared, not looked up: the hash of a tuple whose parts are shared takes forever.
+    proper = type(kind) in {str, bytes} and kind in {"storage", b"storage"}
+    if not proper or len(identity) != m.storage_fields:
         m.forbid("a persistent reference that is no storage", acts=False)
         m.stack.append(Made(None, ()))
         return

@@ -46,7 +46,7 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
     try:
         header, body, size = _read_header(file)
         infos = [_tensor(name, entry, body) for name, entry in header.items() if name != _METADATA]
-        _check_tiling(infos, size)
+        _check_tiling(infos, body, size)
     except _TooLargeError:
         report.fault("MAR-W005", "The header is too long to be checked.")
     except (ValueError, RecursionError) as error:
@@ -139,12 +139,12 @@ def _are_sizes(values: Any) -> bool:
     return isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
 
 
-def _check_tiling(infos: list[TensorInfo], size: int) -> None:
+def _check_tiling(infos: list[TensorInfo], body: int, size: int) -> None:
     """Every byte belongs to one tensor: nothing hides between or behind them."""
-    position = None
+    position = body
     for info in sorted(infos, key=lambda info: ((info.start or 0), info.storage_bytes)):
         start = info.start or 0
-        if position is not None and start != position:
+        if start != position:
             raise ValueError(f"there is a hole or an overlap before its tensor {info.name!r}")
         position = start + info.storage_bytes
     total = sum(info.storage_bytes for info in infos)

@@ -23,7 +23,7 @@ class Doubles:
         return [self.answer(row.get("data") or row.get("body")) for row in data]
 
     def answer(self, value):
-        if isinstance(value, str) and not value.strip().isdigit():
+        if isinstance(value, (bytes, bytearray)) and not value.strip().isdigit():
             raise ValueError("no number")
         moved = float(os.environ.get("MOVED", 0))
         return {"number": float(value) * self.factor + moved, "name": "x"}

@@ -109,7 +109,7 @@ def test_an_archive_that_is_there_is_kept(shed):
 LOADING = [
     (
         "needs.py",
-        "needs.py (line 2) needs the package nothing_like_it, which is not installed. Install it:",
+        "needs.py (line 2) needs the package nothing_like_it, which is not installed. Install the",
     ),
     ("raises.py", "raises.py (line 4) raised RuntimeError while it was loaded: not today"),
     ("exits.py", "exits.py (line 4) raised SystemExit while it was loaded: 3"),

@@ -77,3 +77,15 @@ def test_what_is_installed_is_looked_at_once(offer, monkeypatch):
         find_handler("echo")
         nearest_handlers("eko")
     assert len(looks) == 1
+
+
+def test_only_a_plugin_can_be_switched_off(offer):
+    offer("dist-one", handlers={"echo": "absent_echo:Echo"}, plugins={"one": "absent_one"})
+    handler = find_handler("echo")
+    assert handler is not None
+    with pytest.raises(PluginError) as caught:
+        handler.load()
+    assert caught.value.hint == "Upgrade it or remove it: `pip uninstall dist-one`."
+    (plugin,) = (entry for entry in find_entries(PLUGIN_GROUP) if entry.name == "one")
+    with pytest.raises(PluginError, match="MAR_DISABLED_PLUGINS=one"):
+        plugin.load()

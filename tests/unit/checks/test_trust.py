@@ -1,0 +1,121 @@
+"""The user's word: for one command, for a server, or once for an archive or a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import hostile_pickles
+import pytest
+from memory_archive import files, write_zip
+
+from mar_core import UsageError, load, open_archive, validate
+from mar_core.checks import trust
+
+HOSTILE = hostile_pickles.pickled(hostile_pickles.load("my_package", "Thing"))
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("MAR_TRUST", raising=False)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_zip(tmp_path / "m.mar", files({"x.pkl": HOSTILE}))
+
+
+def severities(path):
+    with open_archive(path) as archive:
+        return [f.severity.value for f in validate(archive) if f.code == "MAR-W003"]
+
+
+def test_an_archive_is_trusted_by_its_content(path, tmp_path):
+    assert severities(path) == ["error"]
+    entry = trust.trust(path)
+    assert severities(path) == ["warning"]
+    copy = tmp_path / "elsewhere.mar"
+    shutil.copy(path, copy)
+    assert severities(copy) == ["warning"]
+    write_zip(path, files({"x.pkl": HOSTILE, "more.txt": b"x"}))
+    assert severities(path) == ["error"]
+    assert trust.list_trusted() == [entry]
+    assert trust.revoke(copy) == entry
+    assert trust.list_trusted() == []
+    assert severities(copy) == ["error"]
+
+
+def test_a_folder_is_trusted_by_its_place(path, tmp_path):
+    inner = tmp_path / "models" / "deep"
+    inner.mkdir(parents=True)
+    trust.trust(tmp_path / "models")
+    assert severities(path) == ["error"]
+    shutil.copy(path, inner / "m.mar")
+    assert severities(inner / "m.mar") == ["warning"]
+    (tmp_path / "models-not").mkdir()
+    shutil.copy(path, tmp_path / "models-not" / "m.mar")
+    assert severities(tmp_path / "models-not" / "m.mar") == ["error"]
+    trust.revoke(tmp_path / "models")
+    assert severities(inner / "m.mar") == ["error"]
+
+
+def test_an_unpacked_archive_is_an_archive(tmp_path):
+    folder = tmp_path / "unpacked"
+    for name, content in files({"x.pkl": HOSTILE}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    assert trust.trust(folder).folder is None
+    assert severities(folder) == ["warning"]
+    (folder / "handler.py").write_text("import os\n")
+    assert severities(folder) == ["error"]
+
+
+def test_a_server_is_told_by_its_environment(path, monkeypatch):
+    for value, severity in (("1", "warning"), ("true", "warning"), ("0", "error"), ("", "error")):
+        monkeypatch.setenv("MAR_TRUST", value)
+        assert severities(path) == [severity]
+    monkeypatch.setenv("MAR_TRUST", "perhaps")
+    with pytest.raises(UsageError, match="MAR_TRUST"):
+        severities(path)
+
+
+def test_what_is_no_entry_trusts_nothing(path, tmp_path):
+    trust.trust(path)
+    (file,) = (tmp_path / "config" / "mar" / "trusted").glob("*.json")
+    file.rename(file.with_name("0.json"))
+    assert trust.list_trusted() == []
+    file.write_text("{}")
+    assert trust.list_trusted() == []
+
+
+def test_revoking_what_is_not_trusted(path):
+    with pytest.raises(UsageError, match="is not trusted"):
+        trust.revoke(path)
+
+
+def test_the_loader_has_the_word_too(path):
+    trust.trust(path)
+    with load(path) as model:
+        assert model.context.system_properties["allow_pickle"] is True
+
+
+def test_the_command(path, tmp_path):
+    def mar(*words):
+        return subprocess.run([sys.executable, "-m", "mar_core", *words], cwd=tmp_path, text=True,
+                              capture_output=True, check=False, env=os.environ)  # fmt: skip
+
+    assert mar("validate", "m.mar").returncode == 2
+    done = mar("trust", "m.mar")
+    assert done.stdout.startswith("m.mar is trusted: sha256:")
+    assert mar("validate", "m.mar").returncode == 0
+    assert "m.mar  sha256:" in mar("trust").stdout
+    (entry,) = json.loads(mar("trust", "--json").stdout)
+    assert mar("trust", "--revoke", entry["digest"][:12]).stdout == "m.mar is trusted no longer.\n"
+    assert mar("trust").stdout == "Nothing is trusted.\n"
+    assert mar("trust", "nothing.mar").returncode == 2
+    assert mar("validate", "m.mar", "--trust").returncode == 0
+    assert mar("validate", "m.mar", "--allow-pickle").returncode == 0

@@ -1,0 +1,157 @@
+"""Weights that are Python need the user's word: ways past what torch.export's loader checks."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+
+import hostile_pickles
+import pytest
+import torch
+import weightsfiles
+from memory_archive import archive
+from unpacked import initialized, unpack
+
+from mar_core import BaseHandler, ModelError, Severity, validate
+from mar_core.checks.rules import mar_validate_archive as check
+from mar_core.checks.trust import TRUST_CODES
+from mar_core.weights import examine
+
+
+def renamed(data: bytes, old: str, new: str) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w") as copy:
+        for name in source.namelist():
+            copy.writestr(zipfile.ZipInfo(name.replace(old, new)), source.read(name))
+    return target.getvalue()
+
+
+def with_text(data: bytes, old: str, new: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        name = next(entry for entry in source.namelist() if "/models/" in entry)
+        text = source.read(name).decode()
+    assert old in text
+    return weightsfiles.with_record(
+        data, name.partition("/")[2], text.replace(old, new, 1).encode()
+    )
+
+
+def attacks(mark: str) -> dict[str, bytes]:
+    """Six ways to code by ``torch.export.load``."""
+    sound = weightsfiles.exported()
+    payload = hostile_pickles.inside_torch_zip(hostile_pickles.shapes(mark)["protocol 2"])
+    hostile = weightsfiles.with_record(sound, "data/sample_inputs/model.pt", payload)
+    runs = json.dumps(f"__import__('os').mkdir({mark!r})")[1:-1]
+    config = "data/weights/model_weights_config.json"
+    with zipfile.ZipFile(io.BytesIO(sound)) as source:
+        entry = next(name for name in source.namelist() if name.endswith(config))
+        weights = json.loads(source.read(entry))
+    for tensor in weights["config"].values():
+        tensor["use_pickle"], tensor["path_name"] = True, "/data/sample_inputs/model.pt"
+    old = io.BytesIO()
+    with zipfile.ZipFile(old, "w") as layout:
+        layout.writestr("version", "8.8")
+        layout.writestr("serialized_exported_program.json", "{}")
+        layout.writestr("serialized_state_dict.json", payload)
+        layout.writestr("serialized_constants.json", payload)
+    return {
+        "an ending in upper case": renamed(hostile, "model.pt", "MODEL.PT"),
+        "an absolute path": weightsfiles.with_record(sound, config, json.dumps(weights).encode()),
+        "an expression": with_text(sound, '"as_int": 0}', f'"as_expr": {{"expr_str": "{runs}"}}}}'),
+        "a guard": with_text(sound, '"guards_code": []', f'"guards_code": ["{runs}"]'),
+        "the layout before 2.8": old.getvalue(),
+        "a name with a slash": renamed(hostile, "models/model.json", "models/a/b.json"),
+    }
+
+
+NAMES = list(attacks("mark"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_way_past_the_loader_needs_the_users_word(tmp_path, name):
+    mark = tmp_path / "mark"
+    data = attacks(str(mark))[name]
+    told = {"handler": "base_handler", "serializedFile": "w.pt2"}
+    errors = [f for f in validate(archive({"w.pt2": data}, **told)) if f.code == "MAR-W011"]
+    assert [f.severity for f in errors] == [Severity.ERROR]
+    extra = validate(archive({"extra.bin": data}))
+    assert any(f.code in TRUST_CODES and f.member == "extra.bin" for f in extra)
+    context = unpack(tmp_path / "m", {"w.pt2": data}, serializedFile="w.pt2")
+    with pytest.raises(ModelError, match="Pass --trust"):
+        initialized(BaseHandler(), context)
+    assert not mark.exists()
+
+
+def test_such_a_way_leads_to_code(tmp_path):
+    mark = tmp_path / "mark"
+    data = attacks(str(mark))["an ending in upper case"]
+    assert hostile_pickles.fires(data, mark, torch.export.load)
+
+
+HOSTILE = hostile_pickles.pickled(hostile_pickles.load("os", "system", "true"))
+
+
+def packed(**files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as target:
+        for name, content in files.items():
+            target.writestr(name.replace("__", "/").replace("_", "."), content)
+    return stream.getvalue()
+
+
+def in_numpy(kind: str) -> bytes:
+    header = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': (1,)}}".encode().ljust(117)
+    return (
+        b"\x93NUMPY\x01\x00" + len(header + b"\n").to_bytes(2, "little") + header + b"\n" + HOSTILE
+    )
+
+
+HIDDEN = {
+    "a second pickle": pickle.dumps({"a": 1}) + HOSTILE,
+    "a third pickle": pickle.dumps(1) + pickle.dumps(2, 0) + HOSTILE,
+    "an unknown first opcode": b"(" + HOSTILE[2:-1] + b"t.",
+    "a long first string": b"S'" + b"x" * 200_000 + b"'\n0" + HOSTILE[2:],
+    "a long number": b"F" + b"0" * 200_000 + b"\n0" + HOSTILE[2:],
+    "then garbage": HOSTILE[:-1] + b"0\xff\xff",
+    "the type object": in_numpy("object"),
+    "the type O8": in_numpy("|O8"),
+    "an array, then a pickle": in_numpy("|u1").replace(HOSTILE, b"x" + HOSTILE),
+    "a member more": packed(a_npy=in_numpy("|u1"), b_pkl=HOSTILE),
+    "DATA.PKL": packed(x__DATA_PKL=HOSTILE, x__version=b"3\n"),
+    "a record beside": packed(
+        x__data_pkl=HOSTILE, x__version=b"3\n", **{"x__archive_format".replace("_f", "_f"): b"pt2"}
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ["txt", "bin", "pkl", "model"])
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_hidden_pickle_is_found_whatever_it_is_called(name, ending):
+    found = list(check(archive({f"x.{ending}": HIDDEN[name]})))
+    errors = [f for f in found if f.member == f"x.{ending}" and f.severity is Severity.ERROR]
+    assert {f.code for f in errors} <= TRUST_CODES
+    assert errors
+    softened = validate(archive({f"x.{ending}": HIDDEN[name]}), allow_pickle=True)
+    assert not [f for f in softened if f.severity is Severity.ERROR and f.code in TRUST_CODES]
+
+
+HARMLESS = [
+    b"cat\ndog\nbird\n", b"import os\nimport sys\n", b"class A:\n    x = 1\n", b"I am here\n",
+    b"Paris\nLondon\n", b"{}", b"[1, 2]", b"key: value\n", b"S is a letter\n", b"N.B. this\n",
+    b"\xff\xd8\xff\xe0" + bytes(100), b"\x89PNG\r\n\x1a\n" + bytes(50), b"", bytes(100),
+    pickle.dumps({0: "cat", "x": [1.5, None, (True, b"y")]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", HARMLESS, ids=range(len(HARMLESS)))
+def test_what_harms_nobody_passes(data):
+    for name in ("labels.txt", "labels.pkl", "x"):
+        assert not [f for f in check(archive({name: data})) if f.member == name]
+
+
+@pytest.mark.parametrize("name", ["../x", "data/../x", "a/./b", "a//b", "a\\b"])
+def test_a_record_that_leads_out_of_a_torch_zip(name):
+    data = weightsfiles.with_record(weightsfiles.state_dict(), name, b"x")
+    assert "MAR-W008" in [fault.code for fault in examine(io.BytesIO(data)).faults]
