@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import itertools
 import os
 import re
 import sys
@@ -177,7 +178,7 @@ def _as_engine_options(args: list[str]) -> list[str]:
 
 
 def _value_of(option: str, args: list[str]) -> str | None:
-    for word, following in zip(args, [*args[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*args, ""]):
         name, equals, value = word.partition("=")
         if name == option:
             return value if equals else following

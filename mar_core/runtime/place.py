@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import OutputError
@@ -17,14 +18,24 @@ from mar_core.format.atomic import PARTIAL_SUFFIX, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["replaced", "sweep", "writing"]
+__all__ = ["named", "replaced", "sweep", "writing"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LONGEST_NAME = 100
+try:
+    _STARTED: Path | None = Path.cwd()
+except OSError:  # it has been removed
+    _STARTED = None
 # What `replaced` calls a file until it is whole; earlier versions left the suffix out.
 _PARTIAL = re.compile(rf"\.(.+)\.[0-9a-f]{{8}}({re.escape(PARTIAL_SUFFIX)})?")
+
+
+def named(path: Path) -> str:
+    """A path as it is written from the folder in which mar was started."""
+    if _STARTED is not None and path.is_relative_to(_STARTED):
+        path = path.relative_to(_STARTED)
+    return printable(str(path))
 
 
 @contextlib.contextmanager
@@ -34,7 +45,7 @@ def writing(path: Path) -> Iterator[None]:
     Raises:
         OutputError: The disk is full, or the place cannot be written to.
     """
-    name = printable(str(path))
+    name = named(path)
     try:
         yield
     except OSError as error:

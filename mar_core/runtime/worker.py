@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
@@ -184,8 +185,13 @@ def _serve(messages: Iterator[list[tuple[Any, ...]]], outbox: Outbox, page: Page
 
 
 def _load(setup: Setup, *, outbox: Outbox, page: Page) -> Answering:
+    from mar_core.plugins import PluginWarning, get_plugins
     from mar_core.runtime.answering import Answering
 
+    with warnings.catch_warnings():
+        # Which plugins cannot be used, the parent has said.
+        warnings.simplefilter("ignore", PluginWarning)
+        get_plugins()
     return Answering(setup, outbox, page)
 
 

@@ -9,13 +9,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError, OutputError, UsageError
-from mar_core.findings import printable
 from mar_core.format.atomic import real_path
 from mar_core.run.writers.base import Output
 from mar_core.run.writers.journal import Journal
 from mar_core.run.writers.rows import dump, parse
 from mar_core.run.writers.state import RunState, stamp_of
-from mar_core.runtime.place import replaced, sweep, writing
+from mar_core.runtime.place import named, replaced, sweep, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +62,7 @@ class FileOutput(Output):
     ) -> None:
         super().__init__(save_for=save_for, options=options)
         _check_options(path, writer, options, resume=resume)
+        # Whole, for a handler in this process may change the folder that a short one begins in.
         self._path = real_path(path)
         self._writer = writer
         self._digest = digest
@@ -85,7 +85,7 @@ class FileOutput(Output):
             _check_resume(path, self._writer, state, self._digest, begun=begun)
         elif state is not None and not state.finished and begun and not force:
             raise OutputError(
-                f"{printable(str(path))} holds an interrupted run.",
+                f"{named(path)} holds an interrupted run.",
                 hint="Go on with it by --resume, or start afresh with --force.",
             )
         self._journal.begin(keep=resume)
@@ -157,7 +157,7 @@ def _told(writer: Writer) -> Iterator[None]:
 
 
 def _check_options(path: Path, writer: Writer, options: WriteOptions, *, resume: bool) -> None:
-    name = printable(str(path))
+    name = named(path)
     if resume and writer.streams and not writer.resumes:
         raise UsageError(f"{name} cannot be resumed.", hint="A .jsonl can.")
     if options.flat and not writer.flattens:
@@ -167,7 +167,7 @@ def _check_options(path: Path, writer: Writer, options: WriteOptions, *, resume:
 
 def _check_replaceable(path: Path, *, force: bool) -> None:
     """Refuse what is no file, and what somebody else wrote unless the user insists."""
-    name = printable(str(path))
+    name = named(path)
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OutputError(f"{name} cannot be written: it is no ordinary file.")
     if force or not path.is_file() or path.stat().st_size == 0:
@@ -181,7 +181,7 @@ def _check_replaceable(path: Path, *, force: bool) -> None:
 def _check_resume(
     path: Path, writer: Writer, state: RunState | None, digest: str, *, begun: bool
 ) -> None:
-    name = printable(str(path))
+    name = named(path)
     if not begun and path.exists() and path.stat().st_size and not writer.streams:
         raise OutputError(
             f"{name} is finished, and a finished {path.suffix} cannot be added to.",

@@ -8,10 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import OutputError
-from mar_core.findings import printable
 from mar_core.run.writers.done import DoneIds
 from mar_core.run.writers.rows import parse
-from mar_core.runtime.place import writing
+from mar_core.runtime.place import named, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +122,7 @@ class Journal:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputError(
-                f"Another run is writing to {printable(str(self.path))}.",
+                f"Another run is writing to {named(self.path)}.",
                 hint="Wait for it, or name another output.",
             ) from error
 
@@ -136,7 +135,7 @@ class Journal:
                     return  # the last row was cut off
                 if row is None:
                     raise OutputError(
-                        f"Line {number} of {printable(str(self.path))} is no row of results.",
+                        f"Line {number} of {named(self.path)} is no row of results.",
                         hint="Name another output, or start afresh with --force.",
                     )
                 self._end += len(line)

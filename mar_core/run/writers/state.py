@@ -6,8 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.findings import printable
-from mar_core.runtime.place import replaced, writing
+from mar_core.runtime.place import named, replaced, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +69,7 @@ class RunState:
         """What speaks for somebody else having written the output since, or nothing."""
         if not self.finished or self.stamp is None or self.stamp == stamp_of(output):
             return ""
-        return f"{printable(str(output))} has been changed since mar wrote it"
+        return f"{named(output)} has been changed since mar wrote it"
 
 
 def stamp_of(path: Path) -> tuple[int, int] | None:

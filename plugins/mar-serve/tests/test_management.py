@@ -108,7 +108,7 @@ def test_two_versions_and_their_default(admin, client):
     said(admin.put("/models/echo/1.0/set-default"), 200)
     said(admin.delete("/models/echo/2.0"), 200)
     message = refused(admin.put("/models/echo/9/set-default"), 404, "ModelVersionNotFoundException")
-    assert message == "Model version: 9 does not exist for model: echo"
+    assert message == "Model version 9 does not exist for model echo"
 
 
 @pytest.mark.parametrize(

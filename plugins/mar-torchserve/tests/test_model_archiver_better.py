@@ -23,7 +23,7 @@ from model_archiver.model_packaging_utils import (
     model_handlers,
 )
 
-from mar_core import open_archive
+from mar_core import ArchiveError, open_archive
 
 HANDLER = "def handle(data, context):\n    return data\n"
 
@@ -116,10 +116,18 @@ def test_files_dated_before_1980(folder):
 
 
 def test_stale_files_do_not_stay(folder):
-    (folder / "m").mkdir()
+    ModelArchiver.generate_model_archive(config(archive_format="no-archive"))
     (folder / "m" / "stale").write_text("")
     ModelArchiver.generate_model_archive(config(archive_format="no-archive", force=True))
     assert not (folder / "m" / "stale").exists()
+
+
+def test_a_folder_that_is_no_archive_is_left_alone(folder):
+    (folder / "m").mkdir()
+    (folder / "m" / "mine").write_text("")
+    with pytest.raises(ArchiveError, match="holds no archive"):
+        ModelArchiver.generate_model_archive(config(archive_format="no-archive", force=True))
+    assert (folder / "m" / "mine").exists()
 
 
 def test_source_date_epoch(folder, monkeypatch):

@@ -12,7 +12,7 @@ REASONS = {
     "lacks": ("broken", "dist-lacks 1.0", "provides the module 'a_package_that_is_not_there'"),
     "exits": ("broken", "dist-exits 1.0", "sys.exit(3)"),
     "misspelt": ("broken", "dist-misspelt 1.0", "Did you mean mar_validate_archive?"),
-    "wrong": ("broken", "dist-wrong 1.0", "'arch'", "It has archive."),
+    "wrong": ("broken", "dist-wrong 1.0", "'arch'", "It has archive, findings."),
     "bare": ("broken", "dist-bare 1.0", "not marked with @hookimpl"),
     "future": ("broken", "dist-future 1.0", "needs mar-core >=99"),
     "twin": ("clash", "dist-twin-one 1.0 and dist-twin-two 1.0"),

@@ -35,7 +35,7 @@ def test_the_fuzzer_notices(tmp_path, monkeypatch):
     path = fuzz.write(tmp_path, fuzz.seeds()["texts"], "default")
 
     class Broken:
-        def validate_archive(self, _):
+        def validate_archive(self, *_):
             yield "broken", ZeroDivisionError("by zero")
 
     assert "a plugin fails" in fuzz.problem(path, Broken())

@@ -51,7 +51,7 @@ def test_the_others_do(hook):
     ("source", "words"),
     [
         ("@hookimpl\ndef mar_validate(archive): ...", "Did you mean mar_validate_archive?"),
-        ("@hookimpl\ndef mar_validate_archive(arch): ...", "It has archive."),
+        ("@hookimpl\ndef mar_validate_archive(arch): ...", "It has archive, findings."),
         ("@hookimpl\ndef mar_validate_archive(archive=None): ...", "with no default"),
         ("@hookimpl\ndef mar_validate_archive(*, archive): ...", "must be plain"),
         ("def mar_validate_archive(archive): ...", "is not marked with @hookimpl"),
