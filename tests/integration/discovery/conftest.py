@@ -65,7 +65,7 @@ def _sources(folder):
         make("dist-twin-two", hook(signature="mar_run_finished(summary)"), plugin="twin"),
         make("dist-echo-one", HANDLER, handler="echo"),
         make("dist-echo-two", HANDLER, handler="echo"),
-        make("dist-limp", f"import a_package_that_is_not_there\n{HANDLER}", handler="limp"),
+        make("dist-limp", f"\n    import a_package_that_is_not_there\n{HANDLER}", handler="limp"),
         make("dist-tomorrow", HANDLER, handler="tomorrow", requires="mar-core>=99"),
         make("dist-thief", HANDLER, handler="image_classifier", plugin="mar-rules"),
     ]
