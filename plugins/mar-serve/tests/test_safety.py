@@ -226,7 +226,11 @@ def test_our_own_page_can(server, admin):
 def test_cors_where_the_user_asks_for_it(tmp_path):
     echo = handlers.make(tmp_path, "echo")
     words = [echo, "--cors", "http://app.example"]
-    with serving.running(*words, folder=tmp_path) as server, server.client() as client:
+    with (
+        serving.running(*words, folder=tmp_path) as server,
+        server.client() as client,
+        server.admin() as admin,
+    ):
         answer = client.get("/predictions/echo", headers={"origin": "http://app.example"})
         assert answer.headers["access-control-allow-origin"] == "http://app.example"
         preflight = {
@@ -234,7 +238,7 @@ def test_cors_where_the_user_asks_for_it(tmp_path):
             "access-control-request-method": "POST",
             "access-control-request-headers": "x-mine",
         }
-        for who in (client, server.admin()):
+        for who in (client, admin):
             path = "/predictions/echo" if who is client else "/models"
             answer = who.options(path, headers=preflight)
             assert answer.status_code == 200

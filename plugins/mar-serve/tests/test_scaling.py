@@ -134,5 +134,6 @@ def handle(data, context):
             assert answers[-1]["seen"] == ["a", "b", "c", "end"]
             assert len({answer["pid"] for answer in answers}) == 1
         assert len({answers[0]["pid"] for answers in shown}) == 2
-        (description,) = server.admin().get("/models/counts").json()
+        with server.admin() as admin:
+            (description,) = admin.get("/models/counts").json()
         assert description["stateful"] is True
