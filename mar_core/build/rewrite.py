@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from mar_core.format.zip_records import DEFLATED
 from mar_core.format.zip_writer import NewEntry, ZipWriter, local_header
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from pathlib import Path
 
@@ -122,9 +122,7 @@ def _copy_head(
     done = 0
     while done < length:
         span = min(SPAN, length - done)
-        count = 0
-        if hasattr(os, "copy_file_range"):
-            count = copy_range(archive.file.fileno(), target, span, done, done)
+        count = copy_range(archive.file.fileno(), target, span, done, done)
         if count == 0:
             data = archive.file.read_at(done, min(span, 1 << 20))
             if not data:

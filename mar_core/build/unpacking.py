@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from mar_core.format import open_archive
 from mar_core.format.atomic import check_place, new_folder
+from mar_core.format.file import CHUNK
 
 if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = ["Unpacked", "unpack_archive"]
-
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

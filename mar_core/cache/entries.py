@@ -143,9 +143,10 @@ def _usable(folder: Path) -> bool:
     descriptor = locks.hold(folder)
     if descriptor is None:
         return False
-    if not cache_entry.is_sound(folder) or cache_entry.strangers(folder):
+    sound = cache_entry.is_sound(folder)
+    if not sound or cache_entry.strangers(folder):
         os.close(descriptor)
-        return cache_entry.is_sound(folder) and cache_entry.clean(folder) and _usable(folder)
+        return sound and cache_entry.clean(folder) and _usable(folder)
     _note_use(folder / NOTE)
     previous = _held.pop(folder, None)
     if previous is not None:

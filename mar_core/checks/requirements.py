@@ -11,13 +11,12 @@ import re
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import finding
-from mar_core.findings import printable
+from mar_core.findings import Finding, printable
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from mar_core.checks.subject import Subject
-    from mar_core.findings import Finding
 
 __all__ = ["read_requirements", "requirement_findings"]
 
@@ -54,17 +53,17 @@ def requirement_findings(subject: Subject) -> Iterator[Finding]:
     Args:
         subject: The archive.
     """
-    name = subject.manifest.requirements_file
-    fault = _fault(subject)
-    if fault is not None:
-        yield fault
+    text = _read(subject)
+    if isinstance(text, Finding):
+        yield text
+        return
     lines: dict[str, list[tuple[int, str]]] = {}
-    for number, line in read_requirements(subject):
+    for number, line in _logical_lines(text):
         code = _judge(line, subject.archive.members)
         if code is not None:
             lines.setdefault(code, []).append((number, line))
     for code, found in lines.items():
-        yield finding(code, _sentence(code, found), member=name)
+        yield finding(code, _sentence(code, found), member=subject.manifest.requirements_file)
 
 
 def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:
@@ -76,9 +75,9 @@ def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:
     Yields:
         Nothing where there is no such file, or it cannot be read.
     """
-    name = subject.manifest.requirements_file
-    if name in subject.archive.members and name is not None and _fault(subject) is None:
-        yield from _logical_lines(_text(subject.archive.read(name)))
+    text = _read(subject)
+    if not isinstance(text, Finding):
+        yield from _logical_lines(text)
 
 
 def _sentence(code: str, found: list[tuple[int, str]]) -> str:
@@ -93,17 +92,22 @@ def _sentence(code: str, found: list[tuple[int, str]]) -> str:
     return f"Lines {listed}{f' and {more} more' if more else ''} {several}{shown}."
 
 
-def _fault(subject: Subject) -> Finding | None:
-    """What is wrong with the file as a whole, or None."""
+def _read(subject: Subject) -> str | Finding:
+    """The text, empty where there is no file, or what is wrong with the file as a whole."""
     name = subject.manifest.requirements_file
     member = subject.archive.members.get(name or "")
     if name is None or member is None:
-        return None
+        return ""
     if member.size > _MAX_BYTES:
         message = f"The file is {member.size:,} bytes; at most {_MAX_BYTES:,} are read."
         return finding("MAR-Q006", message, member=name)
-    message = _text_fault(subject.archive.read(name))
-    return finding("MAR-Q001", message, member=name) if message else None
+    try:
+        text = _text(subject.archive.read(name))
+    except UnicodeDecodeError as error:
+        message = f"The file is not UTF-8 (byte {error.start})."
+    else:
+        message = _text_fault(text)
+    return finding("MAR-Q001", message, member=name) if message else text
 
 
 def _shown(line: str) -> str:
@@ -121,12 +125,8 @@ def _text(raw: bytes) -> str:
     return raw.decode(encoding)
 
 
-def _text_fault(raw: bytes) -> str:
-    """Why the file is no text of requirements, or nothing."""
-    try:
-        text = _text(raw)
-    except UnicodeDecodeError as error:
-        return f"The file is not UTF-8 (byte {error.start})."
+def _text_fault(text: str) -> str:
+    """Why the text is none of requirements, or nothing."""
     lines = text.splitlines()
     if any(_CODING.match(line[:_MAX_SHOWN]) for line in lines[:2]):
         return "A comment of the file names an encoding, which pip would follow."

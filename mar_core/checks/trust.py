@@ -86,7 +86,10 @@ def is_trusted(archive: Archive, *, asked: bool = False) -> bool:
     if any(place.is_relative_to(folder) for folder in folders):
         return True
     digests = {entry.digest for entry in known if entry.digest}
-    return bool(digests) and content_digest(archive) in digests
+    try:
+        return bool(digests) and content_digest(archive) in digests
+    except ArchiveError:  # what cannot be read is not what was trusted; the rules say why
+        return False
 
 
 def trusts_everything() -> bool:

@@ -274,7 +274,7 @@ def _clear_leftovers(folder: Path) -> None:
 
 def _behind_links(target: Path, *, force: bool) -> Path:
     """Where a link leads that shall be written through."""
-    return Path(os.path.realpath(target)) if force and target.is_symlink() else target
+    return real_path(target) if force and target.is_symlink() else target
 
 
 def _keep_mode(target: Path, descriptor: int, *, force: bool) -> None:

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from mar_core.format.contents import Content
 
-__all__ = ["Digests", "HashingReader", "changed", "copy", "digests_of", "quiet", "write_at"]
+__all__ = [
+    "Digests",
+    "HashingReader",
+    "changed",
+    "copy",
+    "copy_range",
+    "digests_of",
+    "quiet",
+    "write_at",
+]
 
 CHUNK = 1 << 20
 BUFFERS = 4
@@ -185,7 +194,7 @@ class _File:
     def __init__(self, source: int, target: int) -> None:
         self._source = source
         self.target = target
-        self._in_kernel = hasattr(os, "copy_file_range")
+        self._in_kernel = True
 
     def __call__(self, buffer: memoryview, at: int, to: int) -> int:
         if self._in_kernel and buffer:
@@ -214,6 +223,8 @@ class _Stream:
 
 def copy_range(source: int, target: int, count: int, at: int, to: int) -> int:
     """Let the kernel copy up to ``count`` bytes; 0 at the end, or where it cannot."""
+    if not hasattr(os, "copy_file_range"):
+        return 0
     try:
         return os.copy_file_range(source, target, count, at, to)
     except OSError as error:

@@ -48,7 +48,7 @@ class FolderArchive(Archive):
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
-        root = path.resolve()
+        self._root = root = path.resolve()
         members: dict[str, Member] = {}
         faults: list[Finding] = []
         for name, source in _files(root, path):
@@ -69,13 +69,11 @@ class FolderArchive(Archive):
 
     def open(self, name: str) -> BinaryIO:
         """See ``Archive.open``; a folder's files are not checked while they are read."""
-        member = self.members.get(name)
-        if member is None or member.source is None:
-            raise ArchiveError(f"{self} has no member {name!r}.")
+        source = self._root / self._known(name).name
         try:
-            return member.source.open("rb")
+            return source.open("rb")
         except OSError as error:
-            raise ArchiveError(f"{member.source} cannot be read: {error.strerror}.") from error
+            raise ArchiveError(f"{source} cannot be read: {error.strerror}.") from error
 
     def verify(self) -> list[Finding]:
         """See ``Archive.verify``; a folder may be edited, so differences are warnings."""

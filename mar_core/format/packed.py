@@ -88,11 +88,6 @@ class PackedArchive(Archive):
         size = self.members[name].size
         return Expected(member=name, size=size, crc=crc, sha256=self.sha256_of(name))
 
-    def _known(self, name: str) -> Member:
-        if name not in self.members:
-            raise ArchiveError(f"{self} has no member {name!r}.")
-        return self.members[name]
-
     def _judge(
         self,
         file: ArchiveFile,

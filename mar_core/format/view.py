@@ -114,9 +114,7 @@ class Archive(abc.ABC):
         Raises:
             ArchiveError: There is no such member, it is longer than ``limit``, or it is damaged.
         """
-        member = self.members.get(name)
-        if member is None:
-            raise ArchiveError(f"{self} has no member {name!r}.")
+        member = self._known(name)
         if member.size > limit:
             raise ArchiveError(
                 f"{self}: {name!r} is {member.size:,} bytes; the limit is {limit:,}."
@@ -144,6 +142,11 @@ class Archive(abc.ABC):
 
     def close(self) -> None:  # noqa: B027 - folders and sources hold nothing open
         """Let go of the file."""
+
+    def _known(self, name: str) -> Member:
+        if name not in self.members:
+            raise ArchiveError(f"{self} has no member {name!r}.")
+        return self.members[name]
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from mar_core.format.zip_records import (
     END64,
     END64_SIGNATURE,
     END_SIGNATURE,
+    EXTRA_ZIP64,
     HAS_DESCRIPTOR,
     LOCAL,
     LOCAL_SIGNATURE,
@@ -97,7 +98,7 @@ def _local_length(file: ZipSource, position: int) -> int | None:
 
 def _zip64_compressed_size(extra: bytes) -> int:
     try:
-        found = [zip64_values(data) for kind, data in extra_fields(extra) if kind == 1]
+        found = [zip64_values(data) for kind, data in extra_fields(extra) if kind == EXTRA_ZIP64]
     except ValueError:
         return 0
     return found[0][1] if found and len(found[0]) > 1 else 0

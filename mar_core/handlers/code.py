@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers import isolation
-from mar_core.handlers.own_process import OwnProcess
+from mar_core.handlers.own_process import OwnProcess, UnpackedCode
 from mar_core.ts import compat
 from mar_core.weights import model_code
 
@@ -34,30 +34,25 @@ __all__ = ["ArchiveCode", "code_of"]
 _folder_lock = threading.RLock()
 
 
-class ArchiveCode:
-    """The modules of one unpacked archive.
+class ArchiveCode(UnpackedCode):
+    """The modules of one unpacked archive, in a package of their own.
 
     Args:
         model_dir: The folder that holds its members.
         name: The model's name, for the name of the package.
 
     Attributes:
-        model_dir: The folder, absolute.
         package: The package that its modules live in, such as ``mar_archives.mnist_1``.
         builtins: The builtins that its modules see.
-        files: Where in the folder a module is, by the real file that it was compiled from.
     """
 
     def __init__(self, model_dir: Path, name: str = "model") -> None:
-        self.model_dir = Path(os.path.abspath(model_dir))  # noqa: PTH100 - links stay as they are
+        super().__init__(model_dir)
         self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import}
-        self.files: dict[str, str] = {}
         self._importlib = _Importlib(self)
         self._root = isolation.register(self, re.sub(r"\W", "_", name) or "model")
         self._root.__path__.append(str(self.model_dir))
         self.package = self._root.__name__
-        places = {str(self.model_dir), os.path.realpath(self.model_dir)}
-        self._inside = tuple(places)
         self._seen_path: list[str] = []
 
     def has(self, name: str) -> bool:
@@ -75,43 +70,13 @@ class ArchiveCode:
         # A folder without __init__.py gives way to an installed package of its name.
         return spec is not None and (spec.loader is not None or not _installed(top))
 
-    def __contains__(self, member: object) -> bool:
-        """Whether the archive has a file of that name."""
-        return (self.model_dir / str(member)).is_file()
-
-    def find_file(self, name: str) -> Path | None:
-        """The file that defines a module of the archive, whatever else has its name.
-
-        Args:
-            name: The module's name, such as ``model`` or ``pkg.model``.
-        """
-        path = self.model_dir.joinpath(*name.split("."))
-        files = [path.with_name(f"{path.name}{suffix}") for suffix in (".py", ".pyc")]
-        candidates = (*files, path / "__init__.py")
-        return next((candidate for candidate in candidates if candidate.is_file()), None)
-
     def import_module(self, name: str) -> ModuleType:
-        """Import a module of the archive, whatever else has its name.
-
-        Args:
-            name: The name as the archive's code would say it, such as ``model`` or ``pkg.model``.
-
-        Raises:
-            ModuleNotFoundError: The archive has no such module; or whatever the module raises.
-        """
+        """See ``UnpackedCode.import_module``."""
         with self.active():
             try:
                 return importlib.import_module(f"{self.package}.{name}")
             except ModuleNotFoundError as error:
-                raise self.as_said(error) from error.__cause__
-
-    def import_file(self, file: str) -> ModuleType:
-        """Import a file of the archive, such as ``model.py``.
-
-        Raises:
-            ModuleNotFoundError: There is no such file; or whatever the file raises.
-        """
-        return self.import_module(file.removesuffix(".py").replace("/", "."))
+                raise self._as_said(error) from error.__cause__
 
     def active(self) -> AbstractContextManager[None]:
         """Work on behalf of this archive: pickle and importlib find its modules too."""
@@ -134,20 +99,6 @@ class ArchiveCode:
     def close(self) -> None:
         """Forget the archive's modules."""
         isolation.unregister(self.package)
-
-    def as_said(self, error: ModuleNotFoundError) -> ModuleNotFoundError:
-        """The error with the name that the archive's code said."""
-        own = f"{self.package}."
-        if not (error.name or "").startswith(own):
-            return error
-        said = (error.name or "").removeprefix(own)
-        return ModuleNotFoundError(f"No module named {said!r}", name=said)
-
-    def file_name(self, path: str) -> str | None:
-        """The name in the archive of a file that a traceback names; None for others' files."""
-        place = Path(self.files.get(path, path))
-        inside = place.is_relative_to(self.model_dir)
-        return place.relative_to(self.model_dir).as_posix() if inside else None
 
     def _import(
         self,
@@ -172,8 +123,16 @@ class ArchiveCode:
         try:
             module = builtins.__import__(full, None, None, fromlist or ("",), 0)
         except ModuleNotFoundError as error:
-            raise self.as_said(error) from error.__cause__
+            raise self._as_said(error) from error.__cause__
         return module if fromlist else sys.modules[f"{self.package}.{name.partition('.')[0]}"]
+
+    def _as_said(self, error: ModuleNotFoundError) -> ModuleNotFoundError:
+        """The error with the name that the archive's code said."""
+        own = f"{self.package}."
+        if not (error.name or "").startswith(own):
+            return error
+        said = (error.name or "").removeprefix(own)
+        return ModuleNotFoundError(f"No module named {said!r}", name=said)
 
     def adopt_paths(self) -> None:
         """Folders inside the archive that its code put on ``sys.path`` are for its code alone."""

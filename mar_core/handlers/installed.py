@@ -16,7 +16,7 @@ from mar_core.plugins import HANDLER_GROUP, find_entries
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Owner", "find_module", "source_of"]
+__all__ = ["Owner", "find_module", "is_installed", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ def find_module(name: str) -> Owner | None:
     package; the rest is looked up on its search path.
     """
     return None if _find(name) is None else _owner(name.partition(".")[0])
+
+
+def is_installed(name: str) -> bool:
+    """Whether there is a module of that dotted name; unlike ``find_module`` it asks no metadata."""
+    return _find(name) is not None
 
 
 def source_of(name: str) -> bytes | None:

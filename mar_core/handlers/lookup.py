@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.errors import HandlerError, PluginError
-from mar_core.handlers.installed import find_module, source_of
+from mar_core.handlers.installed import find_module, is_installed, source_of
 from mar_core.handlers.source import Module, parse_module
 from mar_core.plugins import find_handler, nearest_handlers
 from mar_core.ts import compat
@@ -203,7 +203,7 @@ def missing_entry(found: FoundHandler) -> Absence | None:
     if found.member is not None:
         return None
     by = f", which {found.registered} names" if found.registered else ""
-    if find_module(module) is None:
+    if not is_installed(module):
         message = f"There is no module {module!r}{by}."
         return Absence(Reason.ENTRY, message, _mend(found))
     name = (entry or "").strip().partition(".")[0]

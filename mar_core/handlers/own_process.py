@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import abc
 import importlib.util
 import multiprocessing.process
 import os
@@ -31,31 +32,81 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
 
-__all__ = ["OwnProcess"]
+__all__ = ["OwnProcess", "UnpackedCode"]
 
 _AS_IT_IS: AbstractContextManager[None] = nullcontext()
 
 
-class OwnProcess:
-    """The modules of the one archive that this process runs. Made once, before any of its code.
+class UnpackedCode(abc.ABC):
+    """The modules of one unpacked archive, however they are imported.
 
     Args:
         model_dir: The folder that holds its members.
 
     Attributes:
         model_dir: The folder, absolute.
-        package: What ``ArchiveCode`` puts before the names of its modules, and this does not.
         files: Where in the folder a module is, by the real file that it was compiled from.
-        current: The one of this process, or None.
     """
-
-    package = "mar_archives"
-    current: OwnProcess | None = None
 
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = Path(os.path.abspath(model_dir))  # noqa: PTH100 - links stay as they are
         self.files: dict[str, str] = {}
         self._inside = tuple({str(self.model_dir), os.path.realpath(self.model_dir)})
+
+    def __contains__(self, member: object) -> bool:
+        """Whether the archive has a file of that name."""
+        return (self.model_dir / str(member)).is_file()
+
+    def find_file(self, name: str) -> Path | None:
+        """The file that defines a module of the archive, whatever else has its name.
+
+        Args:
+            name: The module's name, such as ``model`` or ``pkg.model``.
+        """
+        path = self.model_dir.joinpath(*name.split("."))
+        files = [path.with_name(f"{path.name}{suffix}") for suffix in (".py", ".pyc")]
+        candidates = (*files, path / "__init__.py")
+        return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+    @abc.abstractmethod
+    def import_module(self, name: str) -> ModuleType:
+        """Import a module of the archive, whatever else has its name.
+
+        Args:
+            name: The name as the archive's code would say it, such as ``model`` or ``pkg.model``.
+
+        Raises:
+            ModuleNotFoundError: The archive has no such module; or whatever the module raises.
+        """
+
+    def import_file(self, file: str) -> ModuleType:
+        """Import a file of the archive, such as ``model.py``.
+
+        Raises:
+            ModuleNotFoundError: There is no such file; or whatever the file raises.
+        """
+        return self.import_module(file.removesuffix(".py").replace("/", "."))
+
+    def file_name(self, path: str) -> str | None:
+        """The name in the archive of a file that a traceback names; None for others' files."""
+        place = Path(self.files.get(path, path))
+        inside = place.is_relative_to(self.model_dir)
+        return place.relative_to(self.model_dir).as_posix() if inside else None
+
+
+class OwnProcess(UnpackedCode):
+    """The modules of the one archive that this process runs. Made once, before any of its code.
+
+    Args:
+        model_dir: The folder that holds its members.
+
+    Attributes:
+        package: What ``ArchiveCode`` puts before the names of its modules, and this does not.
+        current: The one of this process, or None.
+    """
+
+    package = "mar_archives"
+    current: OwnProcess | None = None
 
     def enter(self) -> None:
         """Make this process the archive's."""
@@ -77,17 +128,6 @@ class OwnProcess:
         """Whether the archive has a module of that name; its first part decides."""
         top = self.model_dir / name.partition(".")[0]
         return top.is_dir() or self.find_file(top.name) is not None
-
-    def __contains__(self, member: object) -> bool:
-        """Whether the archive has a file of that name."""
-        return (self.model_dir / str(member)).is_file()
-
-    def find_file(self, name: str) -> Path | None:
-        """The file that defines a module of the archive, whatever else has its name."""
-        path = self.model_dir.joinpath(*name.split("."))
-        files = [path.with_name(f"{path.name}{suffix}") for suffix in (".py", ".pyc")]
-        candidates = (*files, path / "__init__.py")
-        return next((candidate for candidate in candidates if candidate.is_file()), None)
 
     def import_module(self, name: str) -> ModuleType:
         """Import a module of the archive; another of its name gives way.
@@ -111,14 +151,6 @@ class OwnProcess:
         spec.loader.exec_module(module)
         return module
 
-    def import_file(self, file: str) -> ModuleType:
-        """Import a file of the archive, such as ``model.py``.
-
-        Raises:
-            ModuleNotFoundError: There is no such file; or whatever the file raises.
-        """
-        return self.import_module(file.removesuffix(".py").replace("/", "."))
-
     def active(self) -> AbstractContextManager[None]:
         """Work on behalf of the archive: nothing to do."""
         return _AS_IT_IS
@@ -129,16 +161,6 @@ class OwnProcess:
 
     def close(self) -> None:
         """Forget the archive's modules: the process ends."""
-
-    def as_said(self, error: ModuleNotFoundError) -> ModuleNotFoundError:
-        """The error with the name that the archive's code said: it has that."""
-        return error
-
-    def file_name(self, path: str) -> str | None:
-        """The name in the archive of a file that a traceback names; None for others' files."""
-        place = Path(self.files.get(path, path))
-        inside = place.is_relative_to(self.model_dir)
-        return place.relative_to(self.model_dir).as_posix() if inside else None
 
     def _finder(self, path: str) -> FileFinder:
         """For ``sys.path_hooks``: what finds modules in the archive's folder."""

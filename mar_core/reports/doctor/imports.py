@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.handlers.installed import find_module
+from mar_core.handlers.installed import is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -135,4 +135,4 @@ def _inside(module: str, members: Container[str]) -> list[str]:
         stem = "/".join(parts[:depth])
         found += [name for name in (f"{stem}/__init__.py", f"{stem}.py") if name in members]
     own = f"{parts[0]}/__init__.py" in members or f"{parts[0]}.py" in members
-    return found if own or (found and find_module(parts[0]) is None) else []
+    return found if own or (found and not is_installed(parts[0])) else []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.checks.requirements import read_requirements
 from mar_core.handlers.blame import missing_module
-from mar_core.handlers.installed import find_module
+from mar_core.handlers.installed import is_installed
 from mar_core.plugins.remedies import distribution_of
 from mar_core.reports.doctor.imports import Import, imports_of
 from mar_core.reports.doctor.packages import Unmet, unmet
@@ -66,10 +66,10 @@ def _fault(found: Import, manifest: Manifest) -> Check | None:
     if found.module.partition(".")[0] == compat.ROOT and compat.wanted(found.module):
         absent = None if compat.offers(found.module) else str(compat.missing(found.module))
         return _check(found, f"{found.where}: {absent}", None) if absent else None
-    if find_module(found.module) is not None:
+    if is_installed(found.module):
         return None
     top = found.module.partition(".")[0]
-    if top != found.module and find_module(top) is not None:
+    if top != found.module and is_installed(top):
         # It may still be there: packages make modules while they are imported.
         message = f"{found.where} needs the module {found.module}, which {top} seems not to have."
         known = distribution_of(top)

@@ -92,6 +92,14 @@ def test_what_is_no_entry_trusts_nothing(path, tmp_path):
     assert trust.list_trusted() == []
 
 
+def test_what_cannot_be_read_is_not_trusted(path, tmp_path):
+    broken = files({"x.pkl": HOSTILE}) | {"MAR-INF/MANIFEST.json": b"{"}
+    other = write_zip(tmp_path / "broken.mar", broken)
+    assert severities(other) == ["error"]
+    trust.trust(path)
+    assert severities(other) == ["error"]
+
+
 def test_revoking_what_is_not_trusted(path):
     with pytest.raises(UsageError, match="is not trusted"):
         trust.revoke(path)
