@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.allowed import ALLOWED, ELEMENT_BYTES
+from mar_core.weights.allowed import ELEMENT_BYTES
 from mar_core.weights.eager import load_eager
 from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.pickles import PickleReport, walk_pickle
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mar_core.weights.file import WeightsFile
     from mar_core.weights.report import WeightsReport
-    from mar_core.weights.zipindex import ZipEntry
 
 __all__ = ["FORMAT", "check_records", "check_storages", "walk_record"]
 
@@ -129,12 +128,9 @@ def check_storages(
                 f"{size:,}.",
             )
         else:
-            starts[storage.key] = _start(file, record) if record.stored and little else None
+            placed = record.stored and little
+            starts[storage.key] = data_start(file.stream, record) if placed else None
     return starts
-
-
-def _start(file: WeightsFile, record: ZipEntry) -> int:
-    return data_start(file.stream, record)
 
 
 def _is_little(file: WeightsFile) -> bool:
@@ -144,11 +140,6 @@ def _is_little(file: WeightsFile) -> bool:
         return read_entry(file.stream, file.records["byteorder"], limit=_TINY) == b"little"
     except ModelError:
         return False
-
-
-def of_script(name: str) -> bool:
-    """Names that TorchScript's own reader resolves, in the file itself."""
-    return name.startswith(("__torch__.", "torch.jit._pickle.")) or name in ALLOWED
 
 
 FORMAT = WeightsFormat(
