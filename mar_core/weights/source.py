@@ -123,9 +123,13 @@ def require_trust(source: ModelSource, what: str) -> None:
 
 
 @contextmanager
-def no_advice() -> Iterator[None]:
-    """Keep torch.export's advice on old files out of the results' way."""
-    logger = logging.getLogger("torch.export.pt2_archive._package")
+def no_advice(name: str) -> Iterator[None]:
+    """Keep advice on old files out of the results' way: it is nothing to mend at run time.
+
+    Args:
+        name: The logger of torch's that gives it.
+    """
+    logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:

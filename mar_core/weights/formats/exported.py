@@ -125,7 +125,7 @@ def _load(source: ModelSource) -> Any:
     import torch
 
     try:
-        with no_advice():
+        with no_advice("torch.export.pt2_archive._package"):
             program = torch.export.load(str(source.path))
     except Exception as error:  # torch.export raises nearly anything
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error) else "it is damaged"

@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from mar_core.weights.eager import load_eager
 from mar_core.weights.rebuild import MAX_DIMENSIONS
 from mar_core.weights.registry import Trust, WeightsFormat
 from mar_core.weights.report import TensorInfo
@@ -13,7 +14,6 @@ from mar_core.weights.report import TensorInfo
 if TYPE_CHECKING:
     from mar_core.weights.file import WeightsFile
     from mar_core.weights.report import WeightsReport
-    from mar_core.weights.source import ModelSource
 
 __all__ = ["FORMAT"]
 
@@ -152,19 +152,13 @@ def _check_tiling(infos: list[TensorInfo], body: int, size: int) -> None:
         raise ValueError(f"its tensors take {total:,} bytes and the file has {size:,} for them")
 
 
-def _load(source: ModelSource) -> Any:
-    from mar_core.weights.eager import load_eager
-
-    return load_eager(source)
-
-
 FORMAT = WeightsFormat(
     name="safetensors",
     title="a safetensors file",
     trust=Trust.DATA,
     identify=_identify,
     examine=_examine,
-    load=_load,
+    load=load_eager,
     endings=(".safetensors",),
     written_by="`safetensors.torch.save_file`",
     loaded_by="mapped from the disk",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.weights.compiled import load_compiled
 from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.source import no_advice
 
 if TYPE_CHECKING:
     from mar_core.weights.any_batch import AnyBatch
@@ -41,15 +41,10 @@ def _load_library(source: ModelSource) -> Any:
             f"{source.name} is a shared library, and nothing says that AOTInductor made it.",
             hint="Put `pt2: {export: {aot_compile: true}}` into the file given as --config-file.",
         )
-    logger = logging.getLogger("torch._export")
-    before = logger.level
-    logger.setLevel(logging.ERROR)  # that there is a newer format is nothing to mend at run time
-    try:
+    with no_advice("torch._export"):
         return source.handler._load_torch_export_aot_compile(  # noqa: SLF001 - TorchServe's name
             str(source.path)
         )
-    finally:
-        logger.setLevel(before)
 
 
 FORMAT = WeightsFormat(

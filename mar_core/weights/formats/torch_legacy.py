@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
 from mar_core.weights.allowed import ELEMENT_BYTES
+from mar_core.weights.eager import load_eager
 from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.pickles import PickleReport, walk_pickle
 from mar_core.weights.registry import Trust, WeightsFormat
@@ -13,7 +14,6 @@ from mar_core.weights.registry import Trust, WeightsFormat
 if TYPE_CHECKING:
     from mar_core.weights.file import WeightsFile
     from mar_core.weights.report import WeightsReport
-    from mar_core.weights.source import ModelSource
     from mar_core.weights.stand_ins import Storage
 
 __all__ = ["FORMAT"]
@@ -87,19 +87,13 @@ def _length(storage: Storage) -> int:
     return storage.numel * ELEMENT_BYTES[storage.dtype]
 
 
-def _load(source: ModelSource) -> Any:
-    from mar_core.weights.eager import load_eager
-
-    return load_eager(source)
-
-
 FORMAT = WeightsFormat(
     name="torch-legacy",
     title="what torch.save wrote before 1.6",
     trust=Trust.DATA,
     identify=_identify,
     examine=_examine,
-    load=_load,
+    load=load_eager,
     written_by="`torch.save` before 1.6",
     loaded_by="copied into memory, `weights_only=True`",
     rank=0,

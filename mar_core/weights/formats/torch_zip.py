@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.allowed import ALLOWED, ELEMENT_BYTES
+from mar_core.weights.allowed import ELEMENT_BYTES
+from mar_core.weights.eager import load_eager
 from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.pickles import PickleReport, walk_pickle
 from mar_core.weights.registry import Trust, WeightsFormat
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
 
     from mar_core.weights.file import WeightsFile
     from mar_core.weights.report import WeightsReport
-    from mar_core.weights.source import ModelSource
-    from mar_core.weights.zipindex import ZipEntry
 
-__all__ = ["FORMAT", "check_records", "check_storages", "load", "walk_record"]
+__all__ = ["FORMAT", "check_records", "check_storages", "walk_record"]
 
 _NO_DATA = "meta"
 _PICKLE = "data.pkl"
@@ -129,12 +128,9 @@ def check_storages(
                 f"{size:,}.",
             )
         else:
-            starts[storage.key] = _start(file, record) if record.stored and little else None
+            placed = record.stored and little
+            starts[storage.key] = data_start(file.stream, record) if placed else None
     return starts
-
-
-def _start(file: WeightsFile, record: ZipEntry) -> int:
-    return data_start(file.stream, record)
 
 
 def _is_little(file: WeightsFile) -> bool:
@@ -146,29 +142,13 @@ def _is_little(file: WeightsFile) -> bool:
         return False
 
 
-def of_script(name: str) -> bool:
-    """Names that TorchScript's own reader resolves, in the file itself."""
-    return name.startswith(("__torch__.", "torch.jit._pickle.")) or name in ALLOWED
-
-
-def load(source: ModelSource) -> Any:
-    """Build the network and give it its weights, or unpickle it whole on the user's word.
-
-    Raises:
-        ModelError: There is neither a model file nor a pickled module, or the two do not fit.
-    """
-    from mar_core.weights.eager import load_eager
-
-    return load_eager(source)
-
-
 FORMAT = WeightsFormat(
     name="torch",
     title="what torch.save writes",
     trust=Trust.DATA,
     identify=_identify,
     examine=_examine,
-    load=load,
+    load=load_eager,
     written_by="`torch.save(model.state_dict(), …)`",
     loaded_by="mapped from the disk, `weights_only=True`; a whole pickled module is Python",
     rank=5,

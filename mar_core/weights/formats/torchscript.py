@@ -6,12 +6,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.formats.torch_zip import (
-    check_records,
-    check_storages,
-    of_script,
-    walk_record,
-)
+from mar_core.weights.allowed import ALLOWED
+from mar_core.weights.formats.torch_zip import check_records, check_storages, walk_record
 from mar_core.weights.listing import list_tensors
 from mar_core.weights.registry import Trust, WeightsFormat
 
@@ -37,11 +33,16 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
     if not check_records(file, report):
         return
     for name in [name for name in file.records if name.endswith(".pkl")]:
-        walked = walk_record(file, name, report, strict=False, also=of_script)
+        walked = walk_record(file, name, report, strict=False, also=_of_script)
         if walked is not None and name in _FOLDERS:
             starts = check_storages(file, walked, _FOLDERS[name], report)
             if name == "data.pkl":
                 list_tensors(walked, starts, report)
+
+
+def _of_script(name: str) -> bool:
+    """Names that TorchScript's own reader resolves, in the file itself."""
+    return name.startswith(("__torch__.", "torch.jit._pickle.")) or name in ALLOWED
 
 
 def _load(source: ModelSource) -> torch.nn.Module:
@@ -76,7 +77,6 @@ FORMAT = WeightsFormat(
     examine=_examine,
     load=_load,
     carries_structure=True,
-    endings=(),
     written_by="`torch.jit.save`",
     loaded_by="`torch.jit.load`",
     rank=2,
