@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers.own_process import OwnProcess
 from mar_core.plugins import get_plugins
-from mar_core.records import Failure, Outcome
+from mar_core.records import Outcome
 from mar_core.runtime.batch import PLAIN_RESPONSE, Batch, Row
 from mar_core.runtime.blobs import BlobFolder
 from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
-from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready
+from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
 from mar_core.runtime.values import plain, to_json
 from mar_core.runtime.worker import flush_printed
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
+    from mar_core.records import Failure, Response
     from mar_core.runtime.protocol import Setup
     from mar_core.runtime.worker import Outbox, Page
 
@@ -87,7 +88,7 @@ class Answering:
         describe = getattr(self._predictor.loaded.instance, "describe_handle", None)
         try:
             value = to_json(describe()) if callable(describe) else None
-            reply: Sequence[Any] = (200, "", {}, None, b"", False, None, (), value)
+            reply: Sequence[Any] = Reply(value=value)
         except CAUGHT as error:
             reply = _failed(failure_of(error, "handle"))
         self._outbox.add([ANSWER, call, {}, None, [reply]])
@@ -151,8 +152,7 @@ class Answering:
         except CAUGHT as error:
             public = "Unsupported model output data type."
             return _failed(dataclasses.replace(failure_of(error, "result"), public=public))
-        kind, headers = response.content_type, dict(response.headers)
-        return response.status, response.phrase, headers, kind, body, is_json, None, (), None
+        return _said(response)._replace(body=body, json=is_json)
 
     def _as_plain(self, outcome: Outcome) -> Sequence[Any]:
         try:
@@ -161,11 +161,9 @@ class Answering:
             return _failed(failure_of(error, "result"))
         if outcome.failure is not None:
             return _failed(outcome.failure)
-        said, value, parts = outcome.response, outcome.result, outcome.streamed
-        if said is PLAIN_RESPONSE and not parts:
-            return (value,)
-        headers = dict(said.headers)
-        return said.status, said.phrase, headers, said.content_type, b"", False, None, parts, value
+        if outcome.response is PLAIN_RESPONSE and not outcome.streamed:
+            return (outcome.result,)
+        return _said(outcome.response)._replace(parts=outcome.streamed, value=outcome.result)
 
     def _record(self, metric: Any) -> None:
         self._predictor.life.record_metric(metric)
@@ -229,6 +227,15 @@ class _Stages(Stages):
             self._ended += 1
 
 
-def _failed(failure: Failure) -> Sequence[Any]:
-    fields = dataclasses.astuple(failure)
-    return failure.code, "", {}, None, b"", False, fields, (), None
+def _failed(failure: Failure) -> Reply:
+    return Reply(status=failure.code, failure=failure)
+
+
+def _said(response: Response) -> Reply:
+    """A reply with what the handler said of it."""
+    return Reply(
+        status=response.status,
+        phrase=response.phrase,
+        headers=dict(response.headers),
+        content_type=response.content_type,
+    )
