@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from concurrent.futures import Future, ThreadPoolExecutor
+import functools
 from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers.own_process import OwnProcess
 from mar_core.plugins import get_plugins
-from mar_core.records import Failure, Outcome
+from mar_core.records import Outcome
 from mar_core.runtime.batch import PLAIN_RESPONSE, Batch, Row
 from mar_core.runtime.blobs import BlobFolder
-from mar_core.runtime.cores import cores, use_threads
 from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
+from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
-from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready
+from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
 from mar_core.runtime.values import plain, to_json
 from mar_core.runtime.worker import flush_printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
+    from mar_core.records import Failure, Response
     from mar_core.runtime.protocol import Setup
     from mar_core.runtime.worker import Outbox, Page
 
@@ -30,10 +32,6 @@ __all__ = ["Answering"]
 
 # In a process of its own, whatever a handler raises is its request's failure.
 CAUGHT = (BaseException,)
-# Prepared calls that wait for the model: enough that it never waits, few enough for flat memory.
-WAITING = 2
-# That prepare at once; more would wait for each other.
-MOST_THREADS = 8
 
 
 class Answering:
@@ -62,7 +60,7 @@ class Answering:
         self._runner = self._predictor.runner(
             explain=setup.explain, independent=independent, caught=CAUGHT
         )
-        self._threads = _Threads(explain=setup.explain) if independent else None
+        self._stages = _Stages(explain=setup.explain) if independent else None
         self._reply = self._as_body if setup.body else self._as_plain
         self._blobs = None
         if setup.output_dir is not None:
@@ -74,17 +72,13 @@ class Answering:
 
     def answer(self, call: int, requests: Sequence[tuple[Any, ...]]) -> None:
         """Answer the requests of a call, now or as its turn comes."""
-        if self._threads is None:
-            self._page.begin()
-            batch = self._read(call, requests)
-            batch.preprocess()
+        if self._stages is None:
+            batch = self._prepare(call, requests)
             batch.inference()
             self._finish(call, batch)
         else:
-            self._threads.submit(
-                lambda: self._prepare(call, requests),
-                Batch.inference,
-                lambda batch: self._finish(call, batch),
+            self._stages.begin(
+                lambda: self._prepare(call, requests), lambda batch: self._finish(call, batch)
             )
 
     def describe(self, call: int) -> None:
@@ -94,7 +88,7 @@ class Answering:
         describe = getattr(self._predictor.loaded.instance, "describe_handle", None)
         try:
             value = to_json(describe()) if callable(describe) else None
-            reply: Sequence[Any] = (200, "", {}, None, b"", False, None, (), value)
+            reply: Sequence[Any] = Reply(value=value)
         except CAUGHT as error:
             reply = _failed(failure_of(error, "handle"))
         self._outbox.add([ANSWER, call, {}, None, [reply]])
@@ -107,8 +101,8 @@ class Answering:
         get_plugins().tell_failures()
 
     def _drain(self) -> None:
-        if self._threads is not None:
-            self._threads.drain()
+        if self._stages is not None:
+            self._stages.drain()
 
     def _prepare(self, call: int, requests: Sequence[tuple[Any, ...]]) -> Batch:
         self._page.begin()
@@ -141,7 +135,7 @@ class Answering:
         flush_printed()
         too_large, self._runner.out_of_memory_at = self._runner.out_of_memory_at, None
         self._outbox.add([ANSWER, call, batch.seconds, too_large, replies])
-        if self._threads is not None and self._threads.idle:
+        if self._stages is not None and self._stages.idle:
             self._outbox.flush()
 
     def _send_part(self, call: int, index: int, part: Any) -> None:
@@ -158,8 +152,7 @@ class Answering:
         except CAUGHT as error:
             public = "Unsupported model output data type."
             return _failed(dataclasses.replace(failure_of(error, "result"), public=public))
-        kind, headers = response.content_type, dict(response.headers)
-        return response.status, response.phrase, headers, kind, body, is_json, None, (), None
+        return _said(response)._replace(body=body, json=is_json)
 
     def _as_plain(self, outcome: Outcome) -> Sequence[Any]:
         try:
@@ -168,11 +161,9 @@ class Answering:
             return _failed(failure_of(error, "result"))
         if outcome.failure is not None:
             return _failed(outcome.failure)
-        said, value, parts = outcome.response, outcome.result, outcome.streamed
-        if said is PLAIN_RESPONSE and not parts:
-            return (value,)
-        headers = dict(said.headers)
-        return said.status, said.phrase, headers, said.content_type, b"", False, None, parts, value
+        if outcome.response is PLAIN_RESPONSE and not outcome.streamed:
+            return (outcome.result,)
+        return _said(outcome.response)._replace(parts=outcome.streamed, value=outcome.result)
 
     def _record(self, metric: Any) -> None:
         self._predictor.life.record_metric(metric)
@@ -193,8 +184,8 @@ class Answering:
             handler=loaded.name,
             batch_size=predictor.batch_size,
             by_length=loaded.by_length,
-            independent=self._threads is not None,
-            depth=2 if self._threads is None else self._threads.depth,
+            independent=self._stages is not None,
+            depth=2 if self._stages is None else self._stages.depth,
             describes=callable(getattr(loaded.instance, "describe_handle", None)),
             explains=callable(getattr(loaded.instance, "get_insights", None)),
             device="cpu" if gpu is None else f"accelerator {gpu}",
@@ -204,24 +195,13 @@ class Answering:
         )
 
 
-class _Threads:
-    """Three pools that calls go through in order, so that one is prepared while another is run.
-
-    Each stage waits for the one before it in a pool of its own; a call enters all pools at once, so
-    that every pool works in order and none can wait for what was never started.
-    """
+class _Stages(Stages):
+    """The stages of calls; knows which are under way."""
 
     def __init__(self, *, explain: bool) -> None:
         import torch
 
-        usual = torch.get_num_threads()
-        threads = min(cores(), MOST_THREADS)
-        self.depth = threads + WAITING + 1
-        # Many that prepare must not each start a team of threads; the model gets the usual one.
-        self._prepare = _pool("preprocess", threads, 1)
-        self._infer = _pool("inference", 1, usual)
-        # Explanations run in the last stage, and are the model's work.
-        self._finish = _pool("postprocess", 1, usual if explain else 1)
+        super().__init__(explain=explain, torch_threads=torch.get_num_threads())
         self._last: Future[None] | None = None
         self._begun = self._ended = 0
 
@@ -230,45 +210,32 @@ class _Threads:
         """Whether nothing is under way but what asks."""
         return self._begun - self._ended <= 1
 
-    def submit(
-        self,
-        prepare: Callable[[], Batch],
-        infer: Callable[[Batch], None],
-        finish: Callable[[Batch], None],
-    ) -> None:
+    def begin(self, prepare: Callable[[], Batch], finish: Callable[[Batch], None]) -> None:
         """Let a call take its way."""
         self._begun += 1
-        prepared = self._prepare.submit(prepare)
-        inferred = self._infer.submit(_then, prepared, infer)
-        self._last = self._finish.submit(self._end, inferred, finish)
+        self._last = self.submit(prepare, functools.partial(self._end, finish))
 
     def drain(self) -> None:
         """Wait until all calls have ended."""
         if self._last is not None:
             self._last.result()
 
-    def _end(self, inferred: Future[Batch], finish: Callable[[Batch], None]) -> None:
+    def _end(self, finish: Callable[[Batch], None], inferred: Future[Batch]) -> None:
         try:
             finish(inferred.result())
         finally:
             self._ended += 1
 
 
-def _then(before: Future[Batch], act: Callable[[Batch], None]) -> Batch:
-    batch = before.result()
-    act(batch)
-    return batch
+def _failed(failure: Failure) -> Reply:
+    return Reply(status=failure.code, failure=failure)
 
 
-def _pool(name: str, threads: int, torch_threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(
-        threads,
-        thread_name_prefix=f"mar-{name}",
-        initializer=use_threads,
-        initargs=(torch_threads,),
+def _said(response: Response) -> Reply:
+    """A reply with what the handler said of it."""
+    return Reply(
+        status=response.status,
+        phrase=response.phrase,
+        headers=dict(response.headers),
+        content_type=response.content_type,
     )
-
-
-def _failed(failure: Failure) -> Sequence[Any]:
-    fields = dataclasses.astuple(failure)
-    return failure.code, "", {}, None, b"", False, fields, (), None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mar_core.errors import MarError
 from mar_core.records import Failure
+from mar_core.runtime.failures import OUT_OF_RESOURCES
 from mar_core.runtime.protocol import Reply
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ __all__ = ["Death", "Part", "WorkerDied", "part_of"]
 # Each death costs loading the model again: a batch is cut into many pieces at once, not in halves.
 PIECES = 32
 INTERNAL_ERROR = 500
-OUT_OF_RESOURCES = 507
 
 Asked = TypeVar("Asked")
 

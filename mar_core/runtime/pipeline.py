@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -11,12 +11,13 @@ from mar_core.runtime.cores import cores, keeping_threads, use_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Self
 
     from mar_core.records import Outcome
     from mar_core.runtime.batch import Batch, BatchRunner
     from mar_core.runtime.batching import NumberedBatch
 
-__all__ = ["Ran", "ahead", "in_turn", "overlapped"]
+__all__ = ["Ran", "Stages", "ahead", "in_turn", "overlapped"]
 
 # Prepared batches that wait for the model: enough that it never waits, few enough for flat memory.
 WAITING = 2
@@ -31,37 +32,73 @@ Ran = tuple[list["Outcome"], float]
 
 def in_turn(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[Ran]:
     """Run one batch after the other on this thread, the next one being read meanwhile."""
-    with _pool("read", 1) as pool:
+    pool = _pool("read", 1)
+    try:
         for batch in ahead(pool, runner.read, batches, depth=WAITING):
             batch.preprocess()
             batch.inference()
             yield batch.outcomes(), _model_seconds(batch)
+    finally:
+        _drop(pool)
 
 
 def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[Ran]:
-    """Read and prepare batches while the model works on earlier ones; give results in order.
-
-    Each stage waits for the one before it in a pool of its own; a batch enters all pools at once,
-    so that every pool works in order and none can wait for what was never started.
-    """
-    threads = min(cores(), MOST_THREADS)
-    with (
-        keeping_threads() as usual,
-        # Many that prepare must not each start a team of threads; the model gets the usual one.
-        _pool("preprocess", threads, torch_threads=1) as prepare,
-        _pool("inference", 1, torch_threads=usual) as infer,
-        # Explanations run in the last stage, and are the model's work.
-        _pool("postprocess", 1, torch_threads=usual if runner.explain else 1) as finish,
-    ):
+    """Read and prepare batches while the model works on earlier ones; give results in order."""
+    with keeping_threads() as usual, Stages(explain=runner.explain, torch_threads=usual) as stages:
         pending: deque[Future[Ran]] = deque()
         for numbered in batches:
-            prepared = prepare.submit(_prepare, runner, numbered)
-            inferred = infer.submit(_infer, prepared)
-            pending.append(finish.submit(_finish, inferred))
-            if len(pending) > threads + WAITING:
+            prepare = functools.partial(_prepare, runner, numbered)
+            pending.append(stages.submit(prepare, _finish))
+            if len(pending) >= stages.depth:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+class Stages:
+    """Three pools that batches go through in order, so that one is prepared while another is run.
+
+    Each stage waits for the one before it in a pool of its own; a batch enters all pools at once,
+    so that every pool works in order and none can wait for what was never started. As a context
+    manager it drops, at the end, what has not begun.
+
+    Args:
+        explain: Explanations are asked for.
+        torch_threads: How many threads PyTorch uses for the model; None leaves that to PyTorch.
+
+    Attributes:
+        depth: How many batches at once keep all pools busy.
+    """
+
+    def __init__(self, *, explain: bool, torch_threads: int | None) -> None:
+        threads = min(cores(), MOST_THREADS)
+        self.depth = threads + WAITING + 1
+        # Many that prepare must not each start a team of threads; the model gets the usual one.
+        self._preparing = _pool("preprocess", threads, torch_threads=1)
+        self._inferring = _pool("inference", 1, torch_threads=torch_threads)
+        # Explanations run in the last stage, and are the model's work.
+        last = torch_threads if explain else 1
+        self._finishing = _pool("postprocess", 1, torch_threads=last)
+
+    def submit(
+        self, prepare: Callable[[], Batch], finish: Callable[[Future[Batch]], Result]
+    ) -> Future[Result]:
+        """Let a batch take its way.
+
+        Args:
+            prepare: Makes the batch and runs its first stage.
+            finish: Runs the last stage of the batch that it waits for.
+        """
+        prepared = self._preparing.submit(prepare)
+        inferred = self._inferring.submit(_infer, prepared)
+        return self._finishing.submit(finish, inferred)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for pool in (self._finishing, self._inferring, self._preparing):
+            _drop(pool)
 
 
 def ahead(
@@ -102,17 +139,14 @@ def _finish(inferred: Future[Batch]) -> Ran:
     return batch.outcomes(), _model_seconds(batch)
 
 
-@contextlib.contextmanager
-def _pool(
-    name: str, threads: int, *, torch_threads: int | None = None
-) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(
+def _pool(name: str, threads: int, *, torch_threads: int | None = None) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(
         threads,
         thread_name_prefix=f"mar-{name}",
         initializer=use_threads,
         initargs=(torch_threads,),
     )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _drop(pool: ThreadPoolExecutor) -> None:
+    pool.shutdown(wait=False, cancel_futures=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import OutputError
 from mar_core.findings import printable
+from mar_core.format import locks
 from mar_core.format.atomic import PARTIAL_SUFFIX, real_path
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def sweep(folder: Path, *names: str) -> None:
         for entry in entries:
             found = _PARTIAL.fullmatch(entry.name)
             if found and (found[1] in shortened if names else found[2]):
-                _remove_unless_locked(entry.path)
+                locks.clear_away(Path(entry.path), os.unlink)
 
 
 def _open_partial(target: Path) -> tuple[int, Path]:
@@ -108,18 +108,6 @@ def _open_partial(target: Path) -> tuple[int, Path]:
         name = f".{target.name[-LONGEST_NAME:]}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
         partial = target.parent / name
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
+        if locks.keep(descriptor, partial):
             return descriptor, partial
         os.close(descriptor)  # swept away before the lock was ours
-
-
-def _remove_unless_locked(path: str) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)  # noqa: PTH108 - a text, of a million
-        finally:
-            os.close(descriptor)

@@ -66,7 +66,6 @@ class Process:
             finally:
                 os.close(reading)
         self.socket = ours
-        self._late: float | None = None
         self._closed = False
 
     @property
@@ -113,23 +112,19 @@ class Process:
         Args:
             late: The time limit that it ran over.
         """
-        if late is not None:
-            self._late = late
         if self.alive:
             self.signal(signal.SIGTERM)
             self.wait(PATIENCE)
-        return self.kill()
+        return self.kill(late=late)
 
     def kill(self, *, late: float | None = None) -> Death:
         """End it, and everything that it has started, at once."""
-        if late is not None:
-            self._late = late
         self.signal(signal.SIGKILL)
         code = self._process.wait()
         if not self._closed:
             self._closed = True
             os.close(self._lifeline)
-        return Death(code=code, seconds=self._late)
+        return Death(code=code, seconds=late)
 
 
 _PATHS = ("TS_METRICS_CONFIG",)

@@ -257,6 +257,8 @@ def _messages(payload: bytes) -> Iterable[list[Any]]:
 
 
 def _unusual(value: Any) -> Any:
+    if isinstance(value, Failure):
+        return dataclasses.astuple(value)
     if isinstance(value, int):
         size = value.bit_length() // 8 + 1
         return msgpack.ExtType(_BIG_INTEGER, value.to_bytes(size, "little", signed=True))

@@ -168,7 +168,7 @@ def load(name: str) -> ModuleType:
 
 def is_absent(name: str) -> bool:
     """Whether TorchServe has a module of that name which mar has not, on purpose."""
-    return any(name == absent or name.startswith(f"{absent}.") for absent in _ABSENT)
+    return _instead_of(name) is not None
 
 
 def said(home: str) -> str | None:
@@ -238,9 +238,16 @@ class _PassingNames:
 
 def missing(name: str) -> MissingNameError:
     """The error for a name that mar does not have."""
-    known = [absent for absent in _ABSENT if name == absent or name.startswith(f"{absent}.")]
-    hint = _ABSENT[known[0]] if known else "See the list of names in the reference."
+    hint = _instead_of(name) or "See the list of names in the reference."
     return MissingNameError(f"mar does not have TorchServe's {name}. {hint}", name=name)
+
+
+def _instead_of(name: str) -> str | None:
+    """What to do about a module that mar has not on purpose, or about what is in it."""
+    for absent, hint in _ABSENT.items():
+        if name == absent or name.startswith(f"{absent}."):
+            return hint
+    return None
 
 
 class _Finder:

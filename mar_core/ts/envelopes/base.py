@@ -11,7 +11,7 @@ from mar_core.ts.util import PredictionException
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["BaseEnvelope", "bare", "document_of", "instances_of", "split"]
+__all__ = ["BaseEnvelope", "bare", "document_of", "instances_of", "list_of", "split"]
 
 BAD_REQUEST = 400
 
@@ -72,13 +72,22 @@ def document_of(row: Any) -> dict[str, Any]:
     return document
 
 
-def instances_of(row: Any, key: str = "instances") -> list[Any]:
-    """The list under a key.
+def instances_of(row: Any) -> list[Any]:
+    """The instances that a request carries.
+
+    Raises:
+        PredictionException: It carries none.
+    """
+    return list_of(document_of(row), "instances")
+
+
+def list_of(document: dict[str, Any], key: str) -> list[Any]:
+    """The list under a key of what a request carries.
 
     Raises:
         PredictionException: There is none.
     """
-    instances = document_of(row).get(key)
+    instances = document.get(key)
     if not isinstance(instances, list):
         raise PredictionException(f"The request has no list under {key!r}.", BAD_REQUEST)
     return instances

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mar_core.ts.envelopes.base import BaseEnvelope, document_of, instances_of, split
+from mar_core.ts.envelopes.base import BaseEnvelope, document_of, list_of, split
 from mar_core.ts.util import PredictionException
 
 __all__ = ["KServev2Envelope"]
@@ -37,7 +37,7 @@ class KServev2Envelope(BaseEnvelope):
     def parse_input(self, data: Any) -> list[dict[str, Any]]:
         """The inputs of all requests: their data as nested lists, or the text of ``BYTES``."""
         documents = [document_of(row) for row in data]
-        inputs = [[_in_shape(entry) for entry in instances_of(row, "inputs")] for row in data]
+        inputs = [[_in_shape(entry) for entry in list_of(one, "inputs")] for one in documents]
         self._lengths = tuple(len(entries) for entries in inputs)
         self._names = tuple(entry["name"] for entries in inputs for entry in entries)
         self._ids = tuple((document.get("id") or "").strip() or None for document in documents)

@@ -7,6 +7,8 @@ import enum
 from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.metrics.metric import (
+    SIZE_UNITS,
+    TIME_UNITS,
     CachingMetric,
     Dimension,
     MetricsCacheKeyError,
@@ -14,6 +16,7 @@ from mar_core.ts.metrics.metric import (
     MetricsCacheValueError,
     MetricTypes,
     log_metric,
+    request_of,
 )
 
 if TYPE_CHECKING:
@@ -22,9 +25,6 @@ if TYPE_CHECKING:
     from mar_core.ts.metrics.metric import Listener, Metric
 
 __all__ = ["MetricsCache"]
-
-TIME_UNITS = ("ms", "s")
-SIZE_UNITS = ("MB", "kB", "GB", "B")
 
 
 class Unsaid(enum.Enum):
@@ -204,10 +204,8 @@ class MetricsCache:
             self.listener(metric)
 
     def _request(self, idx: int | None) -> str | None:
-        ids = self.request_ids
-        if not isinstance(ids, dict):
-            return ids
-        return ids[idx] if idx in ids else ",".join(ids.values())
+        found: str | None = request_of(self.request_ids, idx)
+        return found
 
     def _record(  # noqa: PLR0917 - as many as its callers have
         self,

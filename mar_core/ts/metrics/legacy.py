@@ -7,7 +7,16 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from mar_core.ts.metrics.metric import UNITS, CachingMetric, Dimension, MetricTypes, log_metric
+from mar_core.ts.metrics.metric import (
+    SIZE_UNITS,
+    TIME_UNITS,
+    UNITS,
+    CachingMetric,
+    Dimension,
+    MetricTypes,
+    log_metric,
+    request_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +98,6 @@ class Metric:
             "HostName": socket.gethostname(),
             "RequestId": self.request_id,
         }
-
-
-TIME_UNITS = ("ms", "s")
-SIZE_UNITS = ("MB", "kB", "GB", "B")
 
 
 class MetricEncoder(json.JSONEncoder):
@@ -185,10 +190,7 @@ class MetricsStore:
         self._add_or_update(name, value, self._get_req(idx), unit, None, dimensions)
 
     def _get_req(self, idx: int | None) -> Any:
-        ids = self.request_ids
-        if not isinstance(ids, dict):
-            return ids
-        return ids[idx] if idx in ids else ",".join(ids.values())
+        return request_of(self.request_ids, idx)
 
     def _add_or_update(  # noqa: PLR0917 - TorchServe's signature
         self,

@@ -22,6 +22,7 @@ __all__ = [
     "MetricsCacheTypeError",
     "MetricsCacheValueError",
     "log_metric",
+    "request_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ UNITS: Mapping[str | None, str] = {
     "": "unit",
     None: "unit",
 }
+
+
+TIME_UNITS = ("ms", "s")
+SIZE_UNITS = ("MB", "kB", "GB", "B")
 
 
 class MetricTypes(enum.Enum):
@@ -186,6 +191,18 @@ class CachingMetric:
 
     def _reject(self, value: float, reason: str) -> None:
         logger.error("[METRICS]%s: the value %s was left out: %s", self.metric_name, value, reason)
+
+
+def request_of(ids: Any, idx: int | None) -> Any:
+    """The id of the request that a value belongs to; of none in particular, all of them.
+
+    Args:
+        ids: The id of each request of the batch by its index, or one id, or None.
+        idx: The index of the request, or None.
+    """
+    if not isinstance(ids, dict):
+        return ids
+    return ids[idx] if idx in ids else ",".join(ids.values())
 
 
 def log_metric(metric: Metric) -> None:
