@@ -58,18 +58,18 @@ class Settings:
     server: ServerConfig
     properties: Properties
     warnings: list[str] = field(default_factory=list)
-    grpc_inference: str = "127.0.0.1:7070"
-    grpc_management: str = "127.0.0.1:7071"
-    grpc_ages: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    grpc_encrypted: bool = False
-    workflow_store: Path | None = None
+    grpc_inference: str
+    grpc_management: str
+    grpc_ages: dict[str, tuple[int | None, int | None]]
+    grpc_encrypted: bool
+    workflow_store: Path
     snapshots: bool = True
     log_folder: Path = Path("logs")
     metrics_folder: Path = Path("logs")
-    unregister_seconds: int = 120
-    sequence_headers: tuple[str, str, str] = SEQUENCE_HEADERS
-    environment: dict[str, str] = field(default_factory=dict)
-    hidden: re.Pattern[str] | None = None
+    unregister_seconds: int
+    sequence_headers: tuple[str, str, str]
+    environment: dict[str, str]
+    hidden: re.Pattern[str] | None
 
 
 def read_settings(

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["SERVICE", "InferenceService"]
 
 SERVICE = "org.pytorch.serve.grpc.inference.InferenceAPIsService"
-NO_ANSWER = 400
 _END = object()
 
 
