@@ -49,7 +49,6 @@ class Settings:
         snapshots: Whether snapshots are written.
         log_folder: Where the logs are.
         metrics_folder: Where the logs of metrics are.
-        unregister_seconds: How long a model that is removed may take to end.
         sequence_headers: The headers that name a sequence, begin it and end it.
         environment: What workers find in their environment besides the server's own.
         hidden: What they do not find there.
@@ -66,7 +65,6 @@ class Settings:
     snapshots: bool = True
     log_folder: Path = Path("logs")
     metrics_folder: Path = Path("logs")
-    unregister_seconds: int
     sequence_headers: tuple[str, str, str]
     environment: dict[str, str]
     hidden: re.Pattern[str] | None
@@ -192,7 +190,6 @@ class _Reader:
             grpc_ages=ages,
             grpc_encrypted=self._properties.flag("enable_grpc_ssl"),
             workflow_store=self._folder / workflow_store,
-            unregister_seconds=self._integer("unregister_model_timeout", 120) or 0,
             sequence_headers=self._sequence_headers(),
             environment=dict(self._environment()),
             hidden=self._pattern("blacklist_env_vars"),
