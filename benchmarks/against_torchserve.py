@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from batch import make_archive, same_answers
 from harness import HERE, MAR, Contender, costs_table, python, race
 from pictures import make_pictures
-from torchserve_server import HOME, first_answer, serving
+from torchserve_server import first_answer, is_here, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +29,7 @@ ask_all(int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5]))
 
 def tables(settings: Settings) -> Iterator[str]:
     """One table for the first answer, one for many pictures; none where there is no Java."""
-    if not shutil.which("java") or not HOME.exists():
+    if not is_here():
         yield "TorchServe needs Java, and is unpacked by `make env`; it is not measured here.\n"
         return
     folder = settings.folder

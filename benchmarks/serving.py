@@ -14,11 +14,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torchserve_server
 from harness import HERE, python, table
 from served_models import make, same
 from server_load import Measured, load
 from servers import PACKAGES, SERVERS
-from torchserve_server import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,8 +151,7 @@ def model_alone(served: Served, seconds: float) -> float:
 
 def _there(served: Served) -> dict[str, object]:
     """The servers that can be started here with this model."""
-    has_torchserve = shutil.which("java") is not None and HOME.exists()
-    missing = set() if has_torchserve else {"TorchServe"}
+    missing = set() if torchserve_server.is_here() else {"TorchServe"}
     if not PACKAGES.exists():
         missing |= {"LitServe", "mosec"}
     if served.kind != "noop" or served.size > 1:

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,11 @@ sys.argv = ["torchserve", "--start", "--foreground", "--ncs", "--disable-token-a
             "--model-store", sys.argv[1], "--models", sys.argv[2], "--ts-config", sys.argv[3]]
 start()
 """
+
+
+def is_here() -> bool:
+    """Whether there is one, and a Java to run it."""
+    return shutil.which("java") is not None and HOME.exists()
 
 
 @contextlib.contextmanager

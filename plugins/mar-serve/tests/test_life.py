@@ -162,7 +162,7 @@ def test_sources_are_loaded_again_when_a_file_is_saved(tmp_path):
 def test_not_ready_but_alive_while_a_model_loads(tmp_path):
     slow = handlers.ECHO.replace("if data is None:\n", "if data is None:\n        time.sleep(3)\n")
     model = handlers.make(tmp_path, "slow", slow)
-    port = str(serving.free_port())
+    port = str(serving.free_ports(1)[0])
     words = [model, "--port", port]
     with serving.running(*words, folder=tmp_path, wait=False) as server:
         server.inference = f"http://127.0.0.1:{port}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from serving import free_ports
 
 from mar_core import ReadOptions
 from mar_core.run.readers.files import FileReader
@@ -78,17 +78,6 @@ BODIES = [
     ("x.bin", "text/plain"),
     *((f"f{n}", "application/x-www-form-urlencoded") for n in range(1, 9)),
 ]
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 @pytest.fixture(scope="module")

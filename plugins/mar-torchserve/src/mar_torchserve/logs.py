@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Destinations", "configure"]
+__all__ = ["configure"]
 
 LOG_BYTES = 100 * 1024 * 1024
 LOG_FILES = 5
@@ -34,37 +34,30 @@ class _Bare(logging.Formatter):
         return f"{_moment(record)} - {record.getMessage()}"
 
 
-class Destinations:
-    """Which logger goes to which file.
-
-    Attributes:
-        FILES: ``(logger, file, whether it belongs to metrics, formatter)``.
-    """
-
-    FILES: tuple[tuple[str, str, bool, type[logging.Formatter]], ...] = (
-        ("mar_serve", "ts_log.log", False, _Line),
-        ("mar_torchserve", "ts_log.log", False, _Line),
-        ("mar_core", "ts_log.log", False, _Line),
-        ("mar_serve.access", "access_log.log", False, _Bare),
-        ("mar_serve.output", "model_log.log", False, _Line),
-        ("mar_serve.metrics", "ts_metrics.log", True, _Bare),
-        ("mar_serve.model_metrics", "model_metrics.log", True, _Bare),
-    )
+# ``(logger, file, whether it belongs to metrics, formatter)``.
+_DESTINATIONS: tuple[tuple[str, str, bool, type[logging.Formatter]], ...] = (
+    ("mar_serve", "ts_log.log", False, _Line),
+    ("mar_torchserve", "ts_log.log", False, _Line),
+    ("mar_core", "ts_log.log", False, _Line),
+    ("mar_serve.access", "access_log.log", False, _Bare),
+    ("mar_serve.output", "model_log.log", False, _Line),
+    ("mar_serve.metrics", "ts_metrics.log", True, _Bare),
+    ("mar_serve.model_metrics", "model_metrics.log", True, _Bare),
+)
 
 
-def configure(log_folder: Path, metrics_folder: Path, *, console: bool = True) -> None:
+def configure(log_folder: Path, metrics_folder: Path) -> None:
     """Send every logger to its file, and to standard output, as TorchServe does.
 
     Args:
         log_folder: ``LOG_LOCATION``; made where it is not there.
         metrics_folder: ``METRICS_LOCATION``; likewise.
-        console: Whether standard output gets the lines as well.
 
     Raises:
         OSError: A folder or file cannot be made.
     """
     handlers: dict[Path, logging.Handler] = {}
-    for name, file, metrics, formatter in Destinations.FILES:
+    for name, file, metrics, formatter in _DESTINATIONS:
         folder = metrics_folder if metrics else log_folder
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / file
@@ -77,11 +70,9 @@ def configure(log_folder: Path, metrics_folder: Path, *, console: bool = True) -
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
         logger.propagate = False
-        logger.handlers = [handlers[path]]
-        if console:
-            shown = logging.StreamHandler(sys.stdout)
-            shown.setFormatter(formatter())
-            logger.addHandler(shown)
+        shown = logging.StreamHandler(sys.stdout)
+        shown.setFormatter(formatter())
+        logger.handlers = [handlers[path], shown]
 
 
 def _moment(record: logging.LogRecord) -> str:

@@ -27,12 +27,10 @@ class Properties:
     Attributes:
         values: The values by key, with environment variables put in.
         sources: Where a value is from: a file's path, an environment variable's name, or a flag.
-        file: The file that was read, or None.
     """
 
     values: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
-    file: Path | None = None
 
     def put(self, key: str, value: str, source: str) -> None:
         """Set a value, in place of what was there."""
@@ -61,7 +59,7 @@ def read_properties(
     Raises:
         UsageError: The file cannot be read or parsed, or it names a variable that is not set.
     """
-    found = Properties(file=path)
+    found = Properties()
     if path is not None:
         for key, value in _parse(path).items():
             found.put(key, _with_variables(value, key, path, environment), str(path))

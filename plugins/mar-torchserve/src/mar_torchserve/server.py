@@ -41,7 +41,7 @@ class TorchServe(Extension):
         super().__init__(server)
         self._settings = settings
         self._listeners = Listeners(server, settings)
-        self._workflows = WorkflowStore(server, settings.workflow_store or Path())
+        self._workflows = WorkflowStore(server, settings.workflow_store)
 
     def routes(self, kinds: Collection[str]) -> Iterator[ExtraRoute]:
         """The paths of workflows."""

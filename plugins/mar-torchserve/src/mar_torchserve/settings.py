@@ -49,7 +49,6 @@ class Settings:
         snapshots: Whether snapshots are written.
         log_folder: Where the logs are.
         metrics_folder: Where the logs of metrics are.
-        unregister_seconds: How long a model that is removed may take to end.
         sequence_headers: The headers that name a sequence, begin it and end it.
         environment: What workers find in their environment besides the server's own.
         hidden: What they do not find there.
@@ -58,18 +57,17 @@ class Settings:
     server: ServerConfig
     properties: Properties
     warnings: list[str] = field(default_factory=list)
-    grpc_inference: str = "127.0.0.1:7070"
-    grpc_management: str = "127.0.0.1:7071"
-    grpc_ages: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    grpc_encrypted: bool = False
-    workflow_store: Path | None = None
+    grpc_inference: str
+    grpc_management: str
+    grpc_ages: dict[str, tuple[int | None, int | None]]
+    grpc_encrypted: bool
+    workflow_store: Path
     snapshots: bool = True
     log_folder: Path = Path("logs")
     metrics_folder: Path = Path("logs")
-    unregister_seconds: int = 120
-    sequence_headers: tuple[str, str, str] = SEQUENCE_HEADERS
-    environment: dict[str, str] = field(default_factory=dict)
-    hidden: re.Pattern[str] | None = None
+    sequence_headers: tuple[str, str, str]
+    environment: dict[str, str]
+    hidden: re.Pattern[str] | None
 
 
 def read_settings(
@@ -192,7 +190,6 @@ class _Reader:
             grpc_ages=ages,
             grpc_encrypted=self._properties.flag("enable_grpc_ssl"),
             workflow_store=self._folder / workflow_store,
-            unregister_seconds=self._integer("unregister_model_timeout", 120) or 0,
             sequence_headers=self._sequence_headers(),
             environment=dict(self._environment()),
             hidden=self._pattern("blacklist_env_vars"),

@@ -41,8 +41,8 @@ def write(
     kind: Literal["startup", "snapshot", "shutdown"],
     properties: Mapping[str, str],
     models: Mapping[str, Mapping[str, Mapping[str, Any]]],
-) -> Path | None:
-    """Write what is served now.
+) -> None:
+    """Write what is served now; that it cannot be written is logged.
 
     The file is whole or not there: it is written beside its name and renamed.
 
@@ -53,9 +53,6 @@ def write(
         models: By name and version: ``defaultVersion``, ``marName``, ``minWorkers``,
             ``maxWorkers``, ``batchSize``, ``maxBatchDelay``, ``responseTimeout``,
             ``startupTimeout``.
-
-    Returns:
-        The file; None where it cannot be written, which is logged.
     """
     now = dt.datetime.now().astimezone()
     name = f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}-{kind}.cfg"
@@ -77,5 +74,3 @@ def write(
     except OSError as error:
         reason = error.strerror or error
         logger.error("The snapshot %s cannot be written: %s", target, reason)  # noqa: TRY400
-        return None
-    return target

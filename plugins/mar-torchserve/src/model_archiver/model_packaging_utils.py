@@ -1,28 +1,26 @@
 """The steps of making an archive, one by one."""
 
 # Test suites written for torch-model-archiver replace these very functions of `os`.
-# ruff: noqa: PTH100, PTH103, PTH107, PTH109, PTH110, PTH112, PTH118
+# ruff: noqa: PTH109, PTH118
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import re
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core import ArchiveError, write_archive
 from mar_core import Manifest as Written
 from model_archiver import gathering
+from model_archiver.export_utils import ExportUtils
 from model_archiver.manifest_components.manifest import Manifest
 from model_archiver.manifest_components.model import Model
 from model_archiver.model_archiver_error import ModelArchiverError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from model_archiver.model_archiver_config import ModelArchiverConfig
 
@@ -43,13 +41,15 @@ model_handlers = {
 }
 
 _log = logging.getLogger()
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_\-.]*$"
-_UNWANTED = {"__MACOSX", "__pycache__"}
 _MANIFEST = "MAR-INF/MANIFEST.json"
 
 
-class ModelExportUtils:
+class ModelExportUtils(ExportUtils):
     """torch-model-archiver's helpers, under their names."""
+
+    KIND = "model"
+    ENDING = ".mar"
+    ERROR = ModelArchiverError
 
     @staticmethod
     def get_archive_export_path(
@@ -73,13 +73,7 @@ class ModelExportUtils:
         """
         folder = os.getcwd() if export_file_path is None else export_file_path
         path = ModelExportUtils.get_archive_export_path(folder, model_name, archive_format)
-        if os.path.exists(path):
-            if not overwrite:
-                raise ModelArchiverError(
-                    f"{path} already exists.\nPlease specify --force/-f option to overwrite the "
-                    "model archive output file.\nSee -h/--help for more details."
-                )
-            _log.warning("Overwriting %s ...", path)
+        ModelExportUtils._check_free(path, overwrite=overwrite)
         return folder
 
     @staticmethod
@@ -116,18 +110,6 @@ class ModelExportUtils:
         return str(Manifest(config.runtime, ModelExportUtils.generate_model(config)))
 
     @staticmethod
-    def clean_temp_files(temp_files: Iterable[str]) -> None:
-        """Remove files."""
-        for file in temp_files:
-            os.remove(file)
-
-    @staticmethod
-    def make_dir(d: str | Path) -> None:
-        """Make a folder unless it is there."""
-        if not os.path.isdir(d):
-            os.makedirs(d)
-
-    @staticmethod
     def copy_artifacts(model_name: str, runtime: str, **kwargs: str | None) -> str:
         """Gather files in a new folder of their own, as links to where they are.
 
@@ -143,12 +125,8 @@ class ModelExportUtils:
             OSError: A file is missing.
             ValueError: An extra file is neither a file nor a folder.
         """
-        folder = Path(tempfile.mkdtemp(prefix=f"{model_name}-"))
-        try:
+        with ModelExportUtils._new_folder(model_name) as folder:
             gathering.gather(folder, runtime, kwargs, known=model_handlers)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
         return str(folder)
 
     @staticmethod
@@ -173,7 +151,7 @@ class ModelExportUtils:
             MarError: Its members would not make a sound archive.
         """
         target = ModelExportUtils.get_archive_export_path(export_file, model_name, archive_format)
-        files = gathering.files_of(model_path, ModelExportUtils.directory_filter, _UNWANTED)
+        files = ModelExportUtils._files_of(model_path)
         files.pop(_MANIFEST, None)
         try:
             told = Written(json.loads(manifest))
@@ -193,29 +171,13 @@ class ModelExportUtils:
             raise error.__cause__ from error
 
     @staticmethod
-    def directory_filter(directory: str, unwanted_dirs: Iterable[str]) -> bool:
-        """Whether a folder of that name goes into archives."""
-        return directory not in unwanted_dirs and not directory.startswith(".")
-
-    @staticmethod
-    def file_filter(current_file: str, files_to_exclude: set[str]) -> bool:
-        """Whether a file of that name is a model's own; adds the manifest to what is excluded."""
-        files_to_exclude.add("MANIFEST.json")
-        litter = (".pyc", ".DS_Store", ".mar")
-        return current_file not in files_to_exclude and not current_file.endswith(litter)
-
-    @staticmethod
     def check_model_name_regex_or_exit(model_name: str) -> None:
         """Refuse names with other characters than letters, digits, ``_``, ``-`` and ``.``.
 
         Raises:
             ModelArchiverError: The name is not allowed.
         """
-        if not re.match(_NAME, model_name):
-            raise ModelArchiverError(
-                "Model name contains special characters.\nThe allowed regular expression filter "
-                f"for model name is: {_NAME}"
-            )
+        ModelExportUtils._check_name(model_name)
 
     @staticmethod
     def validate_inputs(model_name: str, export_path: str | Path) -> None:
@@ -225,8 +187,4 @@ class ModelExportUtils:
             ModelArchiverError: The name is not allowed, or the place is no folder.
         """
         ModelExportUtils.check_model_name_regex_or_exit(model_name)
-        if not os.path.isdir(os.path.abspath(export_path)):
-            raise ModelArchiverError(
-                f"Given export-path {export_path} is not a directory. Point to a valid "
-                "export-path directory."
-            )
+        ModelExportUtils._check_folder(export_path)

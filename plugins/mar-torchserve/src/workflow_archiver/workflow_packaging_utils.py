@@ -1,17 +1,18 @@
 """The steps of making a workflow archive, one by one."""
 
+# Test suites written for torch-workflow-archiver replace these very functions of `os`.
+# ruff: noqa: PTH109, PTH118
+
 from __future__ import annotations
 
-import logging
 import os
-import re
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_archiver import gathering
+from model_archiver.export_utils import ExportUtils
 
 from workflow_archiver.manifest_components.manifest import Manifest
 from workflow_archiver.manifest_components.workflow import Workflow
@@ -19,23 +20,24 @@ from workflow_archiver.workflow_archiver_error import WorkflowArchiverError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["WorkflowExportUtils"]
 
 MANIFEST = "WAR-INF/MANIFEST.json"
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_\-.]*$"
-_UNWANTED = {"__MACOSX", "__pycache__"}
-_log = logging.getLogger()
 
 
-class WorkflowExportUtils:
+class WorkflowExportUtils(ExportUtils):
     """torch-workflow-archiver's helpers, under their names."""
+
+    KIND = "workflow"
+    ENDING = ".war"
+    ERROR = WorkflowArchiverError
 
     @staticmethod
     def get_archive_export_path(export_file_path: str | Path, workflow_name: str) -> str:
         """Where the archive of that name goes."""
-        return str(Path(export_file_path, f"{workflow_name}.war"))
+        return os.path.join(export_file_path, f"{workflow_name}.war")
 
     @staticmethod
     def check_war_already_exists(
@@ -48,15 +50,9 @@ class WorkflowExportUtils:
         Raises:
             WorkflowArchiverError: The place is taken.
         """
-        folder = Path.cwd() if export_file_path is None else export_file_path
+        folder = os.getcwd() if export_file_path is None else export_file_path
         path = WorkflowExportUtils.get_archive_export_path(folder, workflow_name)
-        if Path(path).exists():
-            if not overwrite:
-                raise WorkflowArchiverError(
-                    f"{path} already exists.\nPlease specify --force/-f option to overwrite the "
-                    "workflow archive output file.\nSee -h/--help for more details."
-                )
-            _log.warning("Overwriting %s ...", path)
+        WorkflowExportUtils._check_free(path, overwrite=overwrite)
         return folder
 
     @staticmethod
@@ -87,14 +83,10 @@ class WorkflowExportUtils:
         Raises:
             OSError: A file is missing.
         """
-        folder = Path(tempfile.mkdtemp(prefix=f"{workflow_name}-"))
-        try:
+        with WorkflowExportUtils._new_folder(workflow_name) as folder:
             for path in filter(None, artifact_files):
                 for file in path.split(","):
                     gathering.link(gathering.readable(file), folder / Path(file).name)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
         return str(folder)
 
     @staticmethod
@@ -113,7 +105,7 @@ class WorkflowExportUtils:
             OSError: The archive cannot be written; the old one is still there.
         """
         target = Path(WorkflowExportUtils.get_archive_export_path(export_file, workflow_name))
-        files = gathering.files_of(workflow_path, WorkflowExportUtils.directory_filter, _UNWANTED)
+        files = WorkflowExportUtils._files_of(workflow_path)
         # Beside its target, so that renaming it is one step: the old archive is there, or the new.
         handle, beside = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
         try:
@@ -131,29 +123,13 @@ class WorkflowExportUtils:
             raise
 
     @staticmethod
-    def directory_filter(directory: str, unwanted_dirs: Iterable[str]) -> bool:
-        """Whether a folder of that name goes into archives."""
-        return directory not in unwanted_dirs and not directory.startswith(".")
-
-    @staticmethod
-    def file_filter(current_file: str, files_to_exclude: set[str]) -> bool:
-        """Whether a file of that name is a workflow's own; adds the manifest to the excluded."""
-        files_to_exclude.add("MANIFEST.json")
-        litter = (".pyc", ".DS_Store", ".war")
-        return current_file not in files_to_exclude and not current_file.endswith(litter)
-
-    @staticmethod
     def check_workflow_name_regex_or_exit(workflow_name: str) -> None:
         """Refuse names with other characters than letters, digits, ``_``, ``-`` and ``.``.
 
         Raises:
             WorkflowArchiverError: The name is not allowed.
         """
-        if not re.match(_NAME, workflow_name):
-            raise WorkflowArchiverError(
-                "Workflow name contains special characters.\nThe allowed regular expression "
-                f"filter for workflow name is: {_NAME}"
-            )
+        WorkflowExportUtils._check_name(workflow_name)
 
     @staticmethod
     def validate_inputs(workflow_name: str, export_path: str | Path) -> None:
@@ -163,22 +139,7 @@ class WorkflowExportUtils:
             WorkflowArchiverError: The name is not allowed, or the place is no folder.
         """
         WorkflowExportUtils.check_workflow_name_regex_or_exit(workflow_name)
-        if not Path(export_path).absolute().is_dir():
-            raise WorkflowArchiverError(
-                f"Given export-path {export_path} is not a directory. Point to a valid "
-                "export-path directory."
-            )
-
-    @staticmethod
-    def clean_temp_files(temp_files: Iterable[str]) -> None:
-        """Remove files."""
-        for file in temp_files:
-            Path(file).unlink()
-
-    @staticmethod
-    def make_dir(d: str | Path) -> None:
-        """Make a folder unless it is there."""
-        Path(d).mkdir(parents=True, exist_ok=True)
+        WorkflowExportUtils._check_folder(export_path)
 
 
 def _umask() -> int:

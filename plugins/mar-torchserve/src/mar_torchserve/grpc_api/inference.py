@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from mar_torchserve.grpc_api.protos import inference_pb2 as messages
 from mar_torchserve.grpc_api.statuses import HTTP_PACKAGE, abort, code_of, java_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from mar_serve import Server
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["SERVICE", "InferenceService"]
 
 SERVICE = "org.pytorch.serve.grpc.inference.InferenceAPIsService"
-NO_ANSWER = 400
 _END = object()
 
 
@@ -60,18 +60,12 @@ class InferenceService:
         self, request: Any, context: Any
     ) -> AsyncIterator[messages.PredictionResponse]:
         """One request, its answer in the pieces that the handler sends."""
-        pieces: asyncio.Queue[Any] = asyncio.Queue()
-        task = asyncio.create_task(self._ask(request, context, on_part=pieces.put_nowait))
-        task.add_done_callback(partial(_end, pieces))
         try:
-            while (piece := await pieces.get()) is not _END:
-                yield messages.PredictionResponse(prediction=piece)
-            reply = task.result()
+            async with aclosing(self._pieces(request, context)) as pieces:
+                async for piece in pieces:
+                    yield messages.PredictionResponse(prediction=piece)
         except ServeError as error:
             await abort(context, error, _code(error))
-        finally:
-            task.cancel()
-        yield messages.PredictionResponse(prediction=reply.body)
 
     async def stream_predictions2(
         self, requests: AsyncIterator[Any], context: Any
@@ -87,20 +81,12 @@ class InferenceService:
             sequence = request.sequence_id or (sequence if not begins else f"ts-seq-{uuid.uuid4()}")
             headers = {self._id: sequence}
             headers |= {name: "true" for name in (self._start, self._end) if _flag(request, name)}
-            pieces: asyncio.Queue[Any] = asyncio.Queue()
-            asked = self._ask(request, context, headers=headers, on_part=pieces.put_nowait)
-            task = asyncio.create_task(asked)
-            task.add_done_callback(partial(_end, pieces))
             try:
-                while (piece := await pieces.get()) is not _END:
-                    yield messages.PredictionResponse(prediction=piece, sequence_id=sequence)
-                body = task.result().body
+                async with aclosing(self._pieces(request, context, headers)) as pieces:
+                    async for piece in pieces:
+                        yield messages.PredictionResponse(prediction=piece, sequence_id=sequence)
             except ServeError as error:
                 yield _refused(error, java_name(error), _code(error) or code_of(error.status))
-                continue
-            finally:
-                task.cancel()
-            yield messages.PredictionResponse(prediction=body, sequence_id=sequence)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """What a gRPC server is given."""
@@ -125,6 +111,21 @@ class InferenceService:
                 ),
             },
         )
+
+    async def _pieces(
+        self, request: Any, context: Any, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[bytes]:
+        """What the handler sends, piece by piece; what it returns is the last one."""
+        pieces: asyncio.Queue[Any] = asyncio.Queue()
+        asked = self._ask(request, context, headers=headers, on_part=pieces.put_nowait)
+        task = asyncio.create_task(asked)
+        task.add_done_callback(partial(_end, pieces))
+        try:
+            while (piece := await pieces.get()) is not _END:
+                yield piece
+            yield task.result().body
+        finally:
+            task.cancel()
 
     async def _ask(
         self,

@@ -65,7 +65,7 @@ class Listeners:
             ("grpc.max_send_message_length", config.max_response_size),
             ("grpc.so_reuseport", 0),
         ]
-        age, grace = self._settings.grpc_ages.get(kind, (None, None))
+        age, grace = self._settings.grpc_ages[kind]
         if age is not None:
             options.append(("grpc.max_connection_age_ms", age))
         if grace is not None:

@@ -188,7 +188,7 @@ class WorkflowStore:
                 raise ServeError(
                     500, "InternalServerException",
                     f"Workflow {archive.name} has failed to register. Failures: "
-                    f"[Workflow Node {source.name} failed to register. Details: {_told(error)}]",
+                    f"[Workflow Node {source.name} failed to register. Details: {error.message}]",
                 ) from error  # fmt: skip
 
     def _source(self, archive: WorkflowArchive, node: Node) -> str | ArchiveRequest:
@@ -216,10 +216,6 @@ def _extra(folder: Path, file: str) -> str:
     """A file as ``extra_files`` takes it: in the folder that it has in the archive."""
     parent = PurePosixPath(file).parent.as_posix()
     return str(folder / file) if parent == "." else f"{folder / file}={parent}/"
-
-
-def _told(error: ServeError | MarError) -> str:
-    return error.message
 
 
 def _as_json(answer: bytes) -> Any:
