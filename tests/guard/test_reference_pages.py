@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 
+import api_page
+import cli_page
 import handlers_page
 import http_page
 import keys_page
@@ -100,3 +102,9 @@ def test_the_paths_of_the_server_are_those_of_its_table():
 def test_the_keys_of_config_properties_are_those_of_the_program():
     text = keys_page.PAGE.read_text(encoding="utf-8")
     assert text == keys_page.written(text), "run `python tests/support/keys_page.py`"
+
+
+@pytest.mark.parametrize("made", [api_page, cli_page], ids=lambda made: made.__name__)
+def test_the_pages_that_are_made_whole_are_those_of_the_program(made):
+    written = made.PAGE.read_text(encoding="utf-8")
+    assert written == made.page(), f"run `python tests/support/{made.__name__}.py`"

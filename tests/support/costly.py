@@ -10,46 +10,32 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from memory_archive import HANDLER, MANIFEST, MODEL, manifest
+from memory_archive import HANDLER, MANIFEST, MODEL, files, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["COSTLY", "write"]
+__all__ = ["COSTLY"]
 
 _LONG = 100_000
 
 
-def write(path: Path, files: dict[str, bytes]) -> Path:
-    """Write an archive of these files, deflated."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, data in files.items():
-            packed.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
-    return path
-
-
-def with_files(files: dict[str, bytes], **model: str) -> dict[str, bytes]:
-    """A sound archive and more."""
-    return {MANIFEST: manifest(**model), "handler.py": HANDLER, **files}
-
-
 def weights(data: bytes, name: str = "weights.pt") -> dict[str, bytes]:
     """A sound archive with these weights, which the base handler loads."""
-    files = {MANIFEST: manifest(handler="base_handler", serializedFile=name, modelFile="net.py")}
-    return {**files, "net.py": MODEL, name: data}
+    told = manifest(handler="base_handler", serializedFile=name, modelFile="net.py")
+    return {MANIFEST: told, "net.py": MODEL, name: data}
 
 
 def requirements(text: str) -> dict[str, bytes]:
-    return with_files({"r.txt": text.encode()}, requirementsFile="r.txt")
+    return files({"r.txt": text.encode()}, requirementsFile="r.txt")
 
 
 def config(text: str) -> dict[str, bytes]:
-    return with_files({"c.yaml": text.encode()}, configFile="c.yaml")
+    return files({"c.yaml": text.encode()}, configFile="c.yaml")
 
 
 def handler(source: str) -> dict[str, bytes]:
-    return {**with_files({}), "handler.py": source.encode()}
+    return files({"handler.py": source.encode()})
 
 
 def torch_zip(data: bytes, storages: dict[str, bytes] | None = None) -> bytes:
@@ -139,7 +125,7 @@ def many_records(count: int = 400_000) -> bytes:
 def many_pickles() -> dict[str, bytes]:
     """60 files that each take as long as one may."""
     big = pickle.dumps({f"key {number}": [number] * 3 for number in range(120_000)})
-    return with_files({f"extra/{number}.pkl": big for number in range(60)})
+    return files({f"extra/{number}.pkl": big for number in range(60)})
 
 
 def exported() -> bytes:
@@ -192,11 +178,11 @@ COSTLY: dict[str, Callable[[], dict[str, bytes]]] = {
     "an npz of 400,000 records": lambda: weights(many_records().replace(b"m/", b"n/"), "w.npz"),
     "60 pickles": many_pickles,
     "a doubled tuple": lambda: weights(torch_zip(doubled_tuple())),
-    "a doubled tuple in a pickle": lambda: with_files({"x.pkl": doubled_tuple()}),
+    "a doubled tuple in a pickle": lambda: files({"x.pkl": doubled_tuple()}),
     "an exported program": lambda: weights(exported(), "w.pt2"),
-    "9,000 long names": lambda: with_files({f"{n:05}/{'n' * 240}/{'é' * 120}/{'x' * 250}": b""
-                                            for n in range(9_000)}),
-    "9,000 small modules": lambda: with_files({f"m{n}.py": b"x = 1\n" for n in range(9_000)}),
+    "9,000 long names": lambda: files({f"{n:05}/{'n' * 240}/{'é' * 120}/{'x' * 250}": b""
+                                       for n in range(9_000)}),
+    "9,000 small modules": lambda: files({f"m{n}.py": b"x = 1\n" for n in range(9_000)}),
     "a sum of 100,000": lambda: handler("x = " + "+".join(["1"] * 100_000)),
     "a chain of 60,000 attributes": lambda: handler("x = a" + ".b" * 60_000),
     "a number of 4 MB": lambda: handler("x = " + "9" * 4_000_000),
@@ -208,7 +194,7 @@ COSTLY: dict[str, Callable[[], dict[str, bytes]]] = {
         **json.loads(manifest()), **{f"k{n}": n for n in range(40_000)}}).encode()},
     "a manifest of backslashes": lambda: {"handler.py": HANDLER, MANIFEST: (
         b'{"a": "' + b"\\\\" * 500_000)},
-    "zeros": lambda: with_files({"zeros.bin": bytes(250 << 20)}),
-    "a gzip of zeros": lambda: with_files({"x.joblib": zlib.compress(bytes(200 << 20), 9)}),
-    "many pickles in one": lambda: with_files({"x.pkl": pickled_after(1_000_000)}),
+    "zeros": lambda: files({"zeros.bin": bytes(250 << 20)}),
+    "a gzip of zeros": lambda: files({"x.joblib": zlib.compress(bytes(200 << 20), 9)}),
+    "many pickles in one": lambda: files({"x.pkl": pickled_after(1_000_000)}),
 }  # fmt: skip

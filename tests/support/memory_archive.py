@@ -71,8 +71,9 @@ def codes(found: list[Finding], *, ignore: tuple[str, ...] = ()) -> list[str]:
 
 
 def write_zip(path: Path, content: dict[str, bytes]) -> Path:
-    """Write an ordinary zip of these files."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+    """Write an ordinary zip of these files, deflated."""
+    with zipfile.ZipFile(path, "w") as packed:
         for name, data in content.items():
-            packed.writestr(zipfile.ZipInfo(name), data)
+            # A ZipInfo says itself how it is packed, else: stored.
+            packed.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +50,6 @@ def initialized(handler: BaseHandler, context: Context) -> Any:
     handler.context = context
     handler.initialize(context)
     return handler
-
-
-def saved(value: Any, **options: Any) -> bytes:
-    """What ``torch.save`` writes of a value."""
-    stream = io.BytesIO()
-    torch.save(value, stream, **options)
-    return stream.getvalue()
 
 
 def network_source(name: str) -> str:

@@ -7,6 +7,7 @@ import stat
 import zipfile
 
 import costly
+import memory_archive
 import pytest
 import serving
 import serving_handlers as handlers
@@ -314,7 +315,7 @@ def _keys(file):
 
 def test_what_costs_too_much_to_look_at_is_refused(server, admin, client):
     files = costly.COSTLY["20,000 classes each derived from the next"]()
-    costly.write(server.folder / "store" / "greedy.mar", files)
+    memory_archive.write_zip(server.folder / "store" / "greedy.mar", files)
     answer = admin.post("/models", params={"url": "greedy.mar"})
     assert answer.status_code == 400, answer.text
     assert "MAR-L003" in answer.text

@@ -7,7 +7,8 @@ import json
 
 import pytest
 from PIL import Image
-from unpacked import network, saved
+from unpacked import network
+from weightsfiles import saved
 
 from mar_core.plugins import HANDLER_GROUP, find_entries
 from mar_core.testing import HandlerCase, HandlerContract, make_archive

@@ -8,7 +8,8 @@ import warnings
 import pytest
 import safetensors.torch
 import torch
-from unpacked import NETWORKS, network, saved
+from unpacked import NETWORKS, network
+from weightsfiles import saved
 
 from mar_core import ModelError, ValidationError, load
 from mar_core.testing import make_archive

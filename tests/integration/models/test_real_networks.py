@@ -12,7 +12,8 @@ import sklearn.datasets
 import torch
 from PIL import Image
 from torchvision import transforms
-from unpacked import NETWORKS, network, saved
+from unpacked import NETWORKS, network
+from weightsfiles import saved
 
 from mar_core import load
 from mar_core.testing import make_archive

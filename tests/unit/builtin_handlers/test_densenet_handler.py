@@ -8,7 +8,8 @@ import os
 import numpy as np
 import pytest
 import torch
-from unpacked import initialized, network, network_source, saved, unpack
+from unpacked import initialized, network, network_source, unpack
+from weightsfiles import saved
 
 from builtin_handlers.densenet_handler import DenseNetHandler
 from mar_core import PredictionException

@@ -13,7 +13,8 @@ import sklearn.datasets
 import torch
 from PIL import Image
 from torchvision import transforms
-from unpacked import initialized, network, network_source, saved, unpack
+from unpacked import initialized, network, network_source, unpack
+from weightsfiles import saved
 
 from builtin_handlers.explain import heat_map
 from builtin_handlers.image_classifier import ImageClassifier

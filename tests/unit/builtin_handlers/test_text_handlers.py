@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import types
@@ -14,7 +13,8 @@ import tokenizers
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from unpacked import initialized, network, network_source, saved, unpack
+from unpacked import initialized, network, network_source, unpack
+from weightsfiles import saved
 
 from builtin_handlers import text_utils
 from builtin_handlers.text_classifier import TextClassifier
@@ -261,9 +261,8 @@ def unknowns(handler):
 )
 def test_what_a_dict_gives_for_unknown_words_it_gives_here(tmp_path, content, legacy):
     asked = [content[word] for word in ("good", "never", "heard")]
-    stream = io.BytesIO()
-    torch.save(content, stream, _use_new_zipfile_serialization=not legacy)
-    handler = served(tmp_path, files={"source_vocab.pt": stream.getvalue()})
+    data = saved(content, _use_new_zipfile_serialization=not legacy)
+    handler = served(tmp_path, files={"source_vocab.pt": data})
     assert unknowns(handler) == asked == [2, 0, 0]
     # Unknown words have a number: none is left out.
     assert handler.preprocess(rows(["never good heard"])).rows[0][0] == [0, 2, 0, 0, 0]

@@ -90,11 +90,11 @@ def test_a_sound_config(raw):
 
 @pytest.mark.parametrize(("raw", "code"), CONFIGS.values(), ids=CONFIGS)
 def test_a_fault(raw, code):
-    began = time.perf_counter()
+    began = time.thread_time()
     (finding,) = found(raw)
     assert finding.code == code
     assert finding.member == "c.yaml"
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @pytest.mark.parametrize("text", WRONG_TYPES)

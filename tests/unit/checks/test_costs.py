@@ -10,7 +10,7 @@ import time
 
 import costly
 import pytest
-from memory_archive import HANDLER, archive, files
+from memory_archive import HANDLER, archive, files, write_zip
 
 from mar_core import ArchiveError, MarError, UsageError, examine_in_child, open_archive, validate
 from mar_core.checks.checking import check_archive
@@ -35,7 +35,7 @@ print(json.dumps([[one.code for one in found], used.ru_utime + used.ru_stime, us
 
 @pytest.mark.parametrize("name", costly.COSTLY)
 def test_it_is_refused_or_costs_little(name, tmp_path):
-    path = costly.write(tmp_path / "m.mar", costly.COSTLY[name]())
+    path = write_zip(tmp_path / "m.mar", costly.COSTLY[name]())
     command = [sys.executable, "-P", "-c", EXAMINE, str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     codes, seconds, kibibytes = json.loads(said)
@@ -47,7 +47,7 @@ def test_it_is_refused_or_costs_little(name, tmp_path):
 @pytest.mark.parametrize("name", costly.COSTLY)
 def test_readers_and_rules_keep_to_it_by_themselves(name, tmp_path):
     """``mar run``, ``archive`` and ``inspect`` look at archives in their own process."""
-    path = costly.write(tmp_path / "m.mar", costly.COSTLY[name]())
+    path = write_zip(tmp_path / "m.mar", costly.COSTLY[name]())
     began = time.thread_time()
     with contextlib.suppress(MarError), open_archive(path) as opened:
         validate(opened)
@@ -71,7 +71,7 @@ def way(request, monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.usefixtures("way")
 def test_findings_come_back_as_they_are(tmp_path):
-    path = costly.write(tmp_path / "m.mar", files({"x.py": b"def"}, requirementsFile="gone"))
+    path = write_zip(tmp_path / "m.mar", files({"x.py": b"def"}, requirementsFile="gone"))
     found = examine_in_child(path)
     with open_archive(path) as opened:
         assert list(found) == validate(opened)
@@ -90,7 +90,7 @@ def test_what_cannot_be_examined(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.usefixtures("way")
 def test_the_user_sets_the_time(tmp_path, monkeypatch):
-    path = costly.write(tmp_path / "m.mar", costly.COSTLY["200,000 names"]())
+    path = write_zip(tmp_path / "m.mar", costly.COSTLY["200,000 names"]())
     monkeypatch.setenv("MAR_MAX_SECONDS", "60")
     assert "MAR-L003" not in {one.code for one in examine_in_child(path)}
     monkeypatch.setenv("MAR_MAX_SECONDS", "0.0001")
@@ -102,7 +102,7 @@ def test_the_user_sets_the_memory(tmp_path, monkeypatch):
 
     # A fork may use again what the test process has freed: there so small a limit holds nothing.
     monkeypatch.setattr(child, "_in_fork", child._in_fresh)
-    path = costly.write(tmp_path / "m.mar", costly.COSTLY["200,000 names"]())
+    path = write_zip(tmp_path / "m.mar", costly.COSTLY["200,000 names"]())
     monkeypatch.setenv("MAR_MAX_SECONDS", "60")
     monkeypatch.setenv("MAR_MAX_MEMORY", "1M")
     checked = check_archive(path)
@@ -112,7 +112,7 @@ def test_the_user_sets_the_memory(tmp_path, monkeypatch):
 
 
 def test_limits_that_are_none(tmp_path, monkeypatch):
-    path = costly.write(tmp_path / "m.mar", files())
+    path = write_zip(tmp_path / "m.mar", files())
     monkeypatch.setenv("MAR_MAX_SECONDS", "soon")
     with pytest.raises(UsageError, match="MAR_MAX_SECONDS is 'soon'"):
         examine_in_child(path)

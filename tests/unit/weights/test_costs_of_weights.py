@@ -11,7 +11,7 @@ import pytest
 import torch
 import weightsfaults
 import weightsfiles
-from unpacked import initialized, unpack
+from unpacked import initialized, network_source, unpack
 
 from mar_core import BaseHandler, ModelError
 from mar_core.weights import Allowance, TensorInfo, TooCostlyError, contiguous, examine
@@ -115,25 +115,9 @@ def test_a_file_that_promises_more_than_it_has():
 
 # --- a network gets all of its weights -----------------------------------------------------------
 
-TIED = """
-import torch
-
-class Tied(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = torch.nn.Linear(4, 4)
-        self.second = torch.nn.Linear(4, 4)
-        self.second.weight = self.first.weight
-
-    def forward(self, x):
-        return self.second(self.first(x))
-"""
-
 
 def loaded(tmp_path, state):
-    stream = io.BytesIO()
-    torch.save(state, stream)
-    files = {"w.pt": stream.getvalue(), "net.py": TIED}
+    files = {"w.pt": weightsfiles.saved(state), "net.py": network_source("tied")}
     context = unpack(tmp_path / "m", files, serializedFile="w.pt", modelFile="net.py")
     return initialized(BaseHandler(), context).model
 

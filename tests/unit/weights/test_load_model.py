@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from unpacked import initialized, network, network_source, saved, unpack
+from unpacked import initialized, network, network_source, unpack
+from weightsfiles import saved
 
 from mar_core import BaseHandler, ModelError, hookimpl
 from mar_core.plugins import new_manager
@@ -349,27 +350,10 @@ def test_half_precision_weights_take_the_networks_type(tmp_path, model):
     assert same(got, plain)
 
 
-TIED = """
-import torch
-
-class Tied(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = torch.nn.Linear(4, 4)
-        self.second = torch.nn.Linear(4, 4)
-        self.second.weight = self.first.weight
-
-    def forward(self, x):
-        return self.second(self.first(x))
-"""
-
-
 def test_tied_parameters_stay_tied(tmp_path):
-    space = {}
-    exec(TIED, space)  # noqa: S102
-    tied = space["Tied"]().eval()
+    tied = network("tied")
     state = {name: value for name, value in tied.state_dict().items() if name != "second.weight"}
-    got = load(tmp_path, safetensors.torch.save(state), source=TIED)
+    got = load(tmp_path, safetensors.torch.save(state), source=network_source("tied"))
     assert got.first.weight is got.second.weight
     rows = torch.randn(3, 4)
     torch.testing.assert_close(got(rows), tied(rows))
