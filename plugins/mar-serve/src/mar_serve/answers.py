@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 from mar_serve.whole import send_whole
@@ -20,9 +19,6 @@ __all__ = ["JSON", "Answer", "Headers", "common_headers", "error_answer", "json_
 
 JSON = b"application/json"
 Headers = list[tuple[bytes, bytes]]
-LARGEST_STATUS = 599
-
-logger = logging.getLogger("mar_serve.http")
 
 
 class Answer:

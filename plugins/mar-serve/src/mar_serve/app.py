@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_serve.answers import common_headers, error_answer, send_to
 from mar_serve.bodies import Gone
 from mar_serve.errors import ServeError, internal, stopping
 from mar_serve.inference import Inference, new_id
 from mar_serve.log import escaped
+from mar_serve.protocol import arrival_of
 from mar_serve.routes import Routes
 
 if TYPE_CHECKING:
@@ -116,6 +117,6 @@ def split(path: str) -> tuple[str, str | None, str]:
 
 def cut(scope: Scope) -> None:
     """End a connection that no answer can be sent to."""
-    found: Any = scope.get("extensions", {}).get("mar")
-    if found is not None:
-        found.cut()
+    arrival = arrival_of(scope)
+    if arrival is not None:
+        arrival.cut()

@@ -6,7 +6,7 @@ import asyncio
 import zlib
 from typing import TYPE_CHECKING
 
-from mar_serve.errors import ServeError, bad_request, timed_out, too_large, unsupported_encoding
+from mar_serve.errors import bad_request, timed_out, too_large, unsupported_encoding
 from mar_serve.protocol import arrival_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
     if len(plain) > limit:
         raise too_large(limit)
     if not inflate.eof:
-        raise ServeError(400, "BadRequestException", "The packed body ends too early.")
+        raise bad_request("The packed body ends too early.")
     return plain
 
 

@@ -116,7 +116,6 @@ class ServerConfig:
             is said; private ones need a pattern.
         hosts: Names that a Host header may have besides the addresses' own.
         allow_pickle: Load weights that can run code when loaded.
-        trust: Paths and digests whose weights may run code.
         envelope: The request envelope around every handler.
         kserve: Whether the server speaks KServe's protocols itself (``protocol``), or hands their
             bodies to handlers as they are, as TorchServe does without an envelope (``raw``).
@@ -168,7 +167,6 @@ class ServerConfig:
     open_urls: bool = False
     hosts: tuple[str, ...] = ()
     allow_pickle: bool = False
-    trust: tuple[str, ...] = ()
     envelope: str | None = None
     kserve: Literal["protocol", "raw"] = "protocol"
     open_inference: bool = True

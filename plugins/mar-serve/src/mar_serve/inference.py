@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mar_core import Request
 from mar_serve.bodies import content_type_of, read_body, text_headers
-from mar_serve.errors import ServeError, timed_out
+from mar_serve.errors import ServeError, internal, timed_out
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
 from mar_serve.whole import SMALL, send_whole
@@ -172,7 +172,7 @@ class Inference:
         limit = self._server.config.max_response_size
         if len(reply.body) > limit:
             logger.error("%s: the answer to %s is over %s bytes", found, job.request.id, limit)
-            raise ServeError(NO_ANSWER, "InternalServerException", "Worker died.")
+            raise internal("Worker died.")
         headers = [(b"x-request-id", job.request.id.encode()), *self._common]
         headers += own_headers(reply)
         headers.append((b"content-length", str(len(reply.body)).encode()))

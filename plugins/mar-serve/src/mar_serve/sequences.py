@@ -37,17 +37,15 @@ def _end_header() -> str:
     return os.environ.get("TS_REQUEST_SEQUENCE_END", "ts_request_sequence_end")
 
 
-def with_sequence(headers: dict[str, Any]) -> str:
-    """The id of a request's sequence; one that names none begins a new one."""
+def with_sequence(headers: dict[str, Any]) -> None:
+    """Name the sequence of a request; one that names none begins a new one."""
     name = id_header()
     for key, value in headers.items():
         if key.lower() == name.lower() and value:
             headers[name] = value
-            return str(value)
-    made = f"ts-seq-{uuid.uuid4()}"
-    headers[name] = made
+            return
+    headers[name] = f"ts-seq-{uuid.uuid4()}"
     headers[_start_header()] = "true"
-    return made
 
 
 class _Sequence:

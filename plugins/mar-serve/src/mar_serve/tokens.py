@@ -8,7 +8,7 @@ import hmac
 import json
 import os
 import secrets
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mar_serve.bodies import header_of
 from mar_serve.errors import ServeError, invalid_key
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
+    from mar_serve.calls import Token
+
 __all__ = ["KEY_FILE", "Tokens"]
 
 KEY_FILE = "key_file.json"
-Kind = Literal["management", "inference", "API"]
 KEY_BYTES = 6  # eight characters, as TorchServe has them
 
 
@@ -42,7 +43,7 @@ class Tokens:
             self._renew(kind)
         self._write()
 
-    def check(self, scope: Scope, kind: Kind) -> None:
+    def check(self, scope: Scope, kind: Token) -> None:
         """Let a request through that carries the right key.
 
         Raises:

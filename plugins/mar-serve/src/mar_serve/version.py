@@ -83,7 +83,7 @@ class ModelVersion:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def threads(self) -> int | None:
+    def threads(self) -> int:
         """A share of the cores for each worker."""
         return max(1, self.server.cores // max(1, self.settings.max_workers))
 

@@ -61,7 +61,6 @@ class Operation:
         query: Its query parameters.
         body: What a request may carry, by media type; None where it carries nothing.
         answers: The name of a schema, or media types, by status. ``0`` is any other status.
-        hidden: Answered, and not described.
     """
 
     id: str
@@ -72,7 +71,6 @@ class Operation:
     query: tuple[Parameter, ...] = ()
     body: Mapping[str, Any] | None = None
     answers: Mapping[int, Any]
-    hidden: bool = False
 
 
 def errors(*statuses: int) -> dict[int, str]:
