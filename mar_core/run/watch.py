@@ -82,9 +82,7 @@ def files_of(job: Job) -> Iterator[Path]:
 
 def _sources(request: ArchiveRequest) -> Iterator[Path]:
     """What the user has named, be it there or not, and what that brings along."""
-    handler = request.handler.partition(":")[0]
-    named = (request.model_file, request.serialized_file, request.config_file)
-    yield from (Path(name) for name in (handler, f"{handler}.py", *named) if name is not None)
+    yield from request.files
     try:
         with Recipe(source=request).open() as archive:
             sources = [member.source for member in archive.members.values()]
