@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.build.extra_files import split_items
 from mar_core.build.plan import Assembly, check_model_name, plan
 from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
 from mar_core.errors import ArchiveError, UsageError
@@ -149,12 +148,9 @@ def _check_apart(request: ArchiveRequest) -> None:
         UsageError: A file that goes in is the target, or lies in the folder that it replaces.
     """
     target = request.target
-    handler = request.handler.partition(":")[0]
-    named = [handler, f"{handler}.py", request.model_file, request.serialized_file]
-    named += [request.config_file, request.requirements_file, *request.examples]
     # An old archive among the extra files is left out, which is said elsewhere.
-    extras = [Path(item.source) for item in split_items(request.extra_files)]
-    for path in [Path(name) for name in named if name is not None] + extras:
+    extras = request.extra_paths
+    for path in (*request.files, *request.examples, *extras):
         replaced = target.is_dir() and path.exists() and is_inside(path, target)
         if replaced or (path not in extras and path.exists() and same_file(path, target)):
             raise UsageError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from mar_core.build.extra_files import split_items
 from mar_core.format.view import ArchiveFormat
 
 __all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime"]
@@ -61,3 +62,19 @@ class ArchiveRequest:
         """The file or folder that the archive becomes."""
         suffix = {ArchiveFormat.TGZ: ".tar.gz", ArchiveFormat.NO_ARCHIVE: ""}
         return self.export_path / f"{self.model_name}{suffix.get(self.archive_format, '.mar')}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are named one by one, be they there or not; a handler may be none."""
+        handler = self.handler.partition(":")[0]
+        named = (self.model_file, self.serialized_file, self.config_file, self.requirements_file)
+        return tuple(Path(name) for name in (handler, f"{handler}.py", *named) if name is not None)
+
+    @property
+    def extra_paths(self) -> tuple[Path, ...]:
+        """The files, folders and patterns that ``extra_files`` names.
+
+        Raises:
+            UsageError: A quote in it is not closed.
+        """
+        return tuple(Path(item.source) for item in split_items(self.extra_files))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mar_core.text import printable, size_in_words
+
 if TYPE_CHECKING:
     from mar_core.cache.entry import CacheEntry
 
@@ -66,14 +68,14 @@ def _print_cleared(found: list[CacheEntry], *, left: list[CacheEntry]) -> None:
     total = sum(entry.size for entry in found)
     busy = [entry for entry in left if entry.in_use]
     kept = f" Kept {_counted(busy)} in use." if busy else ""
-    typer.echo(f"Removed {_counted(found)}, {_size(total)}.{kept}")
+    typer.echo(f"Removed {_counted(found)}, {size_in_words(total)}.{kept}")
 
 
 def _print_entries(found: list[CacheEntry]) -> None:
     from mar_core.cache.place import bound, place
 
     total = sum(entry.size for entry in found)
-    typer.echo(f"{place()}: {_counted(found)}, {_size(total)} of {_size(bound())}")
+    typer.echo(f"{place()}: {_counted(found)}, {size_in_words(total)} of {size_in_words(bound())}")
     heading = ("model", "digest", "files", "size", "last used")
     rows = [heading, *(_row(entry) for entry in reversed(found))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -85,19 +87,16 @@ def _print_entries(found: list[CacheEntry]) -> None:
 def _row(entry: CacheEntry) -> tuple[str, ...]:
     from datetime import datetime
 
-    from mar_core.findings import printable
-
     used = datetime.fromtimestamp(entry.last_used).astimezone().strftime("%Y-%m-%d %H:%M")
     when = "in use" if entry.in_use else used
-    return printable(entry.name), entry.digest[:12], str(entry.members), _size(entry.size), when
+    return (
+        printable(entry.name),
+        entry.digest[:12],
+        str(entry.members),
+        size_in_words(entry.size),
+        when,
+    )
 
 
 def _counted(found: list[CacheEntry]) -> str:
     return f"{len(found)} {'archive' if len(found) == 1 else 'archives'}"
-
-
-def _size(count: int) -> str:
-    size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:  # noqa: PLR2004 - the units are powers of 1024
-        size, units = size / 1024, units[1:]
-    return f"{size:.1f} {units[0]}" if units[0] != "bytes" else f"{count} bytes"

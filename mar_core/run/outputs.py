@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.build.extra_files import split_items
 from mar_core.errors import UsageError
 from mar_core.findings import printable
 from mar_core.format.atomic import is_inside, real_path, same_file
@@ -111,18 +110,11 @@ def _files_of(archive: Path | ArchiveRequest) -> Iterator[Path]:
     if isinstance(archive, Path):
         yield archive
         return
-    handler = archive.handler.partition(":")[0]
-    named = (archive.model_file, archive.serialized_file, archive.config_file)
-    names = (handler, f"{handler}.py", *named, archive.requirements_file)
-    yield from (Path(name) for name in names if name is not None)
-    yield from _extras(archive)
+    yield from archive.files
+    yield from archive.extra_paths
 
 
 def _folders_of(archive: Path | ArchiveRequest) -> list[Path]:
     """The folders of which every file is run."""
-    places = [archive] if isinstance(archive, Path) else [*_extras(archive)]
+    places = [archive] if isinstance(archive, Path) else archive.extra_paths
     return [place for place in places if place.is_dir()]
-
-
-def _extras(request: ArchiveRequest) -> list[Path]:
-    return [Path(item.source) for item in split_items(request.extra_files)]

@@ -12,6 +12,7 @@ from mar_core.errors import MarError
 from mar_core.format.atomic import is_inside
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import is_url
+from mar_core.runtime.file_watch import FileWatch
 from mar_core.runtime.recipe import Recipe
 from mar_core.text import printable_lines
 
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["files_of", "watch"]
 
-POLL_SECONDS = 0.3
-SETTLE_SECONDS = 0.1
-
-Stamps = dict[Path, tuple[int, int] | None]
+POLL_SECONDS = 0.2
 
 
 def watch(act: Callable[[], bool], *, files: Callable[[], Iterable[Path]]) -> None:
@@ -38,27 +36,19 @@ def watch(act: Callable[[], bool], *, files: Callable[[], Iterable[Path]]) -> No
         act: What to do; False when the user wants no more.
         files: The files to watch; asked anew before each time.
     """
-    stamps: Stamps = {}
+    known: set[Path] = set()
     while True:
         # A file that was once a part of it may be missing now, and come back.
-        stamps = _stamps({*stamps, *files()})
+        known.update(files())
+        saved = FileWatch(lambda: known)
         try:
             if not act():
                 return
         except MarError as error:
             print(f"mar: error: {printable_lines(str(error))}", file=sys.stderr)
         print("mar: waiting for a change; Ctrl-C ends", file=sys.stderr, flush=True)
-        while (now := _stamps(stamps)) == stamps:
+        while not saved.changed():
             time.sleep(POLL_SECONDS)
-        # A file is emptied before it is written anew: wait until all of it is there.
-        while (later := _settled(now)) != now:
-            now = later
-
-
-def _settled(stamps: Stamps) -> Stamps:
-    """The stamps of the same files a moment later."""
-    time.sleep(SETTLE_SECONDS)
-    return _stamps(stamps)
 
 
 def files_of(job: Job) -> Iterator[Path]:
@@ -82,9 +72,7 @@ def files_of(job: Job) -> Iterator[Path]:
 
 def _sources(request: ArchiveRequest) -> Iterator[Path]:
     """What the user has named, be it there or not, and what that brings along."""
-    handler = request.handler.partition(":")[0]
-    named = (request.model_file, request.serialized_file, request.config_file)
-    yield from (Path(name) for name in (handler, f"{handler}.py", *named) if name is not None)
+    yield from request.files
     try:
         with Recipe(source=request).open() as archive:
             sources = [member.source for member in archive.members.values()]
@@ -99,15 +87,3 @@ def _below(name: str, include: tuple[str, ...], outputs: Outputs) -> Iterator[Pa
             yield from map(Path, find_files(name, include, outputs))
     except MarError:  # likewise
         return
-
-
-def _stamps(files: Iterable[Path]) -> Stamps:
-    return {path: _stamp(path) for path in files}
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
