@@ -96,8 +96,10 @@ def test_a_request_whose_client_has_gone_is_not_run(tmp_path):
 
 
 def test_sequences_stay_with_their_worker_and_in_order(tmp_path):
+    # The first request of each takes a while, and a batch holds two: both workers are needed.
     source = """
 import os
+import time
 SEEN = {}
 
 def handle(data, context):
@@ -107,13 +109,15 @@ def handle(data, context):
     for at, row in enumerate(data):
         name = context.get_sequence_id(at)
         SEEN.setdefault(name, []).append(row["body"])
+        if row["body"] == "a":
+            time.sleep(1)
         if row["body"] == "end":
             context.set_response_header(at, "ts_request_sequence_end", "true")
         answers.append({"seen": SEEN[name], "pid": os.getpid(), "size": len(data)})
     return answers
 """
     config = {
-        "sequenceBatching": True, "maxNumSequence": 4, "batchSize": 4, "minWorkers": 2,
+        "sequenceBatching": True, "maxNumSequence": 4, "batchSize": 2, "minWorkers": 2,
         "maxWorkers": 2, "sequenceMaxIdleMSec": 60000, "maxSequenceJobQueueSize": 10,
     }  # fmt: skip
     model = handlers.make(tmp_path, "counts", source, **config)
