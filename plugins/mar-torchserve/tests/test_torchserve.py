@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import javaproperties
 import pytest
+import serving
 from dropin import COMMAND, DropIn, started
 
 from mar_core.testing import make_archive
@@ -195,6 +197,24 @@ def test_models_of_config_properties_have_their_numbers(drop_in):
     assert shown == {"minWorkers": 2, "maxWorkers": 3, "batchSize": 8}
     assert by_version["1.0"]["batchSize"] == 1
     assert {one["responseTimeout"] for one in by_version.values()} == {77}
+
+
+def test_they_keep_them_when_they_are_loaded_again(drop_in):
+    config = drop_in.configure(
+        "load_models=echo=echo-2.0.mar", 'models={"echo": {"2.0": {"maxWorkers": 3}}}'
+    )
+    words = ["--model-store", "store", "--ts-config", config, "--disable-token-auth"]
+    with started(drop_in, *words), drop_in.client("management") as management:
+        assert management.get("/models/echo").json()[0]["maxWorkers"] == 3
+        handler = drop_in.folder / "other.py"
+        handler.write_text(HANDLER + "# another\n")
+        fresh = make_archive(
+            drop_in.folder / "new", handler=handler, model_name="echo", version="2.0"
+        )
+        fresh.rename(drop_in.store / "echo-2.0.mar")
+        os.kill(drop_in.pid, signal.SIGHUP)
+        serving.eventually(lambda: "replaced by" in drop_in.log())
+        assert management.get("/models/echo").json()[0]["maxWorkers"] == 3
 
 
 def test_https_without_a_certificate_makes_one(drop_in):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core import MarError, Severity, ValidationError, examine_in_child
+from mar_serve.config import Overrides
 from mar_serve.errors import (
     conflict,
     forbidden,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mar_core import Prepared
-    from mar_serve.config import Overrides
     from mar_serve.errors import ServeError
     from mar_serve.server import Server
     from mar_serve.sources import Found
@@ -157,31 +157,16 @@ class Repository:
         Raises:
             ServeError: That version is there already.
         """
-        config = self._server.config
-        name = name or prepared.name
-        version = prepared.manifest.model_version or "1.0"
-        model = self.models.get(name)
-        if model is not None and version in model.versions:
-            raise conflict(f"Model version {version} is already registered for model {name}")
-        own = config.per_model.get(name, {}).get(version)
-        settings = settings_of(
-            name, prepared.config, config, *(() if own is None else (own,)), *wins
-        )
+        made = self._made(prepared, found.url, *wins, name=name or prepared.name)
+        made.from_start = from_start
+        settings = made.settings
         if default_workers is not None and not settings.from_archive:
             settings.min_workers = settings.max_workers = default_workers
-        made = ModelVersion(
-            self._server,
-            name,
-            version,
-            url=found.url,
-            prepared=prepared,
-            settings=settings,
-            from_start=from_start,
-        )
+        model = self.models.get(made.name)
         if model is None:
-            self.models[name] = Model(name, made)
+            self.models[made.name] = Model(made.name, made)
         else:
-            model.versions[version] = made
+            model.versions[made.version] = made
         return made
 
     async def replace(
@@ -196,21 +181,10 @@ class Repository:
             MarError: It cannot be loaded; the old one goes on.
             ServeError: Its version is another's.
         """
-        settings = settings_of(old.name, prepared.config, self._server.config, *wins)
-        version = prepared.manifest.model_version or "1.0"
-        if version != old.version and version in self.model(old.name).versions:
-            raise conflict(f"Model version {version} is already registered for model {old.name}")
-        fresh = ModelVersion(
-            self._server,
-            old.name,
-            version,
-            url=old.url,
-            prepared=prepared,
-            settings=settings,
-            from_start=old.from_start,
-        )
+        fresh = self._made(prepared, old.url, *wins, name=old.name, instead_of=old.version)
+        fresh.from_start, fresh.listed = old.from_start, old.listed
         try:
-            await fresh.scale(settings.min_workers, settings.max_workers)
+            await fresh.scale(fresh.settings.min_workers, fresh.settings.max_workers)
         except BaseException:
             await fresh.stop(0.1)
             raise
@@ -219,12 +193,36 @@ class Repository:
             await fresh.stop(0.1)  # it was removed meanwhile
             return old
         del model.versions[old.version]
-        model.versions[version] = fresh
+        model.versions[fresh.version] = fresh
         if model.default == old.version:
-            model.default = version
+            model.default = fresh.version
         logger.info("%s: replaced by %s", old, fresh)
         self._server.hold(old.stop(self._patience(old)))
         return fresh
+
+    def _made(
+        self,
+        prepared: Prepared,
+        url: str,
+        *wins: Overrides,
+        name: str,
+        instead_of: str | None = None,
+    ) -> ModelVersion:
+        """A version with the settings that the server's configuration has for it."""
+        config = self._server.config
+        version = prepared.manifest.model_version or "1.0"
+        model = self.models.get(name)
+        if model is not None and version != instead_of and version in model.versions:
+            raise conflict(f"Model version {version} is already registered for model {name}")
+        own = config.per_model.get(name, {}).get(version, Overrides())
+        return ModelVersion(
+            self._server,
+            name,
+            version,
+            url=url,
+            prepared=prepared,
+            settings=settings_of(name, prepared.config, config, own, *wins),
+        )
 
     async def remove(self, name: str, version: str | None) -> None:
         """Remove a version; the only one, and one that is not named, takes the model with it.

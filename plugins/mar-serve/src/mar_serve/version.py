@@ -41,9 +41,9 @@ class ModelVersion:
         url: Where it came from, as management tells it.
         prepared: The archive, validated and unpacked.
         settings: Its numbers.
-        from_start: Whether it was there when the server started.
 
     Attributes:
+        from_start: Whether it was there when the server started.
         dispatch: The requests that wait, and who gets them.
         listed: Whether clients see it among the models.
         slots: The workers' places.
@@ -61,7 +61,6 @@ class ModelVersion:
         url: str,
         prepared: Prepared,
         settings: ModelSettings,
-        from_start: bool = False,
     ) -> None:
         self.server = server
         self.name = name
@@ -69,7 +68,7 @@ class ModelVersion:
         self.url = url
         self.prepared = prepared
         self.settings = settings
-        self.from_start = from_start
+        self.from_start = False
         self.listed = True
         self.dispatch = Dispatch(self)
         self.slots: list[Slot] = []
