@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "printable_lines", "size_in_words"]
+__all__ = ["first_line", "printable", "printable_lines", "size_in_words"]
 
 _STEP = 1024
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, without its stop, or its type where it says nothing."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
 
 
 def printable(text: str) -> str:

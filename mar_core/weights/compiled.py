@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
+from mar_core.text import first_line
 from mar_core.weights.any_batch import AnyBatch
 from mar_core.weights.source import require_trust
 
@@ -37,7 +38,7 @@ def load_compiled(source: ModelSource, load: Callable[[ModelSource], Any]) -> An
     try:
         model = load(source)
     except (RuntimeError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise ModelError(
             f"{source.name} is compiled code that cannot be loaded here: {reason}.",
             hint="Compile it again with AOTInductor on a machine like this one, with its PyTorch.",

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
+from mar_core.text import first_line
 from mar_core.weights.model_code import code_of
 from mar_core.weights.registry import identify
 
@@ -158,5 +159,6 @@ def _unsafe(path: Path, error: Exception) -> ModelError:
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
-    reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-    return ModelError(f"{path.name} cannot be read: {reason}.", hint="Save or download it again.")
+    return ModelError(
+        f"{path.name} cannot be read: {first_line(error)}.", hint="Save or download it again."
+    )

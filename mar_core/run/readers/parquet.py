@@ -17,6 +17,7 @@ from mar_core.run.readers.rows import (
     row_headers,
 )
 from mar_core.run.readers.sources import open_source, reading
+from mar_core.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def _rows(source: str, options: ReadOptions) -> Iterator[dict[str, Any]]:
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
                 yield from batch.to_pylist()
     except pa.ArrowException as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise InputError(f"{printable(source)} is no sound Parquet file: {reason}.") from error
 
 

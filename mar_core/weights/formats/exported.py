@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
+from mar_core.text import first_line
 from mar_core.weights.any_batch import AnyBatch
 from mar_core.weights.rebuild import are_sizes
 from mar_core.weights.registry import Trust, WeightsFormat
@@ -128,7 +129,7 @@ def _load(source: ModelSource) -> Any:
         with no_advice("torch.export.pt2_archive._package"):
             program = torch.export.load(str(source.path))
     except Exception as error:  # torch.export raises nearly anything
-        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error) else "it is damaged"
+        reason = first_line(error) if str(error).strip() else "it is damaged"
         raise ModelError(
             f"{source.name} is an exported program that cannot be loaded: {reason}.",
             hint="Export it again with the PyTorch that is installed here.",

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
+from mar_core.text import first_line
 from mar_core.weights.allowed import ALLOWED
 from mar_core.weights.formats.torch_zip import check_records, check_storages, walk_record
 from mar_core.weights.listing import list_tensors
@@ -59,7 +60,7 @@ def _load(source: ModelSource) -> torch.nn.Module:
                 str(source.path)
             )
         except (RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
+            reason = first_line(error)
             raise ModelError(
                 f"{source.name} is TorchScript that cannot be loaded: {reason}.",
                 hint="Save it again with the PyTorch that is installed here, or export the model "

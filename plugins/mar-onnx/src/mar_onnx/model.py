@@ -122,7 +122,7 @@ def load(path: Path, device: torch.device | str) -> OnnxModel:
             str(path), options, providers=providers_for(torch.device(device))
         )
     except Exception as error:  # onnxruntime's errors share no class but this
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise ModelError(
             f"{path.name} is an ONNX model that onnxruntime {onnxruntime.__version__} cannot load: "
             f"{reason}.",
