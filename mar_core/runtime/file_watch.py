@@ -34,7 +34,7 @@ class FileWatch:
         before, self._latest = self._latest, self._look()
         if self._latest == self._known or self._latest != before:
             return []
-        differing = dict(self._known.items() ^ self._latest.items())
+        differing = {path for path, _ in self._known.items() ^ self._latest.items()}
         self._known = self._latest
         return sorted(differing)
 
