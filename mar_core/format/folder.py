@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError
-from mar_core.findings import Severity
+from mar_core.findings import has_errors
 from mar_core.format.codes import finding, refusal
 from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
@@ -62,7 +62,7 @@ class FolderArchive(Archive):
             if many is not None:
                 raise refusal(path, many)
         findings = [*check_names(members), *faults]
-        if any(found.severity is Severity.ERROR for found in findings):
+        if has_errors(findings):
             raise refusal(path, *findings)
         self.findings = tuple(findings)
         self.members = MappingProxyType(members)

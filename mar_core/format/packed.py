@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError
-from mar_core.findings import Finding, Severity, ValidationError
+from mar_core.findings import Finding, ValidationError, has_errors
 from mar_core.format.codes import finding, refusal
 from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
@@ -101,7 +101,7 @@ class PackedArchive(Archive):
         """Refuse on any fault of names, kinds or limits; keep the warnings."""
         large = limits.too_large(total, file.size)
         findings = [*check_names(files, folders), *others, *([large] if large else [])]
-        if any(found.severity is Severity.ERROR for found in findings):
+        if has_errors(findings):
             raise refusal(file.path, *findings)
         self.findings = tuple(findings)
 
