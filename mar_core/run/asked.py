@@ -13,7 +13,7 @@ from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
-from mar_core.run.session import Job
+from mar_core.run.session import STREAMS, Job
 from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Asked", "job_of"]
@@ -258,12 +258,12 @@ def _refuse_both(one: str | None, flag: str, value: object, *, why: str) -> None
 
 def _check_running(asked: Asked) -> None:
     """The same of the flags that say how it is run and where results go."""
-    streams = [word for word in asked.words if word in {"-", "@-"}]
+    streams = any(word in STREAMS for word in asked.words)
     wrong = {
         "--force has nothing to replace without --output.": asked.force and asked.output is None,
         "--resume goes on, and --force starts afresh.": asked.resume and asked.force,
         "--dry-run runs nothing, and --watch runs again and again.": asked.dry_run and asked.watch,
-        "--watch runs again, and standard input can be read once.": asked.watch and bool(streams),
+        "--watch runs again, and standard input can be read once.": asked.watch and streams,
         "--watch starts afresh each time, and --resume goes on.": asked.watch and asked.resume,
     }
     for sentence, given in wrong.items():
