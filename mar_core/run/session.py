@@ -22,6 +22,7 @@ from mar_core.run.request import data_input, form_input, upload_input
 from mar_core.run.summary import count
 from mar_core.run.writers import open_writer
 from mar_core.runtime.place import sweep
+from mar_core.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -270,5 +271,5 @@ class _Run:
 def interrupted_line(summary: RunSummary, output: Path | None) -> str:
     """What is said when a run was stopped, and how to go on."""
     done = summary.total + summary.skipped
-    line = f"mar: interrupted; {done:,} input{'' if done == 1 else 's'} done."
+    line = f"mar: interrupted; {done:,} {plural(done, 'input')} done."
     return line if output is None else f"{line} Go on with the same command and --resume."

@@ -17,6 +17,7 @@ from mar_core.reports.doctor import needs
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
 from mar_core.reports.inspection import read_config
+from mar_core.text import plural
 from mar_core.weights.loading import other_loaders, refusal
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _device(config: Any) -> Iterator[Check]:
     if not isinstance(config, dict):
         return
     count, ids = torch_answer()["accelerators"], config.get("deviceIds")
-    seen = f"PyTorch sees {count or 'no'} accelerator{'' if count == 1 else 's'} here"
+    seen = f"PyTorch sees {count or 'no'} {plural(count, 'accelerator')} here"
     if config.get("deviceType") == "gpu" and not count:
         yield _slower(f"The config asks for a GPU; {seen}, and the archive runs on the CPU.")
     elif count and isinstance(ids, list) and any(isinstance(i, int) and i >= count for i in ids):
