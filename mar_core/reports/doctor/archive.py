@@ -124,8 +124,7 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     name, report = subject.manifest.serialized_file, subject.weights
     if name is None or report is None:
         return
-    refused = refusal(report.format, name)
-    if refused is None:
+    if report.format.load is not None:
         yield Check(name="weights", message=f"{name} is {report.format.name}")
         return
     others = other_loaders(plugins)
@@ -133,7 +132,8 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
         yield Check(name="weights", message=f"{name} is left to {', '.join(others)}")
     else:
         certain = subject.is_loaded_by_base_handler
-        yield from_error("weights", refused, state=State.ERROR if certain else State.WARNING)
+        state = State.ERROR if certain else State.WARNING
+        yield from_error("weights", refusal(report.format, name), state=state)
 
 
 def _device(config: Any) -> Iterator[Check]:
