@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
-__all__ = ["Gone", "content_type_of", "header_of", "read_body"]
+__all__ = ["Gone", "content_type_of", "handler_headers", "header_of", "read_body"]
 
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
 
@@ -118,8 +118,17 @@ def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
     return plain
 
 
-def text_headers(scope: Scope) -> dict[str, Any]:
-    """A request's headers as handlers look them up: in the client's case."""
+def handler_headers(scope: Scope, *, url_path: str = "", explain: bool = False) -> dict[str, Any]:
+    """A request's headers as handlers look them up: in the client's case, and the server's two.
+
+    Args:
+        scope: The request.
+        url_path: What stood behind the version.
+        explain: Whether to explain.
+    """
     arrival = arrival_of(scope)
     raw = scope["headers"] if arrival is None else arrival.headers
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    headers["url_path"] = url_path
+    headers["explain"] = "True" if explain else "False"
+    return headers

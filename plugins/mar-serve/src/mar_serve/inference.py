@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mar_core import Request
-from mar_serve.bodies import content_type_of, read_body, text_headers
+from mar_serve.bodies import content_type_of, handler_headers, read_body
 from mar_serve.errors import ServeError, internal, timed_out
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
@@ -93,12 +93,9 @@ class Inference:
         config = self._server.config
         body = await read_body(scope, receive, limit=self._limit, seconds=config.body_seconds)
         found = self._server.repository.find(name, version)
-        headers = text_headers(scope)
-        headers["url_path"] = url_path
-        headers["explain"] = "True" if explain else "False"
         request = Request(
             id=request_id,
-            headers=headers,
+            headers=handler_headers(scope, url_path=url_path, explain=explain),
             body=body,
             content_type=content_type_of(scope),
             fields=fields,

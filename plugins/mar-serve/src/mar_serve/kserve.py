@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import Request
 from mar_serve.answers import Answer
-from mar_serve.bodies import Gone, text_headers
+from mar_serve.bodies import Gone, handler_headers
 from mar_serve.calls import parsed
 from mar_serve.errors import bad_request, stopping
 from mar_serve.inference import failure_error
@@ -88,9 +88,7 @@ async def ask_rows(
     Raises:
         ServeError: One of them failed.
     """
-    headers = text_headers(call.scope)
-    headers["url_path"] = ""
-    headers["explain"] = "True" if explain else "False"
+    headers = handler_headers(call.scope, explain=explain)
     jobs = []
     for number, row in enumerate(rows):
         name = call.request_id if len(rows) == 1 else f"{call.request_id}.{number}"
