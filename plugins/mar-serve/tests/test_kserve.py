@@ -194,7 +194,7 @@ def test_an_envelope_gets_the_body_as_it_came(tmp_path):
 
 def test_sagemaker(tmp_path):
     echo = handlers.make(tmp_path, "echo")
-    port = serving.free_port()
+    (port,) = serving.free_ports(1)
     env = {"SAGEMAKER_BIND_TO_PORT": str(port)}
     with serving.running(echo, "--host", "127.0.0.1", folder=tmp_path, env=env) as server:
         assert server.inference.endswith(f":{port}")
@@ -208,7 +208,7 @@ def test_sagemaker(tmp_path):
 
 def test_vertex(tmp_path):
     sums = handlers.make(tmp_path, "sums", SUMS)
-    port = serving.free_port()
+    (port,) = serving.free_ports(1)
     env = {
         "AIP_HTTP_PORT": str(port),
         "AIP_HEALTH_ROUTE": "/healthy/now",
