@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ServeError",
     "bad_request",
+    "body_too_slow",
     "conflict",
     "forbidden",
     "internal",
@@ -117,6 +118,11 @@ def method_not_allowed() -> ServeError:
 def timed_out(message: str) -> ServeError:
     """It took longer than the client wants to wait, or the client was too slow."""
     return ServeError(408, "RequestTimeoutException", message)
+
+
+def body_too_slow() -> ServeError:
+    """The client was too slow with its body."""
+    return timed_out("The body did not arrive in time.")
 
 
 def conflict(message: str) -> ServeError:
