@@ -19,6 +19,7 @@ __all__ = [
     "method_not_allowed",
     "model_not_found",
     "model_version_not_found",
+    "no_start",
     "no_worker",
     "not_found",
     "stopping",
@@ -145,6 +146,11 @@ def unsupported_encoding(name: str) -> ServeError:
 def internal(message: str) -> ServeError:
     """It went wrong here."""
     return ServeError(500, "InternalServerException", message)
+
+
+def no_start(name: str, version: str) -> ServeError:
+    """Workers of a model that do not come up."""
+    return internal(f"Failed to start workers for model {name} version: {version}")
 
 
 def no_worker(name: str, version: str | None, *, retry_after: int = 1) -> ServeError:
