@@ -8,6 +8,7 @@ holds numbers is one row; one of strings has a row for each string.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from mar_serve.answers import JSON, Answer
@@ -158,9 +159,7 @@ def _inputs(document: dict[str, Any], raw: bytes) -> list[Tensor]:
 
 def _shape(one: dict[str, Any], name: str, count: int) -> list[int]:
     shape = check_shape(one.get("shape"), name)
-    expected = 1
-    for dimension in shape:
-        expected *= dimension
+    expected = math.prod(shape)
     if expected != count:
         raise bad_request(f"The input {name!r} has {count} values; its shape asks for {expected}.")
     return shape
@@ -188,8 +187,8 @@ def _rows(inputs: list[Tensor]) -> list[dict[str, Any]]:
         raise bad_request("The first axis of the inputs counts requests, and must be the same.")
     count = counts.pop()
     if len(inputs) == 1:
-        return [{"data": value} for value in _elements(inputs[0], count)]
-    fields = [(tensor.name, _elements(tensor, count)) for tensor in inputs]
+        return [{"data": value} for value in _elements(inputs[0])]
+    fields = [(tensor.name, _elements(tensor)) for tensor in inputs]
     return [{name: values[number] for name, values in fields} for number in range(count)]
 
 
@@ -199,13 +198,11 @@ def _count(tensor: Tensor) -> int:
     return tensor.shape[0] if len(tensor.shape) >= MATRIX else 1
 
 
-def _elements(tensor: Tensor, count: int) -> list[Any]:
+def _elements(tensor: Tensor) -> list[Any]:
     if tensor.datatype == "BYTES" and len(tensor.shape) <= 1:
         return list(tensor.values)
-    if len(tensor.shape) < MATRIX:
-        return [nested(tensor.values, tensor.shape)]
     found = nested(tensor.values, tensor.shape)
-    return list(found) if count else []
+    return list(found) if len(tensor.shape) >= MATRIX else [found]
 
 
 def _answer(head: dict[str, Any], outputs: list[Tensor], document: dict[str, Any]) -> Answer:
