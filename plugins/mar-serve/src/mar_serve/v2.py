@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from mar_serve.answers import JSON, Answer
 from mar_serve.bodies import header_of
 from mar_serve.calls import parsed
-from mar_serve.errors import bad_request, stopping
-from mar_serve.kserve import ask_rows, plain_value
+from mar_serve.errors import bad_request
+from mar_serve.kserve import ask_rows, is_passed_on, plain_value
 from mar_serve.outputs import outputs_of
 from mar_serve.tensors import KINDS, Tensor, check_shape, flat, from_bytes, nested, to_bytes
 
@@ -72,7 +72,7 @@ async def all_ready(call: Call) -> Answer:
 async def model_ready(call: Call) -> Answer:
     """Whether a model answers."""
     found = _found(call)
-    ready = found.live > 0 or found.ready
+    ready = found.can_answer
     return Answer({"name": found.name, "ready": ready}, status=200 if ready else NOT_READY)
 
 
@@ -96,25 +96,13 @@ def _found(call: Call) -> ModelVersion:
 
 
 async def _infer(call: Call, inference: Inference, *, explain: bool) -> Answer | None:
-    if call.server.stopping:
-        raise stopping()
-    config = call.server.config
-    asked = call.params.get("version")
-    if config.envelope is not None or config.kserve == "raw":
-        await inference.predict(
-            call.scope,
-            call.receive,
-            call.send,
-            name=call.params["model"],
-            version=asked,
-            explain=explain,
-            request_id=call.request_id,
-        )
+    if await is_passed_on(call, inference, explain=explain):
         return None
     document, raw = _split(call, await call.body())
     inputs = _inputs(document, raw)
     rows = _rows(inputs)
     found = _found(call)
+    asked = call.params.get("version")
     replies = await ask_rows(call, inference, found, rows, explain=explain, asked=asked)
     values = [plain_value(reply) for reply in replies]
     head = {"model_name": found.name, "model_version": found.version}

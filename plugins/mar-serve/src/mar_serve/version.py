@@ -102,6 +102,11 @@ class ModelVersion:
         return self.live >= self.settings.min_workers
 
     @property
+    def can_answer(self) -> bool:
+        """Whether requests are answered: by a worker that is there, or by one that they wake."""
+        return self.live > 0 or self.ready
+
+    @property
     def has_hope(self) -> bool:
         """Whether a worker is there or will be."""
         return any(slot.state != "failed" for slot in self.slots)
