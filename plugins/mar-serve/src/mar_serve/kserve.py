@@ -58,7 +58,7 @@ class V1:
             return None
         rows = _rows(parsed(await call.body()))
         found = call.server.repository.find(call.params["model"])
-        replies = await ask_rows(call, self._inference, found, rows, explain=explain)
+        replies = await ask_rows(call, found, rows, explain=explain)
         key = "explanations" if explain else "predictions"
         return Answer({key: [plain_value(reply) for reply in replies]})
 
@@ -88,7 +88,6 @@ async def is_passed_on(call: Call, inference: Inference, *, explain: bool) -> bo
 
 async def ask_rows(
     call: Call,
-    inference: Inference,
     found: ModelVersion,
     rows: Sequence[dict[str, Any]],
     *,
@@ -111,7 +110,7 @@ async def ask_rows(
 
     async def ask(job: Job) -> Reply | Stream | None:
         async with few:
-            return await inference.ask(found, job, asked=asked)
+            return await found.ask(job, asked=asked)
 
     def forget() -> None:
         for job in jobs:

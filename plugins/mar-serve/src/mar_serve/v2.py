@@ -103,7 +103,7 @@ async def _infer(call: Call, inference: Inference, *, explain: bool) -> Answer |
     rows = _rows(inputs)
     found = _found(call)
     asked = call.params.get("version")
-    replies = await ask_rows(call, inference, found, rows, explain=explain, asked=asked)
+    replies = await ask_rows(call, found, rows, explain=explain, asked=asked)
     values = [plain_value(reply) for reply in replies]
     head = {"model_name": found.name, "model_version": found.version}
     head["id"] = str(document.get("id") or call.request_id)
