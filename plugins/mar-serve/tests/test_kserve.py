@@ -153,6 +153,8 @@ def test_v2_binary_tensors(client):
         {"inputs": [tensor("x", [2], "FP99", [1, 2])]},
         {"inputs": [tensor("x", [3], "FP32", [1, 2])]},
         {"inputs": [tensor("x", [-1], "FP32", [1])]},
+        {"inputs": [tensor("x", [20_000, 0], "FP32", [])]},
+        {"inputs": [tensor("x", [1, 20_000, 0], "FP32", [])]},
         {"inputs": [tensor("x", "2", "FP32", [1, 2])]},
         {"inputs": [tensor("x", [1], "FP32", ["a"])]},
         {"inputs": [tensor("x", [1, 1], "FP32", [1]), tensor("y", [2, 1], "FP32", [1, 2])]},
