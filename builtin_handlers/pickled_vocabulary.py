@@ -20,7 +20,7 @@ __all__ = ["numbers_of", "read_pickled"]
 
 # Before the object itself, torch's old format has a number, its version, and facts of the machine.
 _LEGACY_HEAD = 3
-UNKNOWN = "<unk>"
+_TORCHTEXT_UNKNOWN = "<unk>"
 
 
 class _Vocab:
@@ -136,6 +136,6 @@ def _of_torchtext(vocab: _Vocab) -> tuple[Any, int | None]:
         case (str(), [*default], [*tokens], [*_]):  # of the C++ class: version, numbers, words
             return tokens, default[0] if default else None
         case {"stoi": dict() as numbers}:  # before 0.10
-            return numbers, numbers.get(UNKNOWN)
+            return numbers, numbers.get(_TORCHTEXT_UNKNOWN)
         case _:
             return None, None

@@ -12,7 +12,7 @@ from mar_core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "Severity", "ValidationError", "printable"]
+__all__ = ["Finding", "Severity", "ValidationError", "has_errors", "printable"]
 
 
 class Severity(enum.StrEnum):
@@ -53,6 +53,11 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain JSON values."""
         return {**asdict(self), "severity": self.severity.value}
+
+
+def has_errors(findings: Iterable[Finding]) -> bool:
+    """Whether one of the findings refuses the archive."""
+    return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 class ValidationError(ArchiveError):

@@ -1,8 +1,8 @@
-"""What is printed: sizes as people read them, strangers' text that leaves a terminal alone."""
+"""What is printed: numbers as people read them, strangers' text that leaves a terminal alone."""
 
 from __future__ import annotations
 
-__all__ = ["first_line", "printable", "printable_lines", "size_in_words"]
+__all__ = ["first_line", "plural", "printable", "printable_lines", "size_in_words"]
 
 _STEP = 1024
 
@@ -11,6 +11,11 @@ def first_line(error: BaseException) -> str:
     """The first line of what an error says, without its stop, or its type where it says nothing."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
+
+
+def plural(count: int, word: str) -> str:
+    """A regular noun, in the form that goes with a number."""
+    return word if count == 1 else f"{word}s"
 
 
 def printable(text: str) -> str:

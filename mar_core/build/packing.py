@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.build.plan import Assembly, check_model_name, plan
-from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
+from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime, in_a_tuple, path_of
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.atomic import check_place, is_inside, same_file
 from mar_core.format.digests import quiet
@@ -87,20 +87,19 @@ def archive(
         >>> mar_core.archive("echo", handler="echo.py", version="1.0", export_path="store")
         PosixPath('store/echo.mar')
     """
-    several = [extra_files] if isinstance(extra_files, (str, Path)) else extra_files
     request = ArchiveRequest(
         model_name=model_name,
         handler=str(handler),
         version=version,
-        model_file=_path(model_file),
-        serialized_file=_path(serialized_file),
-        extra_files=tuple(several),
+        model_file=path_of(model_file),
+        serialized_file=path_of(serialized_file),
+        extra_files=in_a_tuple(extra_files),
         runtime=Runtime(runtime),
         export_path=Path(export_path),
         archive_format=ArchiveFormat(archive_format),
         force=force,
-        requirements_file=_path(requirements_file),
-        config_file=_path(config_file),
+        requirements_file=path_of(requirements_file),
+        config_file=path_of(config_file),
         allow_pickle=allow_pickle,
         examples=tuple(Path(example) for example in examples),
     )
@@ -219,7 +218,3 @@ def _export_path(folder: Path) -> Iterator[None]:
             for path in missing:
                 path.rmdir()
         raise
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)

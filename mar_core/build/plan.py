@@ -10,7 +10,7 @@ from mar_core.build.extra_files import expand_items, split_items
 from mar_core.build.handler import HandlerSpec, resolve_handler
 from mar_core.build.secrets import secrets_in
 from mar_core.errors import ArchiveError, MarError, UsageError
-from mar_core.findings import Finding, Severity
+from mar_core.findings import Finding, has_errors
 from mar_core.format import ExtraFile
 from mar_core.format.codes import refusal
 from mar_core.format.contents import Content, in_order, same_content
@@ -233,6 +233,6 @@ class Assembly:
         findings += secrets_in(self.contents)
         contents = in_order(self.contents, manifest.serialized_file)
         sources = Sources(manifest, contents, findings=findings)
-        if any(finding.severity is Severity.ERROR for finding in findings):
+        if has_errors(findings):
             raise refusal(f"What {manifest.model_name} would become", *findings)
         return sources

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mar_core.build.extra_files import split_items
 from mar_core.format.view import ArchiveFormat
 
-__all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime", "in_a_tuple", "path_of"]
 
 
 class Runtime(StrEnum):
@@ -78,3 +82,13 @@ class ArchiveRequest:
             UsageError: A quote in it is not closed.
         """
         return tuple(Path(item.source) for item in split_items(self.extra_files))
+
+
+def path_of(value: str | Path | None) -> Path | None:
+    """A path that may have been given as a string, or not at all."""
+    return None if value is None else Path(value)
+
+
+def in_a_tuple(values: str | Path | Sequence[str | Path]) -> tuple[str | Path, ...]:
+    """Paths of which one may have been given by itself."""
+    return (values,) if isinstance(values, (str, Path)) else tuple(values)

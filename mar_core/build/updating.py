@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.build import ArchiveFormat
 from mar_core.build.packing import Written
-from mar_core.build.request import Runtime
+from mar_core.build.request import Runtime, in_a_tuple, path_of
 from mar_core.build.rewrite import rewrite
 from mar_core.build.update import Changes, plan_update
 from mar_core.format import open_archive
@@ -67,16 +67,15 @@ def update(
         >>> mar_core.update("mnist.mar", handler="new_handler.py")
         PosixPath('mnist.mar')
     """
-    several = [extra_files] if isinstance(extra_files, (str, Path)) else extra_files
     changes = Changes(
         handler=None if handler is None else str(handler),
         version=version,
-        model_file=_path(model_file),
-        serialized_file=_path(serialized_file),
-        extra_files=tuple(several),
+        model_file=path_of(model_file),
+        serialized_file=path_of(serialized_file),
+        extra_files=in_a_tuple(extra_files),
         runtime=None if runtime is None else Runtime(runtime),
-        requirements_file=_path(requirements_file),
-        config_file=_path(config_file),
+        requirements_file=path_of(requirements_file),
+        config_file=path_of(config_file),
         remove=tuple(remove),
     )
     return apply_changes(Path(path), changes, allow_pickle=allow_pickle).path
@@ -122,7 +121,3 @@ def apply_changes(
             )  # fmt: skip
     plugins.archive_written(path, manifest)
     return Written(path=path, manifest=manifest, findings=tuple(findings))
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)

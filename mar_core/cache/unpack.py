@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError
+from mar_core.format.atomic import NO_ROOM
 from mar_core.format.file import CHUNK
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ __all__ = ["check_room", "no_room", "unpack"]
 
 _WORTH_A_THREAD = 8 << 20
 _ROOM_LEFT = 64 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -91,7 +90,7 @@ def _read_ahead(source: BinaryIO) -> Iterator[bytes]:
 
 
 def _failure(folder: Path, error: OSError) -> ArchiveError:
-    if error.errno in _FULL:
+    if error.errno in NO_ROOM:
         return ArchiveError(
             f"The disk is full: the archive could not be unpacked to {folder}.",
             hint="Run `mar cache --clear`, or name another folder with MAR_CACHE_DIR.",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from mar_core.checks.table import finding
 from mar_core.findings import Severity, printable
 from mar_core.format.names import folded
-from mar_core.handlers.source import Kind, Module, SourceFault, find_entry, networks
+from mar_core.handlers.entry import Kind, find_entry, networks
+from mar_core.handlers.source import Module, SourceFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.table import finding
-from mar_core.findings import Severity, ValidationError, printable
+from mar_core.findings import Severity, ValidationError, has_errors, printable
 from mar_core.format.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
 from mar_core.format.names import check_name
 from mar_core.handlers.lookup import Reason, missing_entry, split_handler, why_absent
@@ -160,7 +160,7 @@ def _file(subject: Subject, what: str, name: str) -> Iterator[Finding]:
     if name in subject.archive.members:
         return
     shown = printable(name)
-    if any(found.severity is Severity.ERROR for found in check_name(name)):
+    if has_errors(check_name(name)):
         yield _reference("MAR-R002", f"The manifest names {shown!r} as {what}: no member's name.")
         return
     base = posixpath.basename(name)

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 from mar_core.checks.yamltext import MAX_BYTES, YamlFault, read_yaml
 from mar_core.errors import ArchiveError, PluginError
 from mar_core.format.manifest import Manifest
+from mar_core.handlers.entry import find_entry, loads_like_base_handler
 from mar_core.handlers.lookup import FoundHandler, look_up
-from mar_core.handlers.source import (
-    BINARY,
-    Module,
-    SourceFault,
-    find_entry,
-    is_binary,
-    loads_like_base_handler,
-    parse_module,
-)
+from mar_core.handlers.source import BINARY, Module, SourceFault, is_binary, parse_module
 from mar_core.plugins import HOST
 from mar_core.weights import (
     Allowance,

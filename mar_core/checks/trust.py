@@ -39,7 +39,6 @@ TRUST_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W011", "MAR-W0
 
 VARIABLE = "MAR_TRUST"
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
-_CHUNK = 1 << 20
 _DIGEST_LENGTH = 64
 
 
@@ -185,12 +184,13 @@ def content_digest(archive: Archive) -> str:
         ArchiveError: A member cannot be read.
     """
     from mar_core.format.manifest import MANIFEST_NAME
+    from mar_core.format.packed import member_digest
 
     listed = _listed(archive) if archive.kind in {"zip", "tgz"} else None
     digest = hashlib.sha256()
     for name in sorted(archive.members):
         known = None if listed is None or name == MANIFEST_NAME else listed.get(name)
-        line = json.dumps([name, known or _digest(archive, name)])
+        line = json.dumps([name, known or member_digest(archive, name)])
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
@@ -209,14 +209,6 @@ def _listed(archive: Archive) -> dict[str, str] | None:
             return None
         digests[name] = digest
     return digests
-
-
-def _digest(archive: Archive, name: str) -> str:
-    digest = hashlib.sha256()
-    with archive.open(name) as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _folder() -> Path:

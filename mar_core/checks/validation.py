@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from mar_core.checks.trust import TRUST_CODES, is_trusted
-from mar_core.findings import Finding, Severity, ValidationError, printable
+from mar_core.findings import Finding, Severity, ValidationError, has_errors, printable
 from mar_core.format.budget import TooCostly, budget
 from mar_core.format.codes import Code
 
@@ -82,7 +82,7 @@ def check(
         ValidationError: There is a finding of severity error.
     """
     findings = validate(archive, plugins=plugins, allow_pickle=allow_pickle)
-    if any(finding.severity is Severity.ERROR for finding in findings):
+    if has_errors(findings):
         raise ValidationError(_verdict(archive), findings)
     return findings
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mar_core.findings import Finding, Severity, printable
+from mar_core.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,12 +80,8 @@ def _verdict(result: Checked) -> str:
     if result.failure is not None:
         return f"failed: {printable(result.failure)}"
     counts = [
-        _counted(result.count(severity), severity.value)
+        f"{count} {plural(count, severity.value)}"
         for severity in (Severity.ERROR, Severity.WARNING)
-        if result.count(severity)
+        if (count := result.count(severity))
     ]
     return ", ".join(["sound" if result.is_sound else "not sound", *counts])
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -8,7 +8,7 @@ import typer
 
 from mar_core.findings import printable
 from mar_core.format.dates import UNDATED
-from mar_core.text import size_in_words
+from mar_core.text import plural, size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ def _weights(weights: WeightsSummary) -> str:
     parts = [f"{weights.member}: {weights.format}"]
     if weights.parameters is not None:
         dtypes = ", ".join(f"{count:,} {dtype}" for dtype, count in weights.dtypes.items())
-        tensors = f"{weights.tensors:,} tensor{'' if weights.tensors == 1 else 's'}"
+        tensors = f"{weights.tensors:,} {plural(weights.tensors, 'tensor')}"
         parts.append(f"{weights.parameters:,} parameters in {tensors} ({dtypes})")
     if weights.imports:
         parts.append(f"loading imports {', '.join(weights.imports)}")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "NO_ROOM",
     "PARTIAL_SUFFIX",
     "Partial",
     "check_place",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 PARTIAL_SUFFIX = ".mar-partial"
+# Of an OSError: the disk is full, the user's share of it is, or a file may not become so large.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -73,7 +76,6 @@ def _exchange_at_once(new: Path, old: Path) -> bool:
     raise OSError(code, os.strerror(code), str(old))
 
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PARTIAL = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 
@@ -361,7 +363,7 @@ def _explained(target: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise ArchiveError(
                 f"{target} was not written: {reason}.",
                 hint="Check the folder and its rights, or write elsewhere with --export-path.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from pathlib import Path
@@ -10,12 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError
-from mar_core.findings import Severity
+from mar_core.findings import has_errors
 from mar_core.format.codes import finding, refusal
-from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.names import check_names
-from mar_core.format.packed import listed_digests
+from mar_core.format.packed import listed_digests, member_digest
 from mar_core.format.view import Archive, Member
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ class FolderArchive(Archive):
             if many is not None:
                 raise refusal(path, many)
         findings = [*check_names(members), *faults]
-        if any(found.severity is Severity.ERROR for found in findings):
+        if has_errors(findings):
             raise refusal(path, *findings)
         self.findings = tuple(findings)
         self.members = MappingProxyType(members)
@@ -80,20 +78,15 @@ class FolderArchive(Archive):
         listed = listed_digests(self)
         there = self.members.keys() - {MANIFEST_NAME}
         changed = [
-            name for name in sorted(there & listed.keys()) if self._sha256(name) != listed[name]
+            name
+            for name in sorted(there & listed.keys())
+            if member_digest(self, name) != listed[name]
         ]
         others = sorted(there ^ listed.keys()) if listed else []
         return [
             *(finding("MAR-A135", "The file has changed since.", member=name) for name in changed),
             *(finding("MAR-A135", "The file came or went since.", member=name) for name in others),
         ]
-
-    def _sha256(self, name: str) -> str:
-        digest = hashlib.sha256()
-        with self.open(name) as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
 
 
 def _files(root: Path, shown: Path) -> Iterator[tuple[str, Path]]:

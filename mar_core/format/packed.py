@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError
-from mar_core.findings import Finding, Severity, ValidationError
+from mar_core.findings import Finding, ValidationError, has_errors
 from mar_core.format.codes import finding, refusal
 from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mar_core.format.limits import Limits
     from mar_core.format.view import Member
 
-__all__ = ["PackedArchive", "listed_digests"]
+__all__ = ["PackedArchive", "listed_digests", "member_digest"]
 
 
 class PackedArchive(Archive):
@@ -101,7 +102,7 @@ class PackedArchive(Archive):
         """Refuse on any fault of names, kinds or limits; keep the warnings."""
         large = limits.too_large(total, file.size)
         findings = [*check_names(files, folders), *others, *([large] if large else [])]
-        if any(found.severity is Severity.ERROR for found in findings):
+        if has_errors(findings):
             raise refusal(file.path, *findings)
         self.findings = tuple(findings)
 
@@ -115,3 +116,16 @@ def listed_digests(archive: Archive) -> Mapping[str, str]:
     entries = listed.items() if isinstance(listed, dict) else ()
     digests = {name: entry.get("sha256") for name, entry in entries if isinstance(entry, dict)}
     return {name: text.lower() for name, text in digests.items() if isinstance(text, str)}
+
+
+def member_digest(archive: Archive, name: str) -> str:
+    """The SHA-256 of a member as it is, in hex.
+
+    Raises:
+        ArchiveError: There is no such member, or it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with archive.open(name) as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -6,8 +6,9 @@ import importlib.util
 from typing import TYPE_CHECKING, NamedTuple
 
 from mar_core.errors import HandlerError, MarError, ModelError
+from mar_core.handlers.entry import find_entry
 from mar_core.handlers.installed import source_of
-from mar_core.handlers.source import Module, find_entry, parse_module
+from mar_core.handlers.source import Module, parse_module
 from mar_core.ts import compat
 
 if TYPE_CHECKING:

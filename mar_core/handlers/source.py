@@ -1,38 +1,18 @@
-"""Python source, parsed and never run: what a module defines, and what of it is the handler.
-
-Three steps: a file's text becomes a ``Module``; its classes are judged by their bases; what would
-be called is chosen as TorchServe chooses it, as far as the text shows.
-"""
+"""Python source, parsed and never run: a file's text becomes a ``Module``, what it defines."""
 
 from __future__ import annotations
 
 import ast
-import builtins
 import codecs
-import enum
 import re
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mar_core.format.budget import spend
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = [
-    "BINARY",
-    "ClassFacts",
-    "Entry",
-    "Kind",
-    "Module",
-    "SourceFault",
-    "find_entry",
-    "is_binary",
-    "loads_like_base_handler",
-    "networks",
-    "parse_module",
-]
+__all__ = ["BINARY", "ClassFacts", "Module", "SourceFault", "is_binary", "parse_module"]
 
 # An honest module has a few thousand; each costs about a kilobyte once it is parsed.
 _MAX_TOKENS = 250_000
@@ -41,18 +21,6 @@ _SPACE = 0x20
 _TOKEN = re.compile(rb"\w+|[^\w\s]")
 _MAKES_NAMES = re.compile(rb"\b(?:globals|vars|setattr|exec|eval)\s*\(")
 _NEVER_RUN = re.compile(r"__name__ == '__main__'|(?:typing\.)?TYPE_CHECKING")
-_HANDLER_HOMES = ("ts.torch_handler.", "mar_core.", "builtin_handlers.")
-_NETWORK_HOMES = ("torch.nn.", "torchvision.models.")
-_NETWORKS = {"torch.jit.ScriptModule", "torch.fx.GraphModule"}
-# Bases that are no network and bring no ``handle``.
-_PLAIN_HOMES = (
-    "abc.", "enum.", "typing.", "typing_extensions.", "collections.", "dataclasses.",
-    "torch.utils.data.", "torch.autograd.", "pydantic.",
-)  # fmt: skip
-_OWN_LOADING = {"_load_pickled_model", "_load_torchscript_model"}
-
-
-_DEFAULT = "handle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,152 +225,3 @@ def _super_calls(function: ast.AST) -> Iterator[str]:
         first = ast.unparse(node.args[0]) if node.args else ""
         if by_super or (isinstance(owner, (ast.Name, ast.Attribute)) and first == "self"):
             yield node.func.attr
-
-
-class Kind(enum.Enum):
-    """Whether a class is something: what it inherits from elsewhere may not be known."""
-
-    YES = enum.auto()
-    NO = enum.auto()
-    PERHAPS = enum.auto()
-
-
-def networks(module: Module) -> dict[str, Kind]:
-    """For each class of a module, whether it is a ``torch.nn.Module``."""
-
-    def judge(facts: ClassFacts) -> Kind:
-        named = any(base in _NETWORKS for base in facts.bases)
-        return Kind.YES if named else _by_bases(module, facts, _NETWORK_HOMES)
-
-    return {name: _kind(module, facts, judge) for name, facts in module.classes.items()}
-
-
-def _handler_classes(module: Module) -> dict[str, Kind]:
-    """For each class of a module, whether it has a ``handle``."""
-
-    def judge(facts: ClassFacts) -> Kind:
-        named = "handle" in facts.methods | facts.attributes
-        return Kind.YES if named else _by_bases(module, facts, _HANDLER_HOMES, _NETWORK_HOMES)
-
-    return {name: _kind(module, facts, judge) for name, facts in module.classes.items()}
-
-
-def _leaves(module: Module, names: Iterable[str]) -> list[str]:
-    """The classes among these that none of the others inherits from."""
-    names = list(names)
-    inherited = {
-        base.name
-        for name in names
-        for base in _with_bases(module, module.classes[name])
-        if base.name != name
-    }
-    return [name for name in names if name not in inherited]
-
-
-def loads_like_base_handler(module: Module, class_name: str) -> bool:
-    """Whether a handler's model is certainly loaded as ``BaseHandler`` does it.
-
-    Args:
-        module: The handler's file.
-        class_name: The handler's class.
-    """
-    chain = list(_with_bases(module, module.classes[class_name]))
-    if not any(base.startswith(_HANDLER_HOMES) for facts in chain for base in facts.bases):
-        return False
-    for facts in chain:
-        if facts.methods & _OWN_LOADING:
-            return False
-        if "initialize" in facts.methods:
-            return "initialize" in facts.super_calls.get("initialize", ())
-    return True
-
-
-def _kind(module: Module, facts: ClassFacts, judge: Callable[[ClassFacts], Kind]) -> Kind:
-    answers = [judge(link) for link in _with_bases(module, facts)]
-    return next((kind for kind in (Kind.YES, Kind.PERHAPS) if kind in answers), Kind.NO)
-
-
-def _by_bases(
-    module: Module, facts: ClassFacts, homes: tuple[str, ...], strangers: tuple[str, ...] = ()
-) -> Kind:
-    if any(base.startswith(homes) for base in facts.bases):
-        return Kind.YES
-    plain = (*_PLAIN_HOMES, *strangers)
-    known = all(
-        base.startswith(plain) or base in module.classes or hasattr(builtins, base)
-        for base in facts.bases
-    )
-    return Kind.NO if known else Kind.PERHAPS
-
-
-def _with_bases(module: Module, facts: ClassFacts) -> Iterator[ClassFacts]:
-    """A class and its bases of the same module."""
-    todo, seen = [facts], set[str]()
-    while todo:
-        spend()
-        link = todo.pop(0)
-        if link.name in seen:
-            continue
-        seen.add(link.name)
-        yield link
-        todo.extend(module.classes[base] for base in link.bases if base in module.classes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What would be called, and what is to be said about it.
-
-    Attributes:
-        name: The function or class, or None where there is none or it cannot be told.
-        is_class: Whether it is a class of the file.
-        fault: Why there is none, or None.
-        doubt: What TorchServe would make of it otherwise, or None.
-    """
-
-    name: str | None = None
-    is_class: bool = False
-    fault: str | None = None
-    doubt: str | None = None
-
-
-def find_entry(module: Module, entry: str | None) -> Entry:
-    """Find what a handler's file defines to be called.
-
-    Args:
-        module: The file, parsed.
-        entry: What the manifest names behind the colon, or None.
-    """
-    kinds = _handler_classes(module)
-    if entry in kinds:
-        if kinds[entry] is Kind.NO:
-            return Entry(fault=f"The class {entry} has no method handle.")
-        doubt = f"TorchServe would call the class {entry} itself instead of its handle."
-        return Entry(name=entry, is_class=True, doubt=doubt)
-    if (entry or _DEFAULT) in module.names:
-        return Entry(name=entry or _DEFAULT)
-    found = _by_classes(module, kinds)
-    if entry and found.name and found.doubt is None:
-        doubt = f"There is no {entry}; the class {found.name} is used, as in TorchServe."
-        return Entry(name=found.name, is_class=True, doubt=doubt)
-    return found
-
-
-def _by_classes(module: Module, kinds: dict[str, Kind]) -> Entry:
-    sure = _leaves(module, [name for name, kind in kinds.items() if kind is Kind.YES])
-    perhaps = [name for name, kind in kinds.items() if kind is Kind.PERHAPS]
-    if len(sure) > 1:
-        return Entry(fault=f"It is not clear which class is the handler: {', '.join(sure)}.")
-    candidates = sure or _leaves(module, perhaps)
-    if not candidates:
-        return Entry() if module.star_imports else Entry(fault=_nothing(kinds))
-    chosen = candidates[0] if len(candidates) == 1 else None
-    if len(kinds) > 1:
-        doubt = f"The file has {len(kinds)} classes: {', '.join(kinds)}."
-        return Entry(name=chosen, is_class=True, doubt=doubt)
-    return Entry(name=chosen, is_class=True)
-
-
-def _nothing(kinds: dict[str, Kind]) -> str:
-    if kinds:
-        return f"No class of the file has a method handle: {', '.join(kinds)}."
-    return "The file defines no function handle and no class."

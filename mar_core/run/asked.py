@@ -11,6 +11,7 @@ from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
+from mar_core.run.clashes import check_inputs, check_reading, check_running
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
@@ -143,7 +144,7 @@ def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
         raise UsageError("There is nothing to run.", hint=hint)
     else:
         source, inputs = _archive(asked.words[0]), asked.words[1:]
-    _check_inputs(asked, inputs)
+    check_inputs(asked, inputs)
     return source, inputs
 
 
@@ -160,25 +161,6 @@ def _archive(word: str) -> Path:
             f"{word} is Python and no archive.", hint=f"Run it by `mar run --handler {word} INPUT`."
         )
     return path
-
-
-def _check_inputs(asked: Asked, inputs: tuple[str, ...]) -> None:
-    """Refuse to run nothing, and to drop one of two things that are asked for."""
-    ways = {
-        f"the input {inputs[0]}" if inputs else "": inputs,
-        "-T": asked.upload,
-        "-d": (*asked.data, *asked.data_binary),
-        "-F": asked.form,
-    }
-    given = [way for way, words in ways.items() if words]
-    if not given:
-        hint = "Name files, folders or patterns, or `-` for standard input."
-        raise UsageError("There are no inputs.", hint=hint)
-    if len(given) > 1:
-        one, other = given[:2]
-        raise UsageError(
-            f"Both {one} and {other} say what is sent.", hint="Run once for each of them."
-        )
 
 
 def _request(asked: Asked, handler: str) -> ArchiveRequest:
@@ -202,7 +184,7 @@ def _name_for(handler: str, model_file: Path | None) -> str:
 
 
 def _reading(asked: Asked) -> ReadOptions:
-    _check_reading(asked)
+    check_reading(asked)
     headers = parse_headers(asked.header)
     said = content_type_of(headers)
     if asked.content_type is not None and said not in {None, asked.content_type}:
@@ -222,61 +204,12 @@ def _reading(asked: Asked) -> ReadOptions:
     )
 
 
-def _check_reading(asked: Asked) -> None:
-    """Refuse flags of which one would be dropped in silence."""
-    typed = (
-        asked.content_type is not None or content_type_of(parse_headers(asked.header)) is not None
-    )
-    posted = {"-T": asked.upload, "-d": (*asked.data, *asked.data_binary), "-F": asked.form}
-    one = next((flag for flag, words in posted.items() if words), None)
-    _refuse_both(one, "--include", asked.include, why="takes from folders, and a request is sent")
-    _refuse_both(one, "--column", asked.column, why="takes from rows, and a request is sent whole")
-    _refuse_both(one, "--keep", asked.keep, why="takes from rows, and a request is sent whole")
-    _refuse_both(
-        one, "--lines", asked.lines, why="sends a text a line, and a request is sent whole"
-    )
-    _refuse_both(one, "--raw", asked.raw, why="sends rows as bytes, and a request as it is said")
-    if asked.form and asked.content_type is not None:
-        raise UsageError(
-            "--content-type says what a body is, and -F sends a form.",
-            hint="Say it of a field: -F 'name=@file;type=…'.",
-        )
-    if typed and (asked.column is not None or asked.raw or asked.keep or asked.lines):
-        given = {"--raw": asked.raw, "--column": asked.column, "--keep": asked.keep}
-        flag = next((name for name, value in given.items() if value), "--lines")
-        raise UsageError(
-            f"{flag} is for rows, and a content type sends a file whole.", hint="Leave one out."
-        )
-    if asked.raw and asked.envelope is not None:
-        raise UsageError("--raw sends bytes, and --envelope unwraps JSON.", hint="Leave one out.")
-
-
-def _refuse_both(one: str | None, flag: str, value: object, *, why: str) -> None:
-    if one is not None and value:
-        raise UsageError(f"{flag} {why} by {one}.", hint=f"Leave {flag} out.")
-
-
-def _check_running(asked: Asked) -> None:
-    """The same of the flags that say how it is run and where results go."""
-    streams = [word for word in asked.words if word in {"-", "@-"}]
-    wrong = {
-        "--force has nothing to replace without --output.": asked.force and asked.output is None,
-        "--resume goes on, and --force starts afresh.": asked.resume and asked.force,
-        "--dry-run runs nothing, and --watch runs again and again.": asked.dry_run and asked.watch,
-        "--watch runs again, and standard input can be read once.": asked.watch and bool(streams),
-        "--watch starts afresh each time, and --resume goes on.": asked.watch and asked.resume,
-    }
-    for sentence, given in wrong.items():
-        if given:
-            raise UsageError(sentence, hint="Leave one out.")
-
-
 def _bytes(text: str | None) -> int:
     return MAX_INPUT_SIZE if text is None else parse_size(text, name="--max-input-size")
 
 
 def _running(asked: Asked) -> RunOptions:
-    _check_running(asked)
+    check_running(asked)
     here = "--profile" if asked.profile else "--in-process" if asked.in_process else None
     if here is not None and (asked.workers or asked.timeout):
         raise UsageError(

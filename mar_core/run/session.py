@@ -22,6 +22,7 @@ from mar_core.run.request import data_input, form_input, upload_input
 from mar_core.run.summary import count
 from mar_core.run.writers import open_writer
 from mar_core.runtime.place import sweep
+from mar_core.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from mar_core.run.writers import Output
     from mar_core.runtime.recipe import Recipe
 
-__all__ = ["Job", "execute", "inputs_of", "interrupted_line"]
+__all__ = ["STREAMS", "Job", "execute", "inputs_of", "interrupted_line"]
 
 # Sources that can be listed once only.
 STREAMS = ("-", "@-")
@@ -86,6 +87,12 @@ class Job:
         folders = (self.running.output_dir, self.running.profile)
         return Outputs(self.output, tuple(folder for folder in folders if folder is not None))
 
+    @property
+    def sent_files(self) -> tuple[str, ...]:
+        """The files that are sent as they are, or as parts of one request."""
+        parts = [part.path for part in self.form] + [part.path for part in self.data]
+        return (*self.uploads, *(path for path in parts if path is not None))
+
 
 def check_outputs(job: Job) -> None:
     """Refuse a job that would write over what it reads.
@@ -93,13 +100,10 @@ def check_outputs(job: Job) -> None:
     Raises:
         UsageError: It would.
     """
-    paths = [part.path for part in job.form] + [part.path for part in job.data]
-    parts = [path for path in paths if path is not None]
-    inputs = (*job.sources, *job.uploads, *parts)
     outputs = job.outputs
     # Lists are read for it only where there is something to lose.
     lists = listed(job.sources) if outputs.identities() else ()
-    named = [source for source in inputs if source not in STREAMS]
+    named = [source for source in (*job.sources, *job.sent_files) if source not in STREAMS]
     check_apart(outputs, archive=job.recipe.source, inputs=named, lists=lists)
 
 
@@ -267,5 +271,5 @@ class _Run:
 def interrupted_line(summary: RunSummary, output: Path | None) -> str:
     """What is said when a run was stopped, and how to go on."""
     done = summary.total + summary.skipped
-    line = f"mar: interrupted; {done:,} input{'' if done == 1 else 's'} done."
+    line = f"mar: interrupted; {done:,} {plural(done, 'input')} done."
     return line if output is None else f"{line} Go on with the same command and --resume."

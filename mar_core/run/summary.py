@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mar_core.text import plural
+
 if TYPE_CHECKING:
     from mar_core.records import Outcome, RunSummary
 
@@ -30,7 +32,9 @@ def summary_lines(summary: RunSummary) -> list[str]:
     rate = f", {summary.total / summary.seconds:,.1f} a second" if summary.seconds else ""
     before = f", {summary.failed_before:,} of them failed" if summary.failed_before else ""
     skipped = f", {summary.skipped:,} done before{before}" if summary.skipped else ""
-    done = f"{_inputs(summary.total)} in {_seconds(summary.seconds)}{rate}"
+    done = (
+        f"{summary.total:,} {plural(summary.total, 'input')} in {_seconds(summary.seconds)}{rate}"
+    )
     ended = f"{summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
     lines = [f"{summary.model}: {done}; {ended}"]
     lines += [f"  {number:,} x {kind}" for kind, number in summary.errors.most_common()]
@@ -42,10 +46,6 @@ def summary_lines(summary: RunSummary) -> list[str]:
     if spent:
         lines.append(f"  time: {', '.join(spent)}")
     return lines
-
-
-def _inputs(number: int) -> str:
-    return f"{number:,} input{'' if number == 1 else 's'}"
 
 
 def _seconds(seconds: float) -> str:

@@ -65,9 +65,7 @@ def files_of(job: Job) -> Iterator[Path]:
             if not (path.is_dir() and any(is_inside(file, path) for file in job.outputs.files())):
                 yield path
             yield from _below(name, job.reading.include, job.outputs)
-    paths = [part.path for part in job.form] + [part.path for part in job.data]
-    parts = [path for path in paths if path is not None]
-    yield from map(Path, (*job.uploads, *parts))
+    yield from map(Path, job.sent_files)
 
 
 def _sources(request: ArchiveRequest) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import secrets
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from mar_core.errors import OutputError
 from mar_core.findings import printable
 from mar_core.format import locks
-from mar_core.format.atomic import PARTIAL_SUFFIX, real_path
+from mar_core.format.atomic import NO_ROOM, PARTIAL_SUFFIX, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["named", "replaced", "sweep", "writing"]
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LONGEST_NAME = 100
 try:
     _STARTED: Path | None = Path.cwd()
@@ -49,7 +47,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in NO_ROOM:
             raise OutputError(
                 f"There is no room left to write {name}; the rows written before are whole.",
                 hint="Make room, then run the same command with --resume.",

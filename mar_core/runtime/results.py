@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mar_core.errors import HandlerError
+from mar_core.text import plural
 
 __all__ = ["check_results"]
 
@@ -34,14 +35,10 @@ def check_results(results: Any, *, expected: int, handler: str) -> list[Any]:
         )
     if len(results) != expected:
         raise HandlerError(
-            f"{handler} returned {_count(len(results), 'result')} for "
-            f"{_count(expected, 'request')}; {wanted}",
+            f"{handler} returned {len(results)} {plural(len(results), 'result')} for "
+            f"{expected} {plural(expected, 'request')}; {wanted}",
             stage="result",
             handler=handler,
             public="number of batch response mismatched",
         )
     return results
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import UsageError
+from mar_core.text import plural
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +70,8 @@ def choose_gpu_id(device: str | None, config: dict[str, Any]) -> int | None:
     count = accelerators()
     if index >= count:
         raise UsageError(
-            f"The device {device} is not there: PyTorch sees {count or 'no'} accelerator"
-            f"{'' if count == 1 else 's'} on this machine.",
+            f"The device {device} is not there: PyTorch sees {count or 'no'} "
+            f"{plural(count, 'accelerator')} on this machine.",
             hint="Leave --device out to take what there is, or say --device cpu.",
         )
     return index

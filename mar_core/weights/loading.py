@@ -65,20 +65,19 @@ def mar_load_model(source: ModelSource) -> object:
         from mar_core.weights.eager import load_eager
 
         return load_eager(source)
-    refused = refusal(source.format, source.name)
-    if refused is not None or source.format.load is None:
-        raise refused or ModelError(f"{source.name} cannot be loaded.")
+    if source.format.load is None:
+        raise refusal(source.format, source.name)
     return source.format.load(source)
 
 
-def refusal(row: WeightsFormat, name: str) -> ModelError | None:
-    """Why no format's loader takes a file, or None where one does.
+def refusal(row: WeightsFormat, name: str) -> ModelError:
+    """What is said of a file that no format's loader takes.
 
     Args:
-        row: What the file is.
+        row: What the file is; it has no ``load``.
         name: What to call it.
     """
-    return None if row.load is not None else ModelError(f"{name} is {row.title}.", hint=row.hint)
+    return ModelError(f"{name} is {row.title}.", hint=row.hint)
 
 
 def other_loaders(plugins: Plugins) -> list[str]:

@@ -239,14 +239,11 @@ def _add_items(m: Machine) -> None:
 
 def _touch(m: Machine, target: Made | Global, how: str) -> None:
     """A method of something that is no plain container."""
-    if isinstance(target, Made) and isinstance(target.maker, Global) and m.plain:
-        if target.maker.name in _FILLED:
-            return
-        m.forbid(f"{how} what {_short(target.maker)} returns")
-    elif isinstance(target, Made) and isinstance(target.maker, Global):
-        m.forbid(f"{how} what {_short(target.maker)} returns")
-    else:
+    maker = target.maker if isinstance(target, Made) else None
+    if not isinstance(maker, Global):
         m.forbid(f"{how} something computed")
+    elif not (m.plain and maker.name in _FILLED):
+        m.forbid(f"{how} what {_short(maker)} returns")
 
 
 # What Python's own pickler fills after it has made it.

@@ -17,6 +17,7 @@ from mar_core.reports.doctor import needs
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
 from mar_core.reports.inspection import read_config
+from mar_core.text import plural
 from mar_core.weights.loading import other_loaders, refusal
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     name, report = subject.manifest.serialized_file, subject.weights
     if name is None or report is None:
         return
-    refused = refusal(report.format, name)
-    if refused is None:
+    if report.format.load is not None:
         yield Check(name="weights", message=f"{name} is {report.format.name}")
         return
     others = other_loaders(plugins)
@@ -132,7 +132,8 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
         yield Check(name="weights", message=f"{name} is left to {', '.join(others)}")
     else:
         certain = subject.is_loaded_by_base_handler
-        yield from_error("weights", refused, state=State.ERROR if certain else State.WARNING)
+        state = State.ERROR if certain else State.WARNING
+        yield from_error("weights", refusal(report.format, name), state=state)
 
 
 def _device(config: Any) -> Iterator[Check]:
@@ -140,7 +141,7 @@ def _device(config: Any) -> Iterator[Check]:
     if not isinstance(config, dict):
         return
     count, ids = torch_answer()["accelerators"], config.get("deviceIds")
-    seen = f"PyTorch sees {count or 'no'} accelerator{'' if count == 1 else 's'} here"
+    seen = f"PyTorch sees {count or 'no'} {plural(count, 'accelerator')} here"
     if config.get("deviceType") == "gpu" and not count:
         yield _slower(f"The config asks for a GPU; {seen}, and the archive runs on the CPU.")
     elif count and isinstance(ids, list) and any(isinstance(i, int) and i >= count for i in ids):

@@ -59,9 +59,9 @@ def _identify(file: WeightsFile) -> bool:
 
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:
-    closed = next((what for mark, what in _CLOSED.items() if file.head.startswith(mark)), None)
     opener = _opener(file.head)
-    if closed or opener is None:
+    if opener is None:
+        closed = next(what for mark, what in _CLOSED.items() if file.head.startswith(mark))
         report.fault("MAR-W005", f"The file is compressed with {closed} and cannot be checked.")
         return
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:

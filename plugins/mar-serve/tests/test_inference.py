@@ -272,6 +272,20 @@ def test_metrics_know_of_the_requests(server, client):
     assert "Requests2XX" not in some
 
 
+@pytest.mark.parametrize("model", ["echo", "stream"])
+def test_a_request_counts_for_the_version_that_it_names(server, client, model):
+    def counted():
+        with server.client(base_url=server.metrics) as metrics:
+            text = metrics.get("/metrics").text
+        pattern = rf'^ts_inference_requests_total\{{.*"{model}".*model_version="1.0".* (\S+)$'
+        return sum(map(float, re.findall(pattern, text, re.MULTILINE)))
+
+    before = counted()
+    client.post(f"/predictions/{model}/1.0", content="x", headers=TEXT).raise_for_status()
+    client.post(f"/predictions/{model}", content="x", headers=TEXT).raise_for_status()
+    assert counted() == before + 1
+
+
 def test_the_page_is_there(client):
     assert "text/html" in client.get("/").headers["content-type"]
     models = client.get("/page/models.json").json()["models"]

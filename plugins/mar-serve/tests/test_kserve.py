@@ -153,6 +153,8 @@ def test_v2_binary_tensors(client):
         {"inputs": [tensor("x", [2], "FP99", [1, 2])]},
         {"inputs": [tensor("x", [3], "FP32", [1, 2])]},
         {"inputs": [tensor("x", [-1], "FP32", [1])]},
+        {"inputs": [tensor("x", [20_000, 0], "FP32", [])]},
+        {"inputs": [tensor("x", [1, 20_000, 0], "FP32", [])]},
         {"inputs": [tensor("x", "2", "FP32", [1, 2])]},
         {"inputs": [tensor("x", [1], "FP32", ["a"])]},
         {"inputs": [tensor("x", [1, 1], "FP32", [1]), tensor("y", [2, 1], "FP32", [1, 2])]},
@@ -194,7 +196,7 @@ def test_an_envelope_gets_the_body_as_it_came(tmp_path):
 
 def test_sagemaker(tmp_path):
     echo = handlers.make(tmp_path, "echo")
-    port = serving.free_port()
+    (port,) = serving.free_ports(1)
     env = {"SAGEMAKER_BIND_TO_PORT": str(port)}
     with serving.running(echo, "--host", "127.0.0.1", folder=tmp_path, env=env) as server:
         assert server.inference.endswith(f":{port}")
@@ -208,7 +210,7 @@ def test_sagemaker(tmp_path):
 
 def test_vertex(tmp_path):
     sums = handlers.make(tmp_path, "sums", SUMS)
-    port = serving.free_port()
+    (port,) = serving.free_ports(1)
     env = {
         "AIP_HTTP_PORT": str(port),
         "AIP_HEALTH_ROUTE": "/healthy/now",

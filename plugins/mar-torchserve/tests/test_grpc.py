@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 
 import grpc
@@ -59,7 +60,8 @@ def server(tmp_path_factory):
     handler = made.folder / "handler.py"
     handler.write_text(HANDLER)
     make_archive(made.store, handler=handler, model_name="echo", version="1.0")
-    config = made.configure("ts_open_inference_protocol=true", "enable_model_api=true")
+    config = made.configure("ts_open_inference_protocol=true", "enable_model_api=true",
+                            "metrics_mode=prometheus")  # fmt: skip
     words = ["--model-store", "store", "--ts-config", config, "--models", "echo=echo.mar", "--ncs"]
     with started(made, *words, "--disable-token-auth"):
         yield made
@@ -298,6 +300,34 @@ def test_a_deadline_is_kept(call):
     with pytest.raises(grpc.RpcError) as caught:
         call(INFERENCE, "Predictions", request, inference_pb2.PredictionResponse, seconds=0.5)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_an_answer_after_the_models_own_deadline_is_none(server, call):
+    handler, config = server.folder / "handler.py", {"clientTimeoutInMills": 1000}
+    make_archive(server.store, handler=handler, model_name="late", version="1.0", config=config)
+    manage(call, "RegisterModel", "RegisterModelRequest", url="late.mar", initial_workers=1,
+           synchronous=True)  # fmt: skip
+    request = inference_pb2.PredictionsRequest(model_name="late", input={"kind": b"sleep"})
+    code, details = refused(
+        call, INFERENCE, "Predictions", request, inference_pb2.PredictionResponse
+    )
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert details.startswith("The answer came after its deadline.\n")
+    manage(call, "UnregisterModel", "UnregisterModelRequest", model_name="late")
+
+
+def test_a_request_counts_for_the_version_that_it_names(server, call):
+    def counted():
+        with server.client("metrics") as client:
+            text = client.get("/metrics").text
+        pattern = r'^ts_inference_requests_total\{.*"echo".*model_version="1.0".* (\S+)$'
+        return sum(map(float, re.findall(pattern, text, re.MULTILINE)))
+
+    before = counted()
+    ask(call, model_version="1.0", input={"data": b"x"})
+    ask(call, "StreamPredictions", stream="out", model_version="1.0", input={"kind": b"stream"})
+    ask(call, input={"data": b"x"})
+    assert counted() == before + 2
 
 
 def test_tokens_travel_in_metadata(tmp_path):

@@ -6,7 +6,7 @@ import asyncio
 import zlib
 from typing import TYPE_CHECKING
 
-from mar_serve.errors import bad_request, timed_out, too_large, unsupported_encoding
+from mar_serve.errors import bad_request, body_too_slow, too_large, unsupported_encoding
 from mar_serve.protocol import arrival_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
-__all__ = ["Gone", "content_type_of", "header_of", "read_body"]
+__all__ = [
+    "Gone",
+    "check_announced",
+    "content_type_of",
+    "handler_headers",
+    "header_of",
+    "read_body",
+]
 
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
 
@@ -38,6 +45,17 @@ def content_type_of(scope: Scope) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
+def check_announced(scope: Scope, limit: int) -> None:
+    """Refuse a body that says itself that it is too large.
+
+    Raises:
+        ServeError: It does.
+    """
+    announced = header_of(scope, b"content-length")
+    if announced is not None and (len(announced) > 15 or int(announced) > limit):  # noqa: PLR2004 - petabytes
+        raise too_large(limit)
+
+
 async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
     """Read a request's body.
 
@@ -51,9 +69,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
         ServeError: It is too large, too slow, or packed in a way that is not known.
         Gone: The client has left.
     """
-    announced = header_of(scope, b"content-length")
-    if announced is not None and (len(announced) > 15 or int(announced) > limit):  # noqa: PLR2004
-        raise too_large(limit)
+    check_announced(scope, limit)
     arrival = arrival_of(scope)
     there = arrival is not None and arrival.whole
     message = await receive() if there else await _first(receive, seconds)
@@ -74,7 +90,7 @@ async def _first(receive: Receive, seconds: float) -> MutableMapping[str, Any]:
         async with asyncio.timeout(seconds):
             message: MutableMapping[str, Any] = await receive()
     except TimeoutError:
-        raise timed_out("The body did not arrive in time.") from None
+        raise body_too_slow() from None
     return message
 
 
@@ -94,7 +110,7 @@ async def _rest(receive: Receive, first: bytes, limit: int, seconds: float) -> b
                 if not message.get("more_body"):
                     return b"".join(pieces)
     except TimeoutError:
-        raise timed_out("The body did not arrive in time.") from None
+        raise body_too_slow() from None
 
 
 def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
@@ -118,8 +134,17 @@ def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
     return plain
 
 
-def text_headers(scope: Scope) -> dict[str, Any]:
-    """A request's headers as handlers look them up: in the client's case."""
+def handler_headers(scope: Scope, *, url_path: str = "", explain: bool = False) -> dict[str, Any]:
+    """A request's headers as handlers look them up: in the client's case, and the server's two.
+
+    Args:
+        scope: The request.
+        url_path: What stood behind the version.
+        explain: Whether to explain.
+    """
     arrival = arrival_of(scope)
     raw = scope["headers"] if arrival is None else arrival.headers
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    headers["url_path"] = url_path
+    headers["explain"] = "True" if explain else "False"
+    return headers

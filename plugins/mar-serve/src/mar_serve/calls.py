@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from mar_serve.answers import Answer, send_to
-from mar_serve.bodies import content_type_of, read_body, text_headers
+from mar_serve.bodies import content_type_of, handler_headers, read_body
 from mar_serve.errors import bad_request
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Call:
 
     def handler_headers(self) -> dict[str, Any]:
         """The request's headers as handlers look them up, with those that the server adds."""
-        return {**text_headers(self.scope), "url_path": "", "explain": "False"}
+        return handler_headers(self.scope)
 
     @property
     def content_type(self) -> str | None:

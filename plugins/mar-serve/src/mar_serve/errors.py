@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ServeError",
     "bad_request",
+    "body_too_slow",
     "conflict",
     "forbidden",
     "internal",
@@ -18,6 +19,7 @@ __all__ = [
     "method_not_allowed",
     "model_not_found",
     "model_version_not_found",
+    "no_start",
     "no_worker",
     "not_found",
     "stopping",
@@ -119,6 +121,11 @@ def timed_out(message: str) -> ServeError:
     return ServeError(408, "RequestTimeoutException", message)
 
 
+def body_too_slow() -> ServeError:
+    """The client was too slow with its body."""
+    return timed_out("The body did not arrive in time.")
+
+
 def conflict(message: str) -> ServeError:
     """It is there already."""
     return ServeError(409, "ConflictStatusException", message)
@@ -139,6 +146,11 @@ def unsupported_encoding(name: str) -> ServeError:
 def internal(message: str) -> ServeError:
     """It went wrong here."""
     return ServeError(500, "InternalServerException", message)
+
+
+def no_start(name: str, version: str) -> ServeError:
+    """Workers of a model that do not come up."""
+    return internal(f"Failed to start workers for model {name} version: {version}")
 
 
 def no_worker(name: str, version: str | None, *, retry_after: int = 1) -> ServeError:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from typing import TYPE_CHECKING
 
 from mar_core import Request
-from mar_serve.bodies import content_type_of, read_body, text_headers
-from mar_serve.errors import ServeError, internal, timed_out
+from mar_serve.bodies import content_type_of, handler_headers, read_body
+from mar_serve.errors import ServeError, internal
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
 from mar_serve.whole import SMALL, send_whole
@@ -93,12 +92,9 @@ class Inference:
         config = self._server.config
         body = await read_body(scope, receive, limit=self._limit, seconds=config.body_seconds)
         found = self._server.repository.find(name, version)
-        headers = text_headers(scope)
-        headers["url_path"] = url_path
-        headers["explain"] = "True" if explain else "False"
         request = Request(
             id=request_id,
-            headers=headers,
+            headers=handler_headers(scope, url_path=url_path, explain=explain),
             body=body,
             content_type=content_type_of(scope),
             fields=fields,
@@ -108,63 +104,13 @@ class Inference:
         arrival = arrival_of(scope)
         if arrival is not None:
             arrival.on_gone = job.forget
-        outcome = await self.ask(found, job, asked=version)
+        outcome = await found.ask(job, asked=version)
         if isinstance(outcome, Stream):
-            await self._stream(scope, send, outcome, found, job)
+            more = [(b"x-request-id", request_id.encode()), *self._common]
+            reply = await outcome.send_to(send, more, arrival)
+            found.answered(job, reply, named=version is not None)
         elif outcome is not None:
             await self._answer(send, outcome, job, found)
-
-    async def ask(
-        self, found: ModelVersion, job: Job, *, asked: str | None
-    ) -> Reply | Stream | None:
-        """Have a job run.
-
-        Args:
-            found: The model version.
-            job: The job.
-            asked: The version that the client named.
-
-        Returns:
-            The reply, or its pieces; None when the client has gone.
-
-        Raises:
-            ServeError: It gets no answer.
-        """
-        try:
-            found.submit(job, asked=asked)
-            outcome = await job.future
-        except ServeError as error:
-            seconds = time.monotonic() - job.arrived
-            found.stats.answered(error.status, seconds, None, named=asked is not None)
-            self._server.trace(found, job, error.status)
-            raise
-        if isinstance(outcome, Stream) or outcome is None:
-            return outcome
-        now = time.monotonic()
-        found.stats.answered(
-            outcome.status,
-            now - job.arrived,
-            job.begun - job.arrived,
-            named=asked is not None,
-        )
-        self._server.trace(found, job, outcome.status)
-        if outcome.failure is not None:
-            found.log_failure(job.request.id, outcome)
-        if job.deadline is not None and job.deadline < now:
-            raise timed_out("The answer came after its deadline.")
-        return outcome
-
-    async def _stream(
-        self, scope: Scope, send: Send, stream: Stream, found: ModelVersion, job: Job
-    ) -> None:
-        headers = [(b"x-request-id", job.request.id.encode()), *self._common]
-        reply = await stream.send_to(send, headers, arrival_of(scope))
-        seconds = time.monotonic() - job.arrived
-        status = NO_ANSWER if reply is None else reply.status
-        found.stats.answered(status, seconds, job.begun - job.arrived)
-        self._server.trace(found, job, status)
-        if reply is not None and reply.failure is not None:
-            found.log_failure(job.request.id, reply)
 
     async def _answer(self, send: Send, reply: Reply, job: Job, found: ModelVersion) -> None:
         if reply.failure is not None:

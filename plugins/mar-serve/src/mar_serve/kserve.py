@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import Request
 from mar_serve.answers import Answer
-from mar_serve.bodies import Gone, text_headers
+from mar_serve.bodies import Gone, handler_headers
 from mar_serve.calls import parsed
 from mar_serve.errors import bad_request, stopping
 from mar_serve.inference import failure_error
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
-__all__ = ["V1", "ask_rows", "listed", "plain_value", "ready"]
+__all__ = ["V1", "ask_rows", "is_passed_on", "listed", "plain_value", "ready"]
 
 MOST_ROWS = 10_000
 
@@ -54,29 +54,40 @@ class V1:
         return await self._answer(call, explain=True)
 
     async def _answer(self, call: Call, *, explain: bool) -> Answer | None:
-        if call.server.stopping:
-            raise stopping()
-        config = call.server.config
-        if config.envelope is not None or config.kserve == "raw":
-            await self._inference.predict(
-                call.scope,
-                call.receive,
-                call.send,
-                name=call.params["model"],
-                explain=explain,
-                request_id=call.request_id,
-            )
+        if await is_passed_on(call, self._inference, explain=explain):
             return None
         rows = _rows(parsed(await call.body()))
         found = call.server.repository.find(call.params["model"])
-        replies = await ask_rows(call, self._inference, found, rows, explain=explain)
+        replies = await ask_rows(call, found, rows, explain=explain)
         key = "explanations" if explain else "predictions"
         return Answer({key: [plain_value(reply) for reply in replies]})
 
 
+async def is_passed_on(call: Call, inference: Inference, *, explain: bool) -> bool:
+    """Whether a request is for the envelope as it came; then it has been answered.
+
+    Raises:
+        ServeError: It gets no answer.
+    """
+    if call.server.stopping:
+        raise stopping()
+    config = call.server.config
+    if config.envelope is None and config.kserve != "raw":
+        return False
+    await inference.predict(
+        call.scope,
+        call.receive,
+        call.send,
+        name=call.params["model"],
+        version=call.params.get("version"),
+        explain=explain,
+        request_id=call.request_id,
+    )
+    return True
+
+
 async def ask_rows(
     call: Call,
-    inference: Inference,
     found: ModelVersion,
     rows: Sequence[dict[str, Any]],
     *,
@@ -88,9 +99,7 @@ async def ask_rows(
     Raises:
         ServeError: One of them failed.
     """
-    headers = text_headers(call.scope)
-    headers["url_path"] = ""
-    headers["explain"] = "True" if explain else "False"
+    headers = handler_headers(call.scope, explain=explain)
     jobs = []
     for number, row in enumerate(rows):
         name = call.request_id if len(rows) == 1 else f"{call.request_id}.{number}"
@@ -101,7 +110,7 @@ async def ask_rows(
 
     async def ask(job: Job) -> Reply | Stream | None:
         async with few:
-            return await inference.ask(found, job, asked=asked)
+            return await found.ask(job, asked=asked)
 
     def forget() -> None:
         for job in jobs:
@@ -172,4 +181,4 @@ async def listed(call: Call) -> Answer:
 async def ready(call: Call) -> Answer:
     """Whether a model answers."""
     found = call.server.repository.find(call.params["model"])
-    return Answer({"name": found.name, "ready": found.live > 0 or found.ready})
+    return Answer({"name": found.name, "ready": found.can_answer})

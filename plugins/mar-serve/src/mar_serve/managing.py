@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core import MarError
 from mar_serve.config import Overrides
 from mar_serve.describe import described
-from mar_serve.errors import bad_request, internal, no_worker
+from mar_serve.errors import bad_request, internal, no_start, no_worker
 from mar_serve.repository import refusal
 from mar_serve.sources import registered
 
@@ -177,7 +177,7 @@ class Management:
             raise bad_request("max_worker cannot be less than min_worker.")
         found = self._repository.find(name, version)
         if least < 0:
-            raise internal(f"Failed to start workers for model {name} version: {found.version}")
+            raise no_start(name, found.version)
         scaling = self._server.hold(self._and_tell(found.scale(least, most)))
         if not flag(given.get("synchronous"), default=False):
             return ACCEPTED, {"status": "Processing worker updates..."}
@@ -188,9 +188,7 @@ class Management:
         except TimeoutError:
             return PARTIAL, {"status": "Workers scaling in progress..."}
         except (MarError, OSError):
-            raise internal(
-                f"Failed to start workers for model {name} version: {found.version}"
-            ) from None
+            raise no_start(name, found.version) from None
         of = f"{name}, version: {version}" if version is not None else name
         return OK, {"status": f"Workers scaled to {least} for model: {of}"}
 

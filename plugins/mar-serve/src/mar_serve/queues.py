@@ -148,17 +148,11 @@ class Queue:
     def take(self, most: int) -> list[Job]:
         """The oldest jobs that may be in one batch, at most so many."""
         taken: list[Job] = []
-        jobs = self._jobs
-        while jobs and len(taken) < most:
-            job = jobs[0]
-            if job.over:
-                jobs.popleft()
-                self.gone -= 1
-            elif taken and job.explain != taken[0].explain:
+        while len(taken) < most and (job := self.oldest()) is not None:
+            if taken and job.explain != taken[0].explain:
                 break
-            else:
-                job.queue = None
-                taken.append(jobs.popleft())
+            job.queue = None
+            taken.append(self._jobs.popleft())
         return taken
 
     def oldest(self) -> Job | None:

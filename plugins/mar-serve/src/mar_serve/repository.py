@@ -12,10 +12,10 @@ from mar_serve.config import Overrides
 from mar_serve.errors import (
     conflict,
     forbidden,
-    internal,
     invalid_model,
     model_not_found,
     model_version_not_found,
+    no_start,
     version_not_found,
 )
 from mar_serve.settings import settings_of
@@ -283,9 +283,7 @@ class Repository:
         except (MarError, OSError) as error:
             logger.error("%s cannot be loaded: %s", version, error)  # noqa: TRY400 - a sentence
             await self._withdraw(version)
-            raise internal(
-                f"Failed to start workers for model {version.name} version: {version.version}"
-            ) from error
+            raise no_start(version.name, version.version) from error
 
     async def _withdraw(self, version: ModelVersion) -> None:
         model = self.models.get(version.name)

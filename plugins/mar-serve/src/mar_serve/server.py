@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import MetricsConfig, Recipe
 from mar_serve.devices import count_gpus
-from mar_serve.errors import ServeError, internal, stopping
+from mar_serve.errors import internal, stopping
 from mar_serve.guard import Guard
 from mar_serve.inference import failure_error
 from mar_serve.managing import Management
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mar_core import ArchiveRequest, Reply, Request
     from mar_serve.config import ModelSource, ServerConfig
     from mar_serve.extension import Extension
-    from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
 __all__ = ["Server"]
@@ -156,37 +155,21 @@ class Server:
         if seconds is not None:
             until = time.monotonic() + seconds
             job.deadline = until if job.deadline is None else min(until, job.deadline)
-        begun = time.monotonic()
-        reply: Reply | None = None
         try:
-            found.submit(job, asked=version)
-            outcome = await job.future
+            outcome = await found.ask(job, asked=version)
             if isinstance(outcome, Stream):
                 async for piece in outcome.pieces():
                     if on_part is not None:
                         on_part(piece)
                 outcome = outcome.reply
-            reply = outcome
-        except ServeError as error:
-            found.stats.answered(error.status, time.monotonic() - begun, None)
-            self.trace(found, job, error.status)
-            raise
+                found.answered(job, outcome, named=version is not None)
         finally:
-            if reply is None:
-                job.forget()  # whoever asked has gone: it need not be run
-        if reply is None:
+            job.forget()  # whoever asked has gone: it need not be run
+        if outcome is None:
             raise internal("Worker died.")
-        found.stats.answered(reply.status, time.monotonic() - begun, job.begun - job.arrived)
-        self.trace(found, job, reply.status)
-        if reply.failure is not None:
-            found.log_failure(job.request.id, reply)
-            raise failure_error(reply)
-        return reply
-
-    def trace(self, found: ModelVersion, job: Job, status: int) -> None:
-        """Make the spans of a request that is over, where somebody wants them."""
-        if self.tracer is not None:
-            self.tracer.record(found, job, status)
+        if outcome.failure is not None:
+            raise failure_error(outcome)
+        return outcome
 
     async def serve(self, source: ModelSource) -> ModelVersion:
         """Take a model up and start its workers.

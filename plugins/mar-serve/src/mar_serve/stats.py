@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mar_core import Metric
 
-__all__ = ["Buckets", "ModelStats", "Recorded"]
+__all__ = ["Buckets", "ModelStats", "Recorded", "class_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,11 @@ RECENT = 1000
 # A handler that puts an id into a dimension would otherwise fill the memory.
 MAX_SERIES = 1000
 ERROR, SERVER_ERROR = 400, 500
+
+
+def class_of(status: int) -> int:
+    """The class of a status, 2 for 200; what HTTP has no class for is an error of the server."""
+    return status // 100 if 100 <= status < 600 else 5  # noqa: PLR2004 - HTTP's classes
 
 
 class Buckets:
@@ -175,7 +180,7 @@ class ModelStats:
             named: Whether its path named the version.
         """
         self.requests += 1
-        self.statuses[status // 100 if 100 <= status < 600 else 5] += 1  # noqa: PLR2004 - HTTP's classes
+        self.statuses[class_of(status)] += 1
         self.asked[named] += 1
         self.recent.append(seconds)
         self.request_seconds.add(seconds)

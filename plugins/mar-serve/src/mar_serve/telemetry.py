@@ -20,7 +20,7 @@ from mar_serve.exposition import (
     text_of,
 )
 from mar_serve.host import gpus, system
-from mar_serve.stats import ModelStats
+from mar_serve.stats import ModelStats, class_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,7 +91,7 @@ class Telemetry:
 
     def counted(self, status: int) -> None:
         """Count an answer that belongs to no model: a ping, a path that is not there."""
-        self._others[status // 100 if 100 <= status < 600 else 5] += 1  # noqa: PLR2004 - HTTP's classes
+        self._others[class_of(status)] += 1
 
     def text(self, names: Sequence[str] = ()) -> bytes:
         """What ``GET /metrics`` answers, in Prometheus' text format 0.0.4.

@@ -29,6 +29,8 @@ _HALF = {"FP16", "BF16"}
 KINDS = frozenset({*_CODES, *_HALF, "BOOL", "BYTES"})
 LENGTH = 4
 MOST_DIMENSIONS = 32
+# Lists of nothing that a shape may ask for: a body of a few bytes has any number of them.
+MOST_EMPTY = 10_000
 
 
 class Tensor:
@@ -59,6 +61,8 @@ def check_shape(shape: Any, name: str) -> list[int]:
     whole = isinstance(shape, list) and all(type(one) is int and one >= 0 for one in shape)
     if not whole or len(shape) > MOST_DIMENSIONS:
         raise bad_request(f"The shape of the input {name!r} must be a list of whole numbers.")
+    if 0 in shape and math.prod(shape[: shape.index(0)]) > MOST_EMPTY:
+        raise bad_request(f"The shape of the input {name!r} has too many rows without values.")
     return list(shape)
 
 

@@ -9,8 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from mar_serve.bodies import Gone, header_of
-from mar_serve.errors import bad_request, timed_out, too_large
+from mar_serve.bodies import Gone, check_announced
+from mar_serve.errors import bad_request, body_too_slow, too_large
 from mar_serve.sources import Found
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ async def received(call: Call, name: str) -> Found:
     if not NAME.fullmatch(name):
         raise bad_request("A model's name has letters, digits, '_', '-' and '.' only.")
     limit = call.server.config.max_upload_size
-    announced = header_of(call.scope, b"content-length") or b"0"
-    if len(announced) > 15 or int(announced) > limit:  # noqa: PLR2004 - petabytes
-        raise too_large(limit)
+    check_announced(call.scope, limit)
     folder = call.server.uploads
     part = folder / f".{call.request_id}.part"
     try:
@@ -68,7 +66,7 @@ async def _write(call: Call, part: Path, limit: int) -> tuple[str, bytes]:
                 async with asyncio.timeout(SILENT_SECONDS):
                     message = await call.receive()
             except TimeoutError:
-                raise timed_out("The body did not arrive in time.") from None
+                raise body_too_slow() from None
             if message["type"] == "http.disconnect":
                 raise Gone
             piece = message.get("body", b"")

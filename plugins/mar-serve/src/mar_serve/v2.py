@@ -8,13 +8,14 @@ holds numbers is one row; one of strings has a row for each string.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from mar_serve.answers import JSON, Answer
 from mar_serve.bodies import header_of
 from mar_serve.calls import parsed
-from mar_serve.errors import bad_request, stopping
-from mar_serve.kserve import ask_rows, plain_value
+from mar_serve.errors import bad_request
+from mar_serve.kserve import ask_rows, is_passed_on, plain_value
 from mar_serve.outputs import outputs_of
 from mar_serve.tensors import KINDS, Tensor, check_shape, flat, from_bytes, nested, to_bytes
 
@@ -71,7 +72,7 @@ async def all_ready(call: Call) -> Answer:
 async def model_ready(call: Call) -> Answer:
     """Whether a model answers."""
     found = _found(call)
-    ready = found.live > 0 or found.ready
+    ready = found.can_answer
     return Answer({"name": found.name, "ready": ready}, status=200 if ready else NOT_READY)
 
 
@@ -95,26 +96,14 @@ def _found(call: Call) -> ModelVersion:
 
 
 async def _infer(call: Call, inference: Inference, *, explain: bool) -> Answer | None:
-    if call.server.stopping:
-        raise stopping()
-    config = call.server.config
-    asked = call.params.get("version")
-    if config.envelope is not None or config.kserve == "raw":
-        await inference.predict(
-            call.scope,
-            call.receive,
-            call.send,
-            name=call.params["model"],
-            version=asked,
-            explain=explain,
-            request_id=call.request_id,
-        )
+    if await is_passed_on(call, inference, explain=explain):
         return None
     document, raw = _split(call, await call.body())
     inputs = _inputs(document, raw)
     rows = _rows(inputs)
     found = _found(call)
-    replies = await ask_rows(call, inference, found, rows, explain=explain, asked=asked)
+    asked = call.params.get("version")
+    replies = await ask_rows(call, found, rows, explain=explain, asked=asked)
     values = [plain_value(reply) for reply in replies]
     head = {"model_name": found.name, "model_version": found.version}
     head["id"] = str(document.get("id") or call.request_id)
@@ -158,9 +147,7 @@ def _inputs(document: dict[str, Any], raw: bytes) -> list[Tensor]:
 
 def _shape(one: dict[str, Any], name: str, count: int) -> list[int]:
     shape = check_shape(one.get("shape"), name)
-    expected = 1
-    for dimension in shape:
-        expected *= dimension
+    expected = math.prod(shape)
     if expected != count:
         raise bad_request(f"The input {name!r} has {count} values; its shape asks for {expected}.")
     return shape
@@ -188,8 +175,8 @@ def _rows(inputs: list[Tensor]) -> list[dict[str, Any]]:
         raise bad_request("The first axis of the inputs counts requests, and must be the same.")
     count = counts.pop()
     if len(inputs) == 1:
-        return [{"data": value} for value in _elements(inputs[0], count)]
-    fields = [(tensor.name, _elements(tensor, count)) for tensor in inputs]
+        return [{"data": value} for value in _elements(inputs[0])]
+    fields = [(tensor.name, _elements(tensor)) for tensor in inputs]
     return [{name: values[number] for name, values in fields} for number in range(count)]
 
 
@@ -199,13 +186,11 @@ def _count(tensor: Tensor) -> int:
     return tensor.shape[0] if len(tensor.shape) >= MATRIX else 1
 
 
-def _elements(tensor: Tensor, count: int) -> list[Any]:
+def _elements(tensor: Tensor) -> list[Any]:
     if tensor.datatype == "BYTES" and len(tensor.shape) <= 1:
         return list(tensor.values)
-    if len(tensor.shape) < MATRIX:
-        return [nested(tensor.values, tensor.shape)]
     found = nested(tensor.values, tensor.shape)
-    return list(found) if count else []
+    return list(found) if len(tensor.shape) >= MATRIX else [found]
 
 
 def _answer(head: dict[str, Any], outputs: list[Tensor], document: dict[str, Any]) -> Answer:

@@ -8,17 +8,17 @@ import time
 from typing import TYPE_CHECKING
 
 from mar_serve.dispatch import Dispatch
-from mar_serve.errors import no_worker, timed_out
+from mar_serve.errors import ServeError, no_worker, timed_out
 from mar_serve.queues import Job
 from mar_serve.scaling import Scaler
 from mar_serve.sequences import with_sequence
 from mar_serve.slots import Slot
+from mar_serve.streams import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core import Prepared, Reply, Request
-    from mar_serve.errors import ServeError
+    from mar_core import Failure, Prepared, Reply, Request
     from mar_serve.queues import Queue
     from mar_serve.server import Server
     from mar_serve.settings import ModelSettings
@@ -27,6 +27,7 @@ __all__ = ["ModelVersion"]
 
 # How often refused requests are told of: one line for each would bury everything else.
 TELLING_SECONDS = 10.0
+NO_ANSWER = 500
 
 logger = logging.getLogger("mar_serve.models")
 
@@ -102,6 +103,11 @@ class ModelVersion:
         return self.live >= self.settings.min_workers
 
     @property
+    def can_answer(self) -> bool:
+        """Whether requests are answered: by a worker that is there, or by one that they wake."""
+        return self.live > 0 or self.ready
+
+    @property
     def has_hope(self) -> bool:
         """Whether a worker is there or will be."""
         return any(slot.state != "failed" for slot in self.slots)
@@ -145,11 +151,59 @@ class ModelVersion:
         if not self.has_hope or not self.dispatch.put(job):
             raise self._refusal(asked)
 
-    def log_failure(self, request_id: str, reply: Reply) -> None:
+    async def ask(self, job: Job, *, asked: str | None) -> Reply | Stream | None:
+        """Have a request run, and count it.
+
+        Args:
+            job: The request.
+            asked: The version that the client named.
+
+        Returns:
+            The reply, or its pieces, of which `answered` has to be told when they have ended; None
+            when the client has gone.
+
+        Raises:
+            ServeError: It gets no answer.
+        """
+        named = asked is not None
+        try:
+            self.submit(job, asked=asked)
+            outcome = await job.future
+        except ServeError as error:
+            seconds = time.monotonic() - job.arrived
+            self.stats.answered(error.status, seconds, None, named=named)
+            self._trace(job, error.status)
+            raise
+        if isinstance(outcome, Stream) or outcome is None:
+            return outcome
+        self.answered(job, outcome, named=named)
+        if job.deadline is not None and job.deadline < time.monotonic():
+            raise timed_out("The answer came after its deadline.")
+        return outcome
+
+    def answered(self, job: Job, reply: Reply | None, *, named: bool) -> None:
+        """Count and trace a request that a worker has answered, and write down why it failed.
+
+        Args:
+            job: The request.
+            reply: The answer; None where its pieces broke off.
+            named: Whether the client named the version.
+        """
+        seconds = time.monotonic() - job.arrived
+        status = NO_ANSWER if reply is None else reply.status
+        self.stats.answered(status, seconds, job.begun - job.arrived, named=named)
+        self._trace(job, status)
+        if reply is not None and reply.failure is not None:
+            self._log_failure(job.request.id, reply.failure)
+
+    def _trace(self, job: Job, status: int) -> None:
+        """Make the spans of a request that is over, where somebody wants them."""
+        tracer = self.server.tracer
+        if tracer is not None:
+            tracer.record(self, job, status)
+
+    def _log_failure(self, request_id: str, failure: Failure) -> None:
         """Write down why a request failed, which its client is not told."""
-        failure = reply.failure
-        if failure is None:
-            return
         trace = f"\n{failure.traceback}" if failure.traceback else ""
         logger.warning(
             "%s: request %s failed in %s: %s: %s%s",

@@ -1,4 +1,4 @@
-"""Every path that the server answers: one table, for its routes and for OpenAPI alike."""
+"""Every path that the server answers, as OpenAPI describes it; `mar_serve.routes` answers them."""
 
 from __future__ import annotations
 

@@ -65,6 +65,14 @@ OPERATIONS = (
         summary="Ask a model, as in old versions of TorchServe.",
     ),
     Operation(
+        id="kserve_v1_models",
+        listener=INFERENCE,
+        methods=("GET",),
+        paths=("/v1/models",),
+        summary="The models' names (KServe v1).",
+        answers={200: {"application/json": {"schema": {}}}, **errors(400)},
+    ),
+    Operation(
         id="kserve_v1_model",
         listener=INFERENCE,
         methods=("GET",),

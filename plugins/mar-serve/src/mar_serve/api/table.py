@@ -1,4 +1,4 @@
-"""What an operation of the server is: the rows of the one table of its paths."""
+"""What an operation of the server is: the rows of the table that OpenAPI describes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Operation:
     """Something that the server does for a path.
 
     Attributes:
-        id: What it is called; the server has a function for each.
+        id: What it is called; OpenAPI's ``operationId``.
         listener: Which address answers it.
         methods: The methods that are answered.
         paths: The paths; ``{name}`` stands for one segment.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -97,7 +98,6 @@ class _Tokens(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
     def __init__(self, server: Server, kind: str) -> None:
         self._tokens: Any = server.tokens
         self._kind = kind
-        self._refusal = grpc.unary_unary_rpc_method_handler(_refuse)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: Any
@@ -105,13 +105,10 @@ class _Tokens(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
         given = dict(details.invocation_metadata).get("authorization", "")
         try:
             self._tokens.check_value(given, self._kind)
-        except ServeError:
-            return self._refusal
+        except ServeError as error:
+            return grpc.unary_unary_rpc_method_handler(partial(_refuse, error.message))
         return await continuation(details)
 
 
-async def _refuse(_request: Any, context: Any) -> None:
-    await context.abort(
-        grpc.StatusCode.PERMISSION_DENIED,
-        "Token Authorization failed. Token either incorrect, expired, or not provided correctly",
-    )
+async def _refuse(message: str, _request: Any, context: Any) -> None:
+    await context.abort(grpc.StatusCode.PERMISSION_DENIED, message)
