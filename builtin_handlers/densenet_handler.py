@@ -28,6 +28,7 @@ class DenseNetHandler(BaseHandler):
     """
 
     stages_independent = True
+    reads_by_context = True
 
     def preprocess(self, data: list[Any]) -> torch.Tensor:
         """Read a batch of saved tensors.

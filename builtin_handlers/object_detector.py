@@ -31,6 +31,7 @@ class ObjectDetector(VisionHandler):
     """
 
     stages_independent = True
+    reads_by_context = True
     threshold = 0.5
     image_processing: Any = DefaultTransform(AS_IT_IS)
 

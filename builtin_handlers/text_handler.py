@@ -39,6 +39,7 @@ class TextHandler(BaseHandler, ABC):
     """
 
     stages_independent = True
+    reads_by_context = True
     bucket_by_length = True
     ngrams = 1
 

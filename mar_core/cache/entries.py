@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING
 
 from mar_core.cache import entry as cache_entry
 from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
-from mar_core.cache.place import bound, place, prepared_place
-from mar_core.cache.unpack import check_room, no_room, unpack
+from mar_core.cache.place import (
+    UnusableError,
+    bound,
+    memory_place,
+    place,
+    prepared_memory,
+    prepared_place,
+)
+from mar_core.cache.unpack import check_room, failure, no_room, unpack
+from mar_core.cache.verified import forget
 from mar_core.errors import ManifestError
 from mar_core.format import locks
 from mar_core.format.file import CHUNK
@@ -34,6 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["clear", "entries", "unpacked"]
 
 MAX_ENTRIES = 256
+# So little is kept in memory where the disk takes nothing, in one entry and in all.
+FEW_BYTES = 16 << 20
+FEW_BYTES_TOGETHER = 256 << 20
 LOCK = ".lock"
 # When an entry was last used is known to within this, so that most runs write nothing at all.
 SAME_USE_SECONDS = 3600
@@ -42,7 +53,7 @@ SAME_USE_SECONDS = 3600
 _held: dict[Path, int] = {}
 
 
-def unpacked(archive: Archive) -> Path:
+def unpacked(archive: Archive, *, without: str | None = None) -> Path:
     """A folder with the members of an archive, each as it is in the archive.
 
     A folder archive is its own. Sources that are not packed become a folder of links to them.
@@ -50,6 +61,8 @@ def unpacked(archive: Archive) -> Path:
 
     Args:
         archive: The open archive.
+        without: A member that need not be there: it is read where it lies in the archive. Asked for
+            later, it comes into the same folder.
 
     Returns:
         The folder. It stays at least until this process ends.
@@ -60,22 +73,57 @@ def unpacked(archive: Archive) -> Path:
     """
     if archive.kind == "folder" and archive.path is not None:
         return archive.path.absolute()
-    wanted = prepared_place() / _key(archive)
+    key = _key(archive)
+    try:
+        return _unpacked(archive, prepared_place() / key, without)
+    except UnusableError:
+        members = archive.members.values()
+        if sum(one.size for one in members if one.name != without) > FEW_BYTES:
+            raise
+        with contextlib.suppress(UnusableError):
+            return _unpacked(archive, prepared_memory() / key, without)
+        raise
+
+
+def _unpacked(archive: Archive, wanted: Path, without: str | None) -> Path:
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}.{number}") if number else wanted
-        if _usable(folder) or _added(archive, folder):
+        if _is_whole(archive, folder, without) or _added(archive, folder, without):
             return folder / FILES
     raise AssertionError  # count has no end
 
 
-def _added(archive: Archive, folder: Path) -> bool:
+def _is_whole(archive: Archive, folder: Path, without: str | None) -> bool:
+    """Whether the entry is in use from now on, with all that is wanted of it."""
+    return _usable(folder) and not _absent(archive, folder, without)
+
+
+def _absent(archive: Archive, folder: Path, without: str | None) -> list[Member]:
+    """The wanted members that an entry does not have yet."""
+    there = cache_entry.member_names(folder)
+    members = archive.members.values()
+    return [one for one in members if one.name != without and one.name not in there]
+
+
+def _added(archive: Archive, folder: Path, without: str | None) -> bool:
     """Whether the entry is there now; not where a damaged one stands that somebody still uses."""
     lock_file = folder.with_name(f"{folder.name}{LOCK}")
-    while (lock := locks.wait_exclusive(lock_file)) is None:
-        pass
+    try:
+        while (lock := locks.wait_exclusive(lock_file)) is None:
+            pass
+    except OSError as error:
+        raise UnusableError(
+            f"The cache folder {folder.parent} cannot be written to: {error.strerror}.",
+            hint="Name another one with MAR_CACHE_DIR.",
+        ) from error
     try:
         _clear_leftovers(folder.parent)
-        added = _usable(folder) or (not locks.is_held(folder) and _add(archive, folder))
+        if _usable(folder):
+            _complete(archive, folder, _absent(archive, folder, without))
+            added = True
+        else:
+            wanted = [one for one in archive.members.values() if one.name != without]
+            added = not locks.is_held(folder) and _add(archive, folder, wanted)
     finally:
         lock_file.unlink(missing_ok=True)
         os.close(lock)
@@ -85,7 +133,8 @@ def _added(archive: Archive, folder: Path) -> bool:
 
 def entries() -> list[CacheEntry]:
     """What is in the cache, the longest unused first."""
-    return cache_entry.entries(place())
+    found = cache_entry.entries(place()) + cache_entry.entries(memory_place())
+    return sorted(found, key=lambda one: one.last_used)
 
 
 def clear(*, older_than: float = 0) -> list[CacheEntry]:
@@ -97,10 +146,12 @@ def clear(*, older_than: float = 0) -> list[CacheEntry]:
     Returns:
         The entries that were removed.
     """
-    folder = place()
-    _clear_leftovers(folder)
+    for folder in (place(), memory_place()):
+        _clear_leftovers(folder)
+    if not older_than:
+        forget(place().parent)
     limit = time.time() - older_than
-    old = [entry for entry in cache_entry.entries(folder) if entry.last_used <= limit]
+    old = [entry for entry in entries() if entry.last_used <= limit]
     return [entry for entry in old if cache_entry.remove(entry.path)]
 
 
@@ -157,19 +208,45 @@ def _usable(folder: Path) -> bool:
 
 def _note_use(note: Path) -> None:
     if time.time() - note.stat().st_mtime > SAME_USE_SECONDS:
-        os.utime(note)
+        with contextlib.suppress(OSError):  # a cache that came with an image is read-only
+            os.utime(note)
 
 
-def _add(archive: Archive, folder: Path) -> bool:
-    needed = sum(member.size for member in archive.members.values() if member.source is None)
-    if not check_room(folder.parent, needed):
-        _prune(folder.parent, room_for=needed)
-        if not check_room(folder.parent, needed):
-            raise no_room(folder.parent, needed)
+def _complete(archive: Archive, folder: Path, absent: list[Member]) -> None:
+    """Give an entry that is in use the members that nobody had asked for.
+
+    Who looks meanwhile sees an entry that is not as noted, and waits for the lock.
+    """
+    if not absent:
+        return
+    _make_room(folder.parent, absent)
+    new, busy = _new_folder(folder.parent)
+    try:
+        unpack(archive, absent, new)
+        for member in absent:
+            target = folder / FILES / member.name
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.replace(new / member.name, target)  # noqa: PTH105 - over what a stranger put there
+        cache_entry.note_more(folder, [member.name for member in absent])
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        os.close(busy)
+
+
+def _make_room(place: Path, members: list[Member]) -> None:
+    needed = sum(member.size for member in members if member.source is None)
+    if not check_room(place, needed):
+        _prune(place, room_for=needed)
+        if not check_room(place, needed):
+            raise no_room(place, needed)
+
+
+def _add(archive: Archive, folder: Path, members: list[Member]) -> bool:
+    _make_room(folder.parent, members)
     new, busy = _new_folder(folder.parent)
     try:
         (new / FILES).mkdir(mode=0o700)
-        unpack(archive, new / FILES)
+        unpack(archive, members, new / FILES)
         cache_entry.write_note(new, name=_name(archive), source=str(archive))
         _replace(new, folder)
     except BaseException:
@@ -183,7 +260,10 @@ def _add(archive: Archive, folder: Path) -> bool:
 def _new_folder(place: Path) -> tuple[Path, int]:
     """A folder to unpack to, and the descriptor that says that it is no leftover."""
     while True:
-        new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+        try:
+            new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+        except OSError as error:
+            raise failure(place, error) from error
         busy = locks.hold(new)
         if busy is not None:
             return new, busy
@@ -216,6 +296,8 @@ def _prune(folder: Path, *, room_for: int = 0) -> None:
     """Remove the longest unused entries until the cache is within its bounds."""
     found = cache_entry.entries(folder)
     total, count, allowed = sum(entry.size for entry in found), len(found), bound()
+    if folder == memory_place():
+        allowed = min(allowed, FEW_BYTES_TOGETHER)
     for entry in found:
         enough = not room_for or check_room(folder, room_for)
         if total <= allowed and count <= MAX_ENTRIES and enough:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from mar_core.format import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "clean", "entries", "is_sound", "leftovers", "remove", "strangers", "write_note",
+    "CacheEntry", "clean", "entries", "is_sound", "leftovers", "member_names", "note_more",
+    "remove", "strangers", "write_note",
 ]  # fmt: skip
 
 NOTE, FILES = "entry.json", "model"
@@ -87,6 +88,21 @@ def write_note(folder: Path, *, name: str, source: str) -> None:
     size = sum(one[0] for one in look.values() if isinstance(one[0], int))
     note = {"name": name, "source": source, "size": size, "members": look}
     (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
+
+
+def note_more(folder: Path, names: Iterable[str]) -> None:
+    """Note members that came into an entry later; what else has come there stays a stranger."""
+    note = _note(folder)
+    note["members"].update({name: _look(folder / FILES / name) for name in names})
+    note["size"] = sum(one[0] for one in note["members"].values() if isinstance(one[0], int))
+    partial = folder / f"{NOTE}.new"
+    partial.write_text(json.dumps(note), encoding="utf-8")
+    partial.replace(folder / NOTE)
+
+
+def member_names(folder: Path) -> frozenset[str]:
+    """The members that an entry has."""
+    return frozenset(_noted(folder) or ())
 
 
 def is_sound(folder: Path) -> bool:

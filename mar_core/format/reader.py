@@ -15,9 +15,10 @@ from mar_core.format.tar_archive import TarArchive
 from mar_core.format.zip_archive import ZipArchive
 
 if TYPE_CHECKING:
+    from mar_core.format.packed import PackedArchive
     from mar_core.format.view import Archive
 
-__all__ = ["check_ending", "kind_of", "open_archive"]
+__all__ = ["check_ending", "kind_of", "open_archive", "open_file"]
 
 
 _HEAD = 1024
@@ -76,7 +77,15 @@ def open_archive(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMIT
     path = Path(path)
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder may not be searched
         return FolderArchive(path, limits)
-    file = ArchiveFile(path)
+    return open_file(ArchiveFile(path), limits)
+
+
+def open_file(file: ArchiveFile, limits: Limits = DEFAULT_LIMITS) -> PackedArchive:
+    """The same of a file that is open; it is closed with the archive, and where that is refused.
+
+    Raises:
+        ValidationError: It is no archive, or not a sound one; its findings say why.
+    """
     try:
         kind = kind_of(file)
         check_ending(file, kind)

@@ -51,7 +51,7 @@ class Answering:
         recipe = prepared.recipe
         if setup.device is not None:
             recipe = dataclasses.replace(recipe, device=setup.device)
-        code = OwnProcess(prepared.model_dir)
+        code = OwnProcess(prepared.files.folder)
         code.enter()
         self._predictor = Predictor(recipe, prepared=prepared, code=code)
         self._setup, self._outbox, self._page = setup, outbox, page
@@ -71,7 +71,12 @@ class Answering:
         outbox.add([READY, *self._ready()])
 
     def answer(self, call: int, requests: Sequence[tuple[Any, ...]]) -> None:
-        """Answer the requests of a call, now or as its turn comes."""
+        """Answer the requests of a call, now or as its turn comes.
+
+        Raises:
+            ArchiveError: The model is mapped from an archive that somebody has written to.
+        """
+        self._setup.prepared.files.check_views()
         if self._stages is None:
             batch = self._prepare(call, requests)
             batch.inference()
