@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
+    from mar_core.build import Imported as Imported
     from mar_core.build import Runtime as Runtime
     from mar_core.build.packing import Written as Written
     from mar_core.build.packing import archive as archive
@@ -86,7 +87,7 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
-    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Runtime"),
+    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import typer
 
-    from mar_core.build import ArchiveRequest
+    from mar_core.build import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format import Archive, ExtraFile
     from mar_core.format.manifest import Manifest
@@ -53,6 +53,7 @@ EACH_HOOKS = frozenset(
         "mar_run_finished",
         "mar_register_commands",
         "mar_explain_config",
+        "mar_register_importers",
         "mar_register_engines",
         "mar_register_readers",
         "mar_register_writers",
@@ -61,6 +62,39 @@ EACH_HOOKS = frozenset(
 )
 
 # --- archive -------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def mar_import(source: Path, request: ArchiveRequest, folder: Path) -> Imported | None:
+    """Say what a source is, and what an archive of it holds.
+
+    Called by ``mar archive --from SOURCE``, before anything is planned. First result; an importer
+    for a special case of what another one takes is marked ``@hookimpl(tryfirst=True)``, one for
+    what is left ``trylast=True``. Must not import, unpickle or run anything of the source, nor read
+    more of it than it takes to know it. What is of no kind that it knows is None, and so is what
+    the user wants served otherwise (``request.handler``).
+
+    Args:
+        source: The file or folder. A ``.tar.gz`` is unpacked already: this is the folder. Its files
+            are regular ones, its links stay inside; what they hold is anybody's.
+        request: What the flags said; ``handler`` is ``""`` and the others None where they said
+            nothing. ``model_name`` is made of the source's name where no flag gives it.
+        folder: An empty folder, there until the archive is written, for files that the importer
+            generates: a model-config.yaml, a requirements.txt.
+
+    Returns:
+        What it is, the request with what it adds (``dataclasses.replace(request, handler=…)``) and
+        why; or None. What the user said by flags wins over it, and the keys of the user's
+        model-config.yaml over those of the importer's.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_import(source, request):
+        ...     if not (source / "acme.json").is_file():
+        ...         return None
+        ...     request = dataclasses.replace(request, handler="acme", extra_files=(source,))
+        ...     return Imported(what="a model of Acme", request=request)
+    """
 
 
 @hookspec
@@ -387,6 +421,23 @@ def mar_explain_config(path: Path) -> Iterable[tuple[str, str, bool]] | None:
 
 
 # --- registering ---------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_register_importers(register: Callable[[str], None]) -> None:
+    """Say what the plugin's ``mar_import`` knows.
+
+    Called by ``mar archive --from`` when nobody knows the source, for its sentence. Each on its
+    own.
+
+    Args:
+        register: Takes what is looked for, in a few words: ``a model of Acme: acme.json``.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_register_importers(register):
+        ...     register("a model of Acme: acme.json")
+    """
 
 
 @hookspec

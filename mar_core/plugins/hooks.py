@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
-from mar_core.errors import PluginError
+from mar_core.errors import ArchiveError, MarError, PluginError
 from mar_core.plugins.entry_points import in_words
 from mar_core.plugins.manager import check_plugin
 from mar_core.records import EngineOption, Writer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import typer
 
-    from mar_core.build import ArchiveRequest
+    from mar_core.build import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
@@ -83,6 +84,32 @@ class Plugins:
     failures: list[PluginFailure] = field(default_factory=list)
     strict: bool = False
     observer_failures: Counter[str] = field(default_factory=Counter)
+
+    # --- first result -------------------------------------------------------------------------
+
+    def import_source(self, source: Path, request: ArchiveRequest, folder: Path) -> Imported | None:
+        """``mar_import``: what the first plugin that knows a source makes of it.
+
+        Args:
+            source: The file or folder.
+            request: What the user asked for.
+            folder: Where files may be generated.
+
+        Raises:
+            ArchiveError: A plugin raised; one of mar's errors is raised as it is.
+        """
+        hook = self.manager.hook.mar_import
+        try:
+            found: Imported | None = hook(source=source, request=request, folder=folder)
+        except MarError:
+            raise
+        except Exception as error:
+            plugin = _raised_by(hook.get_hookimpls(), error)
+            raise ArchiveError(
+                f"The plugin {plugin} failed to look at {source}: {in_words(error)}.",
+                hint=f"Leave it out with MAR_DISABLED_PLUGINS={plugin}.",
+            ) from error
+        return found
 
     # --- each on its own: all results count ----------------------------------------------------
 
@@ -181,6 +208,11 @@ class Plugins:
             offer = EngineOffer(plugin, factory, tuple(options))
             offers.setdefault(engine, []).append(offer)
         return offers
+
+    def importers(self) -> list[tuple[str, str]]:
+        """``mar_register_importers``: what is looked for in a source, each with who looks."""
+        offers = self._offers("mar_register_importers", _importer_fault)
+        return [(plugin, what) for plugin, (what,) in offers]
 
     def readers(self) -> list[Reader]:
         """``mar_register_readers``: the readers in the order in which they are asked."""
@@ -325,6 +357,10 @@ def _engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:
     return None
 
 
+def _importer_fault(what: Any) -> str | None:
+    return None if isinstance(what, str) and what else f"{what!r} for what it looks for"
+
+
 def _reader_fault(reader: Any) -> str | None:
     missing = [name for name in ("accepts", "read") if not callable(getattr(reader, name, None))]
     if inspect.isclass(reader):
@@ -350,6 +386,15 @@ def _writer_fault(writer: Any) -> str | None:
     if writer.resumes and not writer.streams:
         return f"a writer ({kind}) that resumes and does not stream"
     return None
+
+
+def _raised_by(implementations: Sequence[pluggy.HookImpl], error: BaseException) -> str:
+    """The plugin whose function an error came out of."""
+    codes = {id(frame.f_code) for frame, _ in traceback.walk_tb(error.__traceback__)}
+    for implementation in implementations:
+        if id(getattr(implementation.function, "__code__", None)) in codes:
+            return implementation.plugin_name
+    return "that was asked"
 
 
 def _result_of(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> Any:
