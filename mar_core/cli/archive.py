@@ -44,9 +44,7 @@ def archive(
     writes `mnist.mar`. Run it with `mar run mnist.mar 7.png`.
     """
     from mar_core.build import ArchiveFormat, ArchiveRequest, Runtime
-    from mar_core.build.importing import requested
-    from mar_core.build.packing import create, prepare
-    from mar_core.cli.packing_view import show_plan, show_source
+    from mar_core.build.packing import create
     from mar_core.cli.written import report, writing
 
     if source is None:
@@ -68,13 +66,11 @@ def archive(
         allow_pickle=allow_pickle,
         examples=tuple(example or ()),
     )
-    with (
-        writing(quiet=quiet or dry_run) as progress,
-        requested(asked, source=source, convert=convert) as made,
-    ):
-        if dry_run:
-            show_plan(made, *prepare(made.request))
-            return
-        show_source(made, quiet=quiet)
-        written = create(made.request, progress=progress)
-    report(written, quiet=quiet)
+    if source is None and convert is None and not dry_run:
+        with writing(quiet=quiet) as progress:
+            written = create(asked, progress=progress)
+        report(written, quiet=quiet)
+        return
+    from mar_core.cli.archive_from import archive_from
+
+    archive_from(asked, source=source, convert=convert, dry_run=dry_run, quiet=quiet)

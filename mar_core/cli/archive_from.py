@@ -1,4 +1,4 @@
-"""What ``mar archive --from`` and ``--dry-run`` say: what a source is, what goes in, and why."""
+"""``mar archive`` with ``--from``, ``--convert`` or ``--dry-run``: what goes in, and why."""
 
 from __future__ import annotations
 
@@ -6,26 +6,48 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mar_core.build.importing import requested
+from mar_core.build.packing import create, prepare
+from mar_core.cli.written import report, writing
 from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from mar_core.build import Imported
+    from mar_core.build import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format.sources import Sources
 
-__all__ = ["show_plan", "show_source"]
+__all__ = ["archive_from"]
 
 
-def show_source(made: Imported, *, quiet: bool) -> None:
-    """Print on stderr what was found out, where anything was."""
-    if not quiet:
-        for line in _source_lines(made):
+def archive_from(
+    asked: ArchiveRequest, *, source: Path | None, convert: str | None, dry_run: bool, quiet: bool
+) -> None:
+    """Find out what is to be packed, say so, and pack it unless that is all that is wanted.
+
+    Args:
+        asked: What the flags said.
+        source: What says the rest, or None.
+        convert: What state dicts become, or None.
+        dry_run: Write nothing.
+        quiet: Print nothing when all is well.
+    """
+    with (
+        writing(quiet=quiet or dry_run) as progress,
+        requested(asked, source=source, convert=convert) as made,
+    ):
+        if dry_run:
+            _show_plan(made, *prepare(made.request))
+            return
+        for line in () if quiet else _source_lines(made):
             typer.echo(line, err=True)
+        written = create(made.request, progress=progress)
+    report(written, quiet=quiet)
 
 
-def show_plan(made: Imported, sources: Sources, findings: list[Finding]) -> None:
+def _show_plan(made: Imported, sources: Sources, findings: list[Finding]) -> None:
     """Print what would be packed: where to, with which handler, each file with its size."""
     for finding in findings:
         typer.echo(str(finding), err=True)
