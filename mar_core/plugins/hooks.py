@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.plugins.entry_points import EntryInfo
-    from mar_core.records import EngineFactory, EngineOption, Reader, RunSummary, Writer
+    from mar_core.records import EngineOption, Reader, RunSummary, Writer
     from mar_core.ts.metrics import Metric
     from mar_core.weights import WeightsFormat
 
@@ -45,7 +45,7 @@ class EngineOffer(NamedTuple):
     """
 
     plugin: str
-    factory: EngineFactory
+    factory: Callable[[], Any]
     options: tuple[EngineOption, ...] = ()
 
 
