@@ -42,18 +42,18 @@ if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest as Manifest
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
-    from mar_core.run import Engine as Engine
-    from mar_core.run import EngineOption as EngineOption
-    from mar_core.run import Failure as Failure
-    from mar_core.run import Input as Input
-    from mar_core.run import Outcome as Outcome
-    from mar_core.run import Reader as Reader
-    from mar_core.run import ReadOptions as ReadOptions
-    from mar_core.run import Response as Response
-    from mar_core.run import RunOptions as RunOptions
-    from mar_core.run import RunSummary as RunSummary
-    from mar_core.run import WriteOptions as WriteOptions
-    from mar_core.run import Writer as Writer
+    from mar_core.records import EngineOption as EngineOption
+    from mar_core.records import Failure as Failure
+    from mar_core.records import Input as Input
+    from mar_core.records import Outcome as Outcome
+    from mar_core.records import Reader as Reader
+    from mar_core.records import ReadOptions as ReadOptions
+    from mar_core.records import Response as Response
+    from mar_core.records import RunOptions as RunOptions
+    from mar_core.records import RunSummary as RunSummary
+    from mar_core.records import WriteOptions as WriteOptions
+    from mar_core.records import Writer as Writer
+    from mar_core.run.engines import Engine as Engine
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.deaths import Death as Death
@@ -111,8 +111,9 @@ _HOME = {
     "mar_core.build.updating": ("update",),
     "mar_core.runtime.predictor": ("Predictor", "load"),
     "mar_core.runtime.recipe": ("Recipe",),
-    "mar_core.run": (
-        "Engine", "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
+    "mar_core.run.engines": ("Engine",),
+    "mar_core.records": (
+        "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),

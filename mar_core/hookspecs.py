@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.format import Archive, ExtraFile
     from mar_core.format.manifest import Manifest
-    from mar_core.run import Reader, RunSummary, Writer
+    from mar_core.records import Reader, RunSummary, Writer
     from mar_core.ts.context import Context
     from mar_core.ts.metrics import Metric
     from mar_core.weights import ModelSource, WeightsFormat

@@ -14,7 +14,7 @@ import pluggy
 from mar_core.errors import ArchiveError, MarError, PluginError
 from mar_core.plugins.entry_points import in_words
 from mar_core.plugins.manager import check_plugin
-from mar_core.records import EngineOption, Writer
+from mar_core.plugins.offers import engine_fault, importer_fault, reader_fault, writer_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.plugins.entry_points import EntryInfo
-    from mar_core.records import EngineFactory, Reader, RunSummary
+    from mar_core.records import EngineOption, Reader, RunSummary, Writer
     from mar_core.ts.metrics import Metric
     from mar_core.weights import WeightsFormat
 
@@ -46,7 +46,7 @@ class EngineOffer(NamedTuple):
     """
 
     plugin: str
-    factory: EngineFactory
+    factory: Callable[[], Any]
     options: tuple[EngineOption, ...] = ()
 
 
@@ -203,7 +203,7 @@ class Plugins:
     def engines(self) -> dict[str, list[EngineOffer]]:
         """``mar_register_engines``: for each engine's name, who offers it and what makes it."""
         offers: dict[str, list[EngineOffer]] = {}
-        found = self._offers("mar_register_engines", _engine_fault)
+        found = self._offers("mar_register_engines", engine_fault)
         for plugin, (engine, factory, *options) in found:
             offer = EngineOffer(plugin, factory, tuple(options))
             offers.setdefault(engine, []).append(offer)
@@ -211,19 +211,19 @@ class Plugins:
 
     def importers(self) -> list[tuple[str, str]]:
         """``mar_register_importers``: what is looked for in a source, each with who looks."""
-        offers = self._offers("mar_register_importers", _importer_fault)
+        offers = self._offers("mar_register_importers", importer_fault)
         return [(plugin, what) for plugin, (what,) in offers]
 
     def readers(self) -> list[Reader]:
         """``mar_register_readers``: the readers in the order in which they are asked."""
         by_plugin: dict[str, list[Reader]] = {}
-        for plugin, (reader,) in self._offers("mar_register_readers", _reader_fault):
+        for plugin, (reader,) in self._offers("mar_register_readers", reader_fault):
             by_plugin.setdefault(plugin, []).insert(0, reader)
         return [reader for readers in by_plugin.values() for reader in readers]
 
     def writers(self) -> Iterator[tuple[str, Writer]]:
         """``mar_register_writers``: the writers, each with the plugin that offers it."""
-        for plugin, (writer,) in self._offers("mar_register_writers", _writer_fault):
+        for plugin, (writer,) in self._offers("mar_register_writers", writer_fault):
             yield plugin, writer
 
     def weights_formats(
@@ -343,48 +343,6 @@ def _arguments_fault(check: Callable[..., str | None], offer: tuple[Any, ...]) -
         inspect.signature(check).bind(*offer)
     except TypeError:
         return f"{len(offer)} values to register()"
-    return None
-
-
-def _engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:
-    if not isinstance(engine, str) or not engine:
-        return f"an engine whose name is {engine!r}, not a string"
-    if not callable(factory):
-        return f"the engine {engine!r} with no callable"
-    for option in options:
-        if not isinstance(option, EngineOption) or not str(option.name).startswith("--"):
-            return f"the engine {engine!r} with an option that is not an EngineOption: {option!r}"
-    return None
-
-
-def _importer_fault(what: Any) -> str | None:
-    return None if isinstance(what, str) and what else f"{what!r} for what it looks for"
-
-
-def _reader_fault(reader: Any) -> str | None:
-    missing = [name for name in ("accepts", "read") if not callable(getattr(reader, name, None))]
-    if inspect.isclass(reader):
-        return f"the class {reader.__name__} as a reader, where an object of it is expected"
-    if missing:
-        methods = " and ".join(missing)
-        return f"a reader ({type(reader).__name__}) without the method {methods}"
-    return None
-
-
-def _writer_fault(writer: Any) -> str | None:
-    if inspect.isclass(writer):
-        return f"the class {writer.__name__} as a writer, where an object of it is expected"
-    kind = type(writer).__name__
-    if not isinstance(writer, Writer):
-        return f"a writer ({kind}) that is no mar_core.Writer"
-    endings = getattr(writer, "endings", None)
-    words = isinstance(endings, (tuple, list)) and all(isinstance(one, str) for one in endings)
-    if not words or not endings or not all(one.startswith(".") for one in endings):
-        return f"a writer ({kind}) whose endings are {endings!r}, not such as ('.xml',)"
-    if not isinstance(getattr(writer, "name", None), str):
-        return f"a writer ({kind}) without a name"
-    if writer.resumes and not writer.streams:
-        return f"a writer ({kind}) that resumes and does not stream"
     return None
 
 
