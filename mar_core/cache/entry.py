@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers", "remove", "strangers", "write_note",
+    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers", "remove",
+    "strangers", "write_note",
 ]  # fmt: skip
 
 NOTE, FILES = "entry.json", "model"

@@ -30,8 +30,8 @@ def cache(
 ) -> None:
     """Show the cache of unpacked archives and compiled models, or clear it.
 
-    `mar run` unpacks an archive once, checks it while copying, and finds it here the next time. What
-    `pt2` in model-config.yaml compiles is kept here, too.
+    `mar run` unpacks an archive once, checks it while copying, and finds it here the next time.
+    What `pt2` in model-config.yaml compiles is kept here, too.
     The longest unused entries go when it grows over `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says
     where it lies.
 

@@ -60,7 +60,7 @@ def test_what_nobody_has_noted_is_removed(caplog):
     write(code, "x.so")
     code.close()
     planted = [write(code, "y.so"), write(code, "new/z.so")]
-    os.symlink("/etc/passwd", code.path / "link")
+    (code.path / "link").symlink_to("/etc/passwd")
     opened().close()
     assert [path for path in planted if path.exists()] == []
     assert sorted(path.name for path in code.path.iterdir()) == ["x.so"]
