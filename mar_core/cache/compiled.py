@@ -52,7 +52,7 @@ class CompiledCode:
     def __init__(self, digest: str, made_for: str, *, name: str) -> None:
         key = hashlib.sha256(f"{digest}\n{made_for}".encode()).hexdigest()
         self._folder = prepared_place() / f"{COMPILED}{key}"
-        self._about = {"name": name, "source": f"compiled for {made_for}"}
+        self._name, self._source = name, f"compiled for {made_for}"
         self._noted: dict[Path, tuple[int, int]] = {}
         self.path = self._folder / FILES
         self._held: int | None = None
@@ -71,7 +71,7 @@ class CompiledCode:
         found = self._found(before=whole)
         if self._held is not None and found.items() - self._noted.items():
             with contextlib.suppress(OSError):  # the disk is full: the next start compiles again
-                cache_entry.write_note(self._folder, **self._about, paths=sorted(found))
+                self._write_note(self._folder, sorted(found))
                 self._noted = found
 
     def close(self) -> None:
@@ -81,6 +81,9 @@ class CompiledCode:
             os.close(self._held)
             self._held = None
 
+    def _write_note(self, folder: Path, paths: list[Path]) -> None:
+        cache_entry.write_note(folder, name=self._name, source=self._source, paths=paths)
+
     def _make(self) -> None:
         """Make the entry where there is none, whole in one step."""
         if cache_entry.is_noted(self._folder):
@@ -89,7 +92,7 @@ class CompiledCode:
         new = Path(tempfile.mkdtemp(prefix=NEW, dir=self._folder.parent))
         try:
             (new / FILES).mkdir(mode=0o700)
-            cache_entry.write_note(new, **self._about)
+            self._write_note(new, [])
             with contextlib.suppress(FileExistsError, OSError):  # another process was faster
                 new.rename(self._folder)
         finally:
