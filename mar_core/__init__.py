@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
     from mar_core.ts.metrics import MetricsConfig as MetricsConfig
     from mar_core.ts.metrics import MetricTypes as MetricTypes
+    from mar_core.ts.device import stacked as stacked
+    from mar_core.ts.device import to_device as to_device
     from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
@@ -103,6 +105,7 @@ _HOME = {
     "mar_core.ts.metrics": (
         "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
     ),
+    "mar_core.ts.device": ("stacked", "to_device"),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
