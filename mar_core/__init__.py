@@ -70,13 +70,13 @@ if TYPE_CHECKING:
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
+    from mar_core.ts.device import stacked as stacked
+    from mar_core.ts.device import to_device as to_device
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
     from mar_core.ts.metrics import MetricsConfig as MetricsConfig
     from mar_core.ts.metrics import MetricTypes as MetricTypes
-    from mar_core.ts.device import stacked as stacked
-    from mar_core.ts.device import to_device as to_device
     from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
