@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
     from mar_core.build import Runtime as Runtime
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest as Manifest
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
+    from mar_core.plugins import server_extensions as server_extensions
     from mar_core.run import Engine as Engine
     from mar_core.run import EngineOption as EngineOption
     from mar_core.run import Failure as Failure
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
+    "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
@@ -105,7 +108,7 @@ _HOME = {
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
-    "mar_core.plugins": ("PluginWarning",),
+    "mar_core.plugins": ("PluginWarning", "server_extensions"),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),
     "mar_core.runtime.predictor": ("Predictor", "load"),

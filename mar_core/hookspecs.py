@@ -53,6 +53,7 @@ EACH_HOOKS = frozenset(
         "mar_run_finished",
         "mar_register_commands",
         "mar_explain_config",
+        "mar_extend_server",
         "mar_register_engines",
         "mar_register_readers",
         "mar_register_writers",
@@ -383,6 +384,41 @@ def mar_explain_config(path: Path) -> Iterable[tuple[str, str, bool]] | None:
         >>> @hookimpl
         ... def mar_explain_config(path):
         ...     return [("job_queue_size", "Requests that may wait.", True)]
+    """
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_extend_server(server: Any) -> object | None:
+    """Add paths, or anything else, to ``mar serve``.
+
+    Called once by the server, before it listens. Each on its own; what is no
+    ``mar_serve.Extension`` is left out with a warning, and so is a path that is taken. Import
+    ``mar_serve`` inside: it is there where this is called.
+
+    Args:
+        server: The server, a ``mar_serve.Server``.
+
+    Returns:
+        A ``mar_serve.Extension``, whose ``routes`` are more paths, or None.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_extend_server(server):
+        ...     from mar_serve import Answer, Extension
+        ...
+        ...     async def shout(call):
+        ...         replies = await call.ask("shouter", [{"data": (await call.json())["text"]}])
+        ...         return Answer(replies[0].body, content_type=b"text/plain")
+        ...
+        ...     class Shouting(Extension):
+        ...         def routes(self, kinds):
+        ...             if "inference" in kinds:
+        ...                 yield "/shout", shout, ["POST"], "inference"
+        ...
+        ...     return Shouting(server)
     """
 
 

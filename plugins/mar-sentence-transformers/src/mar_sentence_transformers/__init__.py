@@ -1,0 +1,30 @@
+"""Embeddings and rerankers of sentence-transformers: two handlers, and OpenAI's path for them.
+
+Importing this costs nothing: sentence-transformers is imported where a model is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mar_core import hookimpl
+
+if TYPE_CHECKING:
+    from mar_core import ModelSource
+
+__all__ = ["mar_extend_server", "mar_load_model"]
+
+
+@hookimpl
+def mar_load_model(handler: Any, source: ModelSource) -> object | None:
+    """Load the model of a handler that this plugin brings."""
+    load = getattr(handler, "load_sentence_model", None)
+    return None if load is None else load(source)
+
+
+@hookimpl
+def mar_extend_server(server: Any) -> object:
+    """Add ``/v1/embeddings``."""
+    from mar_sentence_transformers.openai import OpenAIPaths
+
+    return OpenAIPaths(server)
