@@ -28,6 +28,7 @@ class DenseNetHandler(BaseHandler):
     """
 
     stages_independent = True
+    model_options = True
 
     def preprocess(self, data: list[Any]) -> torch.Tensor:
         """Read a batch of saved tensors.

@@ -22,6 +22,8 @@ _NOT_IMPLEMENTED = 501
 class ObjectDetector(VisionHandler):
     """Finds things in images with a model in the manner of ``torchvision.models.detection``.
 
+    ``dtype`` under `handler:` is ``torch.autocast``'s here: what chooses among boxes needs float32.
+
     The images of a batch may differ in size: those of one size go through the model together, so
     that no image's result depends on its neighbours.
 
@@ -31,6 +33,8 @@ class ObjectDetector(VisionHandler):
     """
 
     stages_independent = True
+    model_options = True
+    model_autocast = True
     threshold = 0.5
     image_processing: Any = DefaultTransform(AS_IT_IS)
 
@@ -113,6 +117,7 @@ class ObjectDetector(VisionHandler):
 
 def _takes_list(model: Any) -> bool:
     """A scripted torchvision detector takes a list and nothing else."""
+    model = getattr(model, "network", model)  # what computes in another dtype stands around it
     if not isinstance(model, torch.jit.ScriptModule):
         return False
     arguments = model.forward.schema.arguments[1:]  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
+    from mar_core.build import Imported as Imported
     from mar_core.build import Runtime as Runtime
     from mar_core.build.packing import Written as Written
     from mar_core.build.packing import archive as archive
@@ -43,18 +44,18 @@ if TYPE_CHECKING:
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.plugins import server_extensions as server_extensions
-    from mar_core.run import Engine as Engine
-    from mar_core.run import EngineOption as EngineOption
-    from mar_core.run import Failure as Failure
-    from mar_core.run import Input as Input
-    from mar_core.run import Outcome as Outcome
-    from mar_core.run import Reader as Reader
-    from mar_core.run import ReadOptions as ReadOptions
-    from mar_core.run import Response as Response
-    from mar_core.run import RunOptions as RunOptions
-    from mar_core.run import RunSummary as RunSummary
-    from mar_core.run import WriteOptions as WriteOptions
-    from mar_core.run import Writer as Writer
+    from mar_core.records import EngineOption as EngineOption
+    from mar_core.records import Failure as Failure
+    from mar_core.records import Input as Input
+    from mar_core.records import Outcome as Outcome
+    from mar_core.records import Reader as Reader
+    from mar_core.records import ReadOptions as ReadOptions
+    from mar_core.records import Response as Response
+    from mar_core.records import RunOptions as RunOptions
+    from mar_core.records import RunSummary as RunSummary
+    from mar_core.records import WriteOptions as WriteOptions
+    from mar_core.records import Writer as Writer
+    from mar_core.run.engines import Engine as Engine
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.deaths import Death as Death
@@ -89,7 +90,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "builtin_handlers.vision_handler": ("VisionHandler",),
-    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Runtime"),
+    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
@@ -113,8 +114,9 @@ _HOME = {
     "mar_core.build.updating": ("update",),
     "mar_core.runtime.predictor": ("Predictor", "load"),
     "mar_core.runtime.recipe": ("Recipe",),
-    "mar_core.run": (
-        "Engine", "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
+    "mar_core.run.engines": ("Engine",),
+    "mar_core.records": (
+        "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),

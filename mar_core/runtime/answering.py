@@ -13,20 +13,20 @@ from mar_core.runtime.batch import PLAIN_RESPONSE, Batch, Row
 from mar_core.runtime.blobs import BlobFolder
 from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
+from mar_core.runtime.outbox import flush_printed
 from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
 from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
 from mar_core.runtime.values import plain, to_json
-from mar_core.runtime.worker import flush_printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from mar_core.records import Failure, Response
+    from mar_core.runtime.outbox import Outbox, Page
     from mar_core.runtime.protocol import Setup
-    from mar_core.runtime.worker import Outbox, Page
 
 __all__ = ["Answering"]
 

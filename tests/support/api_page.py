@@ -28,7 +28,7 @@ import `mar_core.Context`, not `mar_core.ts.context.Context`. It includes the pa
 GROUPS = {
     "Make archives": (
         "archive", "update", "create", "write_archive", "ArchiveRequest", "ArchiveFormat",
-        "Runtime", "ExtraFile", "Written",
+        "Runtime", "ExtraFile", "Imported", "Written",
     ),
     "Look at archives": (
         "open_archive", "Archive", "Member", "Manifest", "validate", "Finding", "Severity",
