@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mar_core import Failure, ModelError, load
+from mar_core import ArchiveRequest, Failure, ModelError, UsageError, archive, load, open_archive
 from mar_core.testing import HandlerCase, HandlerContract, make_archive
 
 sys.path.insert(0, str(Path(__file__).parent))
 import sentence_models as models
+from mar_sentence_transformers.importing import import_folder
 
+# The library takes seconds to import: one process does it.
+pytestmark = pytest.mark.xdist_group("sentence-transformers")
 TEXTS = ["the cat sat on the mat", "the dog ran far", "a", "cat dog mat " * 5, "the dog sat"]
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
@@ -313,20 +317,83 @@ def test_code_of_the_model_runs_only_where_it_is_trusted(tmp_path, embedder):
     )
     with pytest.raises(ModelError, match="trust_remote_code"):
         load(archived(tmp_path / "un", folder), allow_pickle=True)
-    archive = archived(tmp_path, folder, config={"trust_remote_code": True})
+    trusting = archived(tmp_path, folder, config={"trust_remote_code": True})
     with pytest.raises(ModelError, match="would run code of its own"):
-        load(archive)
-    with load(archive, allow_pickle=True) as model:
+        load(trusting)
+    with load(trusting, allow_pickle=True) as model:
         np.testing.assert_allclose(model.predict(["a"])[0], 2 * embedder[1].encode("a"), **CLOSE)
 
 
+@pytest.fixture
+def littered(tmp_path, embedder):
+    """A model's folder as hubs have them, in a folder whose name is no easy one."""
+    folder = shutil.copytree(embedder[0], tmp_path / "a b, c=d")
+    (folder / "onnx").mkdir()
+    for name in ("onnx/model.onnx", "pytorch_model.bin", ".gitattributes", "tf_model.h5"):
+        (folder / name).write_bytes(b"not read")
+    return folder
+
+
+def test_an_archive_is_made_from_the_folder(tmp_path, littered, reranker):
+    with open_archive(archive(source=littered, export_path=tmp_path)) as made:
+        assert set(made.members) - {"MAR-INF/MANIFEST.json"} == {
+            "1_Pooling/config.json", "README.md", "config.json",
+            "config_sentence_transformers.json", "model.safetensors", "modules.json", "sentence_bert_config.json", "tokenizer.json",
+            "tokenizer_config.json",
+        }  # fmt: skip
+        assert made.manifest.handler == "sentence_transformer"
+        assert made.manifest.serialized_file == "model.safetensors"
+        assert made.manifest.model_name == "a_b_c_d"
+    with open_archive(archive("ranks", source=reranker[0], export_path=tmp_path)) as made:
+        assert made.manifest.handler == "cross_encoder"
+
+
+def test_what_is_no_folder_of_the_librarys_is_told_apart(tmp_path, littered, reranker):
+    # Before version 6 a CrossEncoder was a transformer with a word in its config.
+    old = shutil.copytree(reranker[0], tmp_path / "old")
+    for name in ("modules.json", "config_sentence_transformers.json"):
+        (old / name).unlink()
+    request = ArchiveRequest(model_name="m", handler="")
+    assert import_folder(old, request) is None
+    asked = import_folder(old, dataclasses.replace(request, handler="cross_encoder"))
+    assert asked.request.handler == "cross_encoder"
+    config = json.loads((old / "config.json").read_text())
+    (old / "config.json").write_text(json.dumps({**config, "sentence_transformers": {}}))
+    assert import_folder(old, request).request.handler == "cross_encoder"
+    assert import_folder(littered / "model.safetensors", request) is None
+    assert import_folder(tmp_path, request) is None
+    (littered / "config_sentence_transformers.json").write_text('{"model_type": "SparseEncoder"}')
+    with pytest.raises(UsageError, match="is a SparseEncoder"):
+        import_folder(littered, request)
+    (old / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"lacks tokenizer\.json"):
+        import_folder(old, request)
+
+
 def test_the_command_line_embeds_and_asks_no_hub(tmp_path, embedder):
-    archive = archived(tmp_path, embedder[0], config={"normalize": True})
+    command = [sys.executable, "-m", "mar_core"]
+    made = subprocess.run(
+        [
+            *command,
+            "archive",
+            "--from",
+            embedder[0],
+            "--model-name",
+            "m",
+            "--export-path",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
     rows = [{"text": text, "prompt_name": "query"} for text in TEXTS] + [{"text": 7}]
     source = tmp_path / "rows.jsonl"
     source.write_text("\n".join(map(json.dumps, rows)))
     done = subprocess.run(
-        [sys.executable, "-m", "mar_core", "run", archive, source, "--quiet"],
+        [*command, "run", tmp_path / "m.mar", source, "--quiet"],
         env={**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"},
         capture_output=True,
         text=True,
@@ -335,7 +402,7 @@ def test_the_command_line_embeds_and_asks_no_hub(tmp_path, embedder):
     )
     assert done.returncode == 1, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    expected = embedder[1].encode(TEXTS, prompt_name="query", normalize_embeddings=True)
+    expected = embedder[1].encode(TEXTS, prompt_name="query")
     np.testing.assert_allclose([one["result"] for one in found[:5]], expected, **CLOSE)
     assert found[5]["error"]["code"] == 400
     assert "Loading weights" not in done.stderr

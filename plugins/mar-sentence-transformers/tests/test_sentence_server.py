@@ -18,6 +18,7 @@ from mar_core.testing import make_archive
 sys.path.insert(0, str(Path(__file__).parent))
 import sentence_models as models
 
+pytestmark = pytest.mark.xdist_group("sentence-transformers")
 TEXTS = ["the cat sat on the mat", "the dog ran far", "a"]
 HERE = Path(__file__).parent
 PACKAGES = Path(sys.prefix) / "clients"

@@ -10,9 +10,26 @@ from typing import TYPE_CHECKING, Any
 from mar_core import hookimpl
 
 if TYPE_CHECKING:
-    from mar_core import ModelSource
+    from collections.abc import Callable
+    from pathlib import Path
 
-__all__ = ["mar_extend_server", "mar_load_model"]
+    from mar_core import ArchiveRequest, Imported, ModelSource
+
+__all__ = ["mar_extend_server", "mar_import", "mar_load_model", "mar_register_importers"]
+
+
+@hookimpl
+def mar_register_importers(register: Callable[[str], None]) -> None:
+    """Say what is looked for."""
+    register("a folder that sentence-transformers saved: modules.json")
+
+
+@hookimpl(tryfirst=True)
+def mar_import(source: Path, request: ArchiveRequest) -> Imported | None:
+    """Take a folder that sentence-transformers has saved, before it is taken for a transformer."""
+    from mar_sentence_transformers.importing import import_folder
+
+    return import_folder(source, request)
 
 
 @hookimpl

@@ -15,7 +15,7 @@ from mar_core import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MODULES", "check", "model_folder", "modules_of", "read_json"]
+__all__ = ["CONFIG", "KIND_FILE", "MODULES", "check", "model_folder", "modules_of", "read_json"]
 
 MODULES, CONFIG = "modules.json", "config.json"
 KIND_FILE = "config_sentence_transformers.json"

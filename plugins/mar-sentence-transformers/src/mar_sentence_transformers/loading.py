@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -73,16 +74,22 @@ def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> An
 def _alone_and_offline() -> Iterator[None]:
     """No hub is asked, whatever a config names, and no bar is drawn.
 
-    The hub's library reads the variable once, when it is imported; whoever loads an archive in a
-    process of their own gets the environment back as it was.
+    The hub's library reads the variable once, when it is imported; where that was before, its
+    constant is set. Whoever loads an archive in a process of their own gets both back.
     """
     with _lock:
         before = os.environ.get(OFFLINE)
         os.environ[OFFLINE] = "1"
+        constants: Any = sys.modules.get("huggingface_hub.constants")
+        online = constants is not None and not constants.HF_HUB_OFFLINE
         try:
+            if online:
+                constants.HF_HUB_OFFLINE = True
             with _no_bars():
                 yield
         finally:
+            if online:
+                constants.HF_HUB_OFFLINE = False
             if before is None:
                 del os.environ[OFFLINE]
             else:

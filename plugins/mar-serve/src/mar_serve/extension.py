@@ -83,4 +83,4 @@ def routes_of(
 def _fault(offer: Any) -> str | None:
     if isinstance(offer, Extension):
         return None
-    return f"a {type(offer).__name__}, which is no mar_serve.Extension"
+    return f"an object of {type(offer).__name__}, which is no mar_serve.Extension"
