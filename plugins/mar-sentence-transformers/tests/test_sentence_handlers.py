@@ -338,8 +338,8 @@ def test_an_archive_is_made_from_the_folder(tmp_path, littered, reranker):
     with open_archive(archive(source=littered, export_path=tmp_path)) as made:
         assert set(made.members) - {"MAR-INF/MANIFEST.json"} == {
             "1_Pooling/config.json", "README.md", "config.json",
-            "config_sentence_transformers.json", "model.safetensors", "modules.json", "sentence_bert_config.json", "tokenizer.json",
-            "tokenizer_config.json",
+            "config_sentence_transformers.json", "model.safetensors", "modules.json",
+            "sentence_bert_config.json", "tokenizer.json", "tokenizer_config.json",
         }  # fmt: skip
         assert made.manifest.handler == "sentence_transformer"
         assert made.manifest.serialized_file == "model.safetensors"
