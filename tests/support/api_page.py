@@ -36,8 +36,9 @@ GROUPS = {
     ),
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
-        "BaseHandler", "VisionHandler", "Context", "PredictionException", "reject_item", "timed",
-        "Metric", "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
+        "BaseHandler", "VisionHandler", "Context", "PredictionException", "reject_item", "stacked",
+        "to_device", "timed", "Metric", "MetricTypes", "MetricsConfig", "MetricDefinition",
+        "Dimension",
     ),
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",
