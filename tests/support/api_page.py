@@ -36,7 +36,8 @@ GROUPS = {
     ),
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
-        "BaseHandler", "Context", "PredictionException", "reject_item", "timed", "Metric",
+        "BaseHandler", "Context", "PredictionException", "reject_item", "import_file",
+        "add_import_path", "timed", "Metric",
         "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
