@@ -36,9 +36,10 @@ GROUPS = {
     ),
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
-        "BaseHandler", "VisionHandler", "Context", "PredictionException", "reject_item", "stacked",
-        "to_device", "timed", "Metric", "MetricTypes", "MetricsConfig", "MetricDefinition",
-        "Dimension",
+        "VisionHandler",
+        "BaseHandler", "Context", "PredictionException", "reject_item", "stacked", "to_device",
+        "import_file", "add_import_path", "timed", "Metric", "MetricTypes", "MetricsConfig",
+        "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",
