@@ -36,6 +36,7 @@ GROUPS = {
     ),
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
+        "VisionHandler",
         "BaseHandler", "Context", "PredictionException", "reject_item", "stacked", "to_device",
         "import_file", "add_import_path", "timed", "Metric", "MetricTypes", "MetricsConfig",
         "MetricDefinition", "Dimension",
@@ -43,7 +44,7 @@ GROUPS = {
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",
         "TensorInfo", "ModelSource", "Reader", "ReadOptions",
-        "Input", "Outcome", "Response", "Engine",
+        "Input", "Outcome", "Response", "Engine", "server_extensions",
         "RunOptions", "RunSummary",
     ),
     "Errors and warnings": (
