@@ -29,6 +29,7 @@ class ImageSegmenter(VisionHandler):
 
     stages_independent = True
     reads_by_context = True
+    model_options = True
     image_processing: Any = DefaultTransform(IMAGENET)
 
     def postprocess(self, data: dict[str, torch.Tensor]) -> list[Any]:

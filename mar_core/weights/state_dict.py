@@ -42,19 +42,25 @@ def weights_of(
         content = read_in_place(source, device)
         if content is not None:
             return _tensors_of(content, Path(source.name))
-    return read_weights(cast("Path", source.path), device=device, source=source)
+    path = cast("Path", source.path)
+    return read_weights(path, device=device, trusted=source.trusted, source=source)
 
 
 def read_weights(
-    path: Path, *, device: torch.device, source: ModelSource | None = None
+    path: Path,
+    *,
+    device: torch.device,
+    trusted: bool = False,
+    source: ModelSource | None = None,
 ) -> dict[str, torch.Tensor] | torch.nn.Module:
     """Read a weights file; unpickle anything where the user trusts it and only that will do.
 
     Args:
         path: The file.
         device: Where its tensors go.
-        source: What is being loaded; without it, nothing is trusted. Its ``model_file`` is where a
-            class is looked for that a script pickled as its own, ``__main__``.
+        trusted: Whether the user has said that what is in the file may run code.
+        source: What is being loaded: the archive whose modules a pickle may name; its model file is
+            where a class is looked for that a script pickled as its own, ``__main__``.
 
     Returns:
         The tensors by name, or the whole module that was pickled.
@@ -69,9 +75,10 @@ def read_weights(
     try:
         content = _read_torch(path, device, mapped=kind == "torch")
     except pickle.UnpicklingError as error:
-        if source is None or not source.trusted:
+        if not trusted:
             raise _unsafe(path, error) from error
-        content = _unpickle(path, device, source.model_dir, source.model_file)
+        folder = path.parent if source is None else source.model_dir
+        content = _unpickle(path, device, folder, source.model_file if source else None)
     return _tensors_of(content, path)
 
 
