@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mar_core.cache.files import ModelFiles
 from mar_core.errors import ModelError
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from mar_core.cache.files import ModelFiles
     from mar_core.weights.registry import WeightsFormat
 
 __all__ = ["ModelSource", "files_of", "no_advice", "require_trust", "source_of"]
@@ -175,6 +175,8 @@ def source_of(handler: Any, context: Any) -> ModelSource:
 
 def files_of(context: Any) -> ModelFiles:
     """The files of a context's archive; TorchServe's own contexts know a folder alone."""
+    from mar_core.cache.files import ModelFiles
+
     files: ModelFiles | None = getattr(context, "files", None)
     return files or ModelFiles(Path(str(context.system_properties.get("model_dir"))))
 
