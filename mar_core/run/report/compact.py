@@ -88,8 +88,9 @@ def _smaller(value: Any) -> Any:
 
 def _brief(value: Any) -> Any:
     """A value; of a long one with fewer digits, or its beginning."""
-    limit = LONGEST + (2 * PICTURE if isinstance(value, Mapping) else 0)
-    if len(json.dumps(value, ensure_ascii=False)) <= limit:
+    text = json.dumps(value, ensure_ascii=False)
+    limit = LONGEST + (2 * PICTURE if '"base64"' in text else 0)
+    if len(text) <= limit:
         return value
     value = _rounded(value)
     text = json.dumps(value, ensure_ascii=False)

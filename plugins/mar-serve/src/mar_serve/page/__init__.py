@@ -1,8 +1,9 @@
 """The page at ``/``: which models there are, how they do, and a request to try.
 
-Plain files that the package brings, and mar's own that draw answers. The page asks ``page/models.json`` how the models do, and
-``predictions/…`` like any client; what a model answers goes into it as text only. Its policy allows
-nothing from elsewhere, no inline code, and no HTML made from strings.
+Plain files that the package brings, and those of mar's that draw answers. The page asks
+``page/models.json`` how the models do, and ``predictions/…`` like any client; what a model answers
+goes into it as text only. Its policy allows nothing from elsewhere, no inline code, and no HTML
+made from strings.
 """
 
 from __future__ import annotations
