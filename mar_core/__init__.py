@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
     from mar_core.build import Imported as Imported
@@ -40,8 +41,11 @@ if TYPE_CHECKING:
     from mar_core.format import Member as Member
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
+    from mar_core.handlers.imports import add_import_path as add_import_path
+    from mar_core.handlers.imports import import_file as import_file
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
+    from mar_core.plugins import server_extensions as server_extensions
     from mar_core.records import EngineOption as EngineOption
     from mar_core.records import Failure as Failure
     from mar_core.records import Input as Input
@@ -73,6 +77,8 @@ if TYPE_CHECKING:
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
+    from mar_core.ts.device import stacked as stacked
+    from mar_core.ts.device import to_device as to_device
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
@@ -90,6 +96,7 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
+    "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
@@ -98,6 +105,7 @@ _HOME = {
         "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
+    "mar_core.handlers.imports": ("add_import_path", "import_file"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
     "mar_core.ts.adapter": ("NO_RESULT",),
@@ -106,10 +114,11 @@ _HOME = {
     "mar_core.ts.metrics": (
         "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
     ),
+    "mar_core.ts.device": ("stacked", "to_device"),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
-    "mar_core.plugins": ("PluginWarning",),
+    "mar_core.plugins": ("PluginWarning", "server_extensions"),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),
     "mar_core.runtime.predictor": ("Predictor", "load"),
