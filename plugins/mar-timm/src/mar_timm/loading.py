@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 OFFLINE = "HF_HUB_OFFLINE"
+# A library names every tensor that does not fit.
+SHOWN = 400
 _lock = threading.Lock()
 
 
@@ -53,9 +56,10 @@ def load_model(source: ModelSource, options: Mapping[str, Any]) -> Any:
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments
             )
         except Exception as error:  # what is wrong with weights surfaces as anything
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            reason = textwrap.shorten(str(error), SHOWN, placeholder=" …").rstrip(".")
             raise ModelError(
-                f"timm {timm.__version__} cannot load {weights.name}: {reason}."
+                f"timm {timm.__version__} cannot load {weights.name}: "
+                f"{reason or type(error).__name__}."
             ) from error
     _say_size(model, arguments)
     if options.get("output") == "features":
