@@ -216,6 +216,10 @@ def _whisper():
     model = hf.WhisperForConditionalGeneration(config)
     with torch.no_grad():  # letters are heard more often than times
         model.proj_out.weight[1 : 1 + len(letters)] *= 5
+        for layer in model.model.decoder.layers:  # and what is heard counts
+            layer.encoder_attn.out_proj.weight *= 60
+            layer.encoder_attn.k_proj.weight *= 20
+            layer.encoder_attn.q_proj.weight *= 20
     model.generation_config = hf.GenerationConfig(
         decoder_start_token_id=at(named[0]), eos_token_id=0, pad_token_id=0, bos_token_id=0,
         max_length=24, is_multilingual=True,
