@@ -14,7 +14,7 @@ from builtin_handlers.images import decode, from_text, lift_pixel_limit, to_rgb
 from builtin_handlers.options import options_of
 from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, is_default
-from mar_core import BaseHandler, timed
+from mar_core import BaseHandler, stacked, timed
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -35,6 +35,7 @@ class VisionHandler(BaseHandler, ABC):
     """
 
     stages_independent = True
+    model_options = True
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
     image_processing: Any = DefaultTransform(AS_IT_IS)
 
@@ -91,7 +92,7 @@ class VisionHandler(BaseHandler, ABC):
                 f"the images of one batch differ in size ({listed}); resize them in "
                 "image_processing, or run with --batch-size 1"
             )
-        return torch.stack(images).to(self.device)
+        return stacked(images, self.device)
 
     @functools.cached_property
     def ig(self) -> Any:

@@ -152,9 +152,11 @@ def _archive(word: str) -> Path:
     """The archive that the first word names, unless it is something else."""
     path = Path(word)
     if is_url(word):
+        web = word.startswith(("http://", "https://"))
+        how = f", such as by `curl -LO {word}`" if web else ""
         raise UsageError(
             f"{word} is an address; an archive must be a file here.",
-            hint=f"Fetch it first, such as by `curl -LO {word}`, and run the file.",
+            hint=f"Fetch it first{how}, and run the file.",
         )
     if path.suffix == ".py" and path.is_file():
         raise UsageError(

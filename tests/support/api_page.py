@@ -28,7 +28,7 @@ import `mar_core.Context`, not `mar_core.ts.context.Context`. It includes the pa
 GROUPS = {
     "Make archives": (
         "archive", "update", "create", "write_archive", "ArchiveRequest", "ArchiveFormat",
-        "Runtime", "ExtraFile", "Written",
+        "Runtime", "ExtraFile", "Imported", "Written",
     ),
     "Look at archives": (
         "open_archive", "Archive", "Member", "Manifest", "validate", "Finding", "Severity",
@@ -36,8 +36,8 @@ GROUPS = {
     ),
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
-        "BaseHandler", "Context", "PredictionException", "reject_item", "timed", "Metric",
-        "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
+        "BaseHandler", "Context", "PredictionException", "reject_item", "stacked", "to_device",
+        "timed", "Metric", "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",

@@ -256,6 +256,29 @@ def test_each_fault_of_a_model_file_has_its_own_remedy(text, message, hint):
     assert (finding.hint or "").startswith(hint)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "from torchvision.models import resnet18",
+            "`class Network(torch.nn.Module):`, and in it `def __new__(cls): return resnet18()`.",
+        ),
+        (
+            "import torch\nfrom torch import nn\ndef make():\n    return nn.Linear(2, 2)\n",
+            "`def __new__(cls): return make()`.",
+        ),
+        ("from nets import Net", "Write a class of its own below the import: `class Network(Net):"),
+        ("from torchvision.models import resnet18, resnet50", "return what_makes_it()`"),
+    ],
+)
+def test_a_model_file_that_only_imports_is_told_the_class_to_write(text, hint):
+    files = {"net.py": text.encode(), "handler.py": BY_BASE_HANDLER}
+    found = check(archive(files, modelFile="net.py"))
+    (finding,) = [one for one in found if one.code == "MAR-C003"]
+    assert finding.message == "The file defines no class."
+    assert hint in (finding.hint or "")
+
+
 BY_BASE_HANDLER = (
     b"from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n    pass\n"
 )
