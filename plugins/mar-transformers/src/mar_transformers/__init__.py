@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING
 from mar_core import ArchiveError, Finding, Severity, hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from mar_core import Archive
+    from mar_core import Archive, ArchiveRequest, Imported
     from mar_transformers.handler import TransformersHandler as TransformersHandler
     from mar_transformers.options import Options as Options
     from mar_transformers.running import Answer as Answer
 
-__all__ = ["Answer", "Options", "TransformersHandler", "mar_validate_archive"]
+__all__ = [
+    "Answer",
+    "Options",
+    "TransformersHandler",
+    "mar_import",
+    "mar_register_importers",
+    "mar_validate_archive",
+]
 
 _HOME = {
     "Answer": "mar_transformers.running",
@@ -28,6 +36,20 @@ _HOME = {
 
 _HANDLER = "transformers"
 _LARGEST = 64 << 20
+
+
+@hookimpl
+def mar_register_importers(register: Callable[[str], None]) -> None:
+    """Say what is looked for."""
+    register("a model of transformers: a folder with config.json")
+
+
+@hookimpl
+def mar_import(source: Path, request: ArchiveRequest, folder: Path) -> Imported | None:
+    """Take a folder that `save_pretrained` has written."""
+    from mar_transformers.importing import import_folder
+
+    return import_folder(source, request, folder)
 
 
 @hookimpl
