@@ -167,17 +167,18 @@ class TransformersHandler(BaseHandler):
             if name not in task.parameters:
                 near = difflib.get_close_matches(str(name), task.parameters, n=1)
                 meant = f"; is {near[0]!r} meant?" if near else ""
-                raise bad_item(f"{task.name} has no parameter {name!r}{meant}")
+                raise bad_item(f"the task {task.name} has no parameter {name!r}{meant}")
         labelled = "candidate_labels" in task.parameters and task.name not in LABELS_INSIDE
         given = {**self.options.parameters, **parameters}
         if labelled and not given.get("candidate_labels"):
-            raise bad_item("candidate_labels say what it may be, and the request has none")
+            raise bad_item("the request has no candidate_labels, which say what it may be")
 
     def _streams(self, asked: Asked) -> bool:
         """Whether a request is answered as its text comes."""
-        able = self.loaded.task.name == "text-generation"
+        name = self.loaded.task.name
+        able = name == "text-generation"
         if asked.stream and not able:
-            raise bad_item(f"{self.loaded.task.name} does not stream; text-generation does")
+            raise bad_item(f"the task {name} does not stream; text-generation does")
         wanted = able and (self.options.stream if asked.stream is None else asked.stream)
         if wanted and asked.many:
             raise bad_item("a list is not streamed; send one text a request, or stream: false")

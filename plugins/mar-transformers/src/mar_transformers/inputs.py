@@ -281,7 +281,7 @@ def _from_text(text: str, what: str) -> bytes:
 
 
 def _no_labels() -> Exception:
-    return bad_item("candidate_labels say what may be found, and the request has none")
+    return bad_item("the request has no candidate_labels, which say what may be found")
 
 
 def _other(value: Any, takes: Takes) -> Exception:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from mar_core import ModelError
@@ -27,6 +29,8 @@ __all__ = ["Loaded", "go_offline", "load_pipeline"]
 logger = logging.getLogger(__name__)
 
 _SHOWN = 400
+# The last line of a traceback.
+_RAISED = re.compile(r"^[\w.]*(?:Error|Exception): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,11 @@ def _check_files(folder: Path, options: Options, weights: str | None, *, trusted
             f"The weights are called {weights}, and transformers looks for {WEIGHTS[0]}.",
             hint="Keep the names that save_pretrained gives: `mar archive --from FOLDER` does.",
         )
+    if options.device_map is not None and find_spec("accelerate") is None:
+        raise ModelError(
+            "model-config.yaml asks for a device_map, which needs accelerate.",
+            hint="Install it: `pip install 'mar-transformers[device-map]'`.",
+        )
     if options.trust_remote_code and not trusted:
         raise ModelError(
             "model-config.yaml asks for trust_remote_code: Python files of the model would run.",
@@ -211,9 +220,10 @@ def _explained(folder: Path, options: Options) -> AbstractContextManager[None]:
 
 
 def _said(error: Exception, folder: Path, options: Options) -> ModelError:
-    text = " ".join(
-        str(error).replace(f"{folder}/", "").replace(str(folder), "the archive").split()
-    )
+    told = str(error)
+    if "See the original errors" in told:  # a traceback of each class that was tried
+        told = (_RAISED.findall(told) or [told])[-1]
+    text = " ".join(told.replace(f"{folder}/", "").replace(str(folder), "the archive").split())
     if "trust_remote_code" in text and not options.trust_remote_code:
         return ModelError(
             "The model has Python files of its own that would have to run.",

@@ -69,7 +69,9 @@ def read_request(row: Any, *, is_one: Callable[[Any], bool]) -> Asked:
 
 def bad_item(message: str) -> PredictionException:
     """The error of one request: the client's fault."""
-    return PredictionException(f"{message[0].upper()}{message[1:].rstrip('.')}.", BAD_REQUEST)
+    sentence = f"{message[0].upper()}{message[1:]}"
+    end = "" if sentence.endswith((".", "?", "!")) else "."
+    return PredictionException(f"{sentence}{end}", BAD_REQUEST)
 
 
 def each(rows: list[Any], read: Callable[[Any], _Result]) -> list[_Result]:
