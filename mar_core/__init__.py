@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
     from mar_core.build import Imported as Imported
@@ -40,8 +41,11 @@ if TYPE_CHECKING:
     from mar_core.format import Member as Member
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
+    from mar_core.handlers.imports import add_import_path as add_import_path
+    from mar_core.handlers.imports import import_file as import_file
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
+    from mar_core.plugins import server_extensions as server_extensions
     from mar_core.records import EngineOption as EngineOption
     from mar_core.records import Failure as Failure
     from mar_core.records import Input as Input
@@ -89,6 +93,7 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
+    "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
@@ -97,6 +102,7 @@ _HOME = {
         "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
+    "mar_core.handlers.imports": ("add_import_path", "import_file"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
     "mar_core.ts.adapter": ("NO_RESULT",),
@@ -109,7 +115,7 @@ _HOME = {
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
-    "mar_core.plugins": ("PluginWarning",),
+    "mar_core.plugins": ("PluginWarning", "server_extensions"),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),
     "mar_core.runtime.predictor": ("Predictor", "load"),

@@ -385,6 +385,41 @@ def mar_explain_config(path: Path) -> Iterable[tuple[str, str, bool]] | None:
     """
 
 
+# --- serving -------------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_extend_server(server: Any) -> object | None:
+    """Add paths, or anything else, to ``mar serve``.
+
+    Called once by the server, before it listens. Each on its own; what is no
+    ``mar_serve.Extension`` is left out with a warning, and so is a path that is taken. Import
+    ``mar_serve`` inside: it is there where this is called.
+
+    Args:
+        server: The server, a ``mar_serve.Server``.
+
+    Returns:
+        A ``mar_serve.Extension``, whose ``routes`` are more paths, or None.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_extend_server(server):
+        ...     from mar_serve import Answer, Extension
+        ...
+        ...     async def shout(call):
+        ...         replies = await call.ask("shouter", [{"data": (await call.json())["text"]}])
+        ...         return Answer(replies[0].body, content_type=b"text/plain")
+        ...
+        ...     class Shouting(Extension):
+        ...         def routes(self, kinds):
+        ...             if "inference" in kinds:
+        ...                 yield "/shout", shout, ["POST"], "inference"
+        ...
+        ...     return Shouting(server)
+    """
+
+
 # --- registering ---------------------------------------------------------------------------------
 @hookspec
 def mar_register_importers(register: Callable[[str], None]) -> None:

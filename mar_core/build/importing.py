@@ -41,8 +41,8 @@ _IMPORTED = (
 _REMEDIES = (
     ("modules.json", "mar-sentence-transformers"),
     ("MLmodel", "mar-mlflow"),
-    ("code/inference.py", "mar-sagemaker"),
-    ("handler.py", "mar-sagemaker"),
+    ("code/inference.py", "mar-endpoints"),
+    ("handler.py", "mar-endpoints"),
     ("config.json", "mar-transformers"),
 )
 

@@ -149,6 +149,25 @@ class Plugins:
         """
         return self._each("mar_explain_config", path=path)
 
+    def server_extensions(self, server: Any, check: Callable[[Any], str | None]) -> list[Any]:
+        """``mar_extend_server``: what plugins add to a server.
+
+        Args:
+            server: The server.
+            check: Says what is wrong with what a plugin returns, or None.
+        """
+        found = []
+        for plugin, result in self._each("mar_extend_server", server=server):
+            if result is None:
+                continue
+            fault = result if isinstance(result, Exception) else check(result)
+            if fault is None:
+                found.append(result)
+            else:
+                said = f"it offers {fault}" if isinstance(fault, str) else fault
+                self._complain(plugin, "mar_extend_server", said)
+        return found
+
     # --- observing: results are ignored, failures are told once a plugin -----------------------
 
     def archive_written(self, path: Path, manifest: Manifest) -> None:

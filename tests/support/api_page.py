@@ -36,13 +36,15 @@ GROUPS = {
     ),
     "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
     "Write handlers": (
+        "VisionHandler",
         "BaseHandler", "Context", "PredictionException", "reject_item", "stacked", "to_device",
-        "timed", "Metric", "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
+        "import_file", "add_import_path", "timed", "Metric", "MetricTypes", "MetricsConfig",
+        "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",
         "TensorInfo", "ModelSource", "Reader", "ReadOptions",
-        "Input", "Outcome", "Response", "Engine",
+        "Input", "Outcome", "Response", "Engine", "server_extensions",
         "RunOptions", "RunSummary",
     ),
     "Errors and warnings": (
