@@ -187,6 +187,11 @@ def test_code_in_another_repository_is_not_fetched(folder, tmp_path):
     assert "in another repository, acme/code" in refusal(lambda: packed_from(source, tmp_path))
 
 
+def test_a_head_that_is_not_there_is_not_made_up(packed):
+    with pytest.raises(ModelError, match="no classifier.bias and 1 more, without which"):
+        load(packed("feature-extraction", task="text-classification"), device="cpu")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

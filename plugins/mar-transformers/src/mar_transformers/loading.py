@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import ModelError
 from mar_transformers.files import CONFIG, INDEXES, TOKENIZERS, WEIGHTS, missing, read_json
+from mar_transformers.made_up import refusing_made_up_heads
 from mar_transformers.options import compile_arguments
 from mar_transformers.tasks import Task, find_task, task_of
 
@@ -90,7 +91,7 @@ def load_pipeline(
     settings = read_json(lambda name: (folder / name).read_bytes(), CONFIG)
     task = find_task(options.task) if options.task else task_of(settings)
     _check_processors(folder, task)
-    with _explained(folder, options):
+    with refusing_made_up_heads(task), _explained(folder, options):
         pipe = _make(folder, task, options, device)
     _fit_for_batches(pipe)
     pipe.model.eval()
