@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mar_core.build.importing import requested
 from mar_core.build.plan import Assembly, check_model_name, plan
@@ -18,6 +19,8 @@ from mar_core.format.writer import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import torch
 
     from mar_core.findings import Finding
     from mar_core.format.manifest import Manifest
@@ -46,6 +49,9 @@ def archive(
     *,
     handler: str | Path | None = None,
     source: str | Path | None = None,
+    model: torch.nn.Module | None = None,
+    example: Any = None,
+    save_as: str = "auto",
     version: str | None = None,
     model_file: str | Path | None = None,
     serialized_file: str | Path | None = None,
@@ -65,8 +71,13 @@ def archive(
     Args:
         model_name: The archive's name, and the output's base name.
         handler: A registered name, a file, ``file:entry`` or ``package.module:Class``.
-        source: A file or folder that a plugin makes the rest of; other
-            arguments win over that, and none is needed.
+        source: A file or folder that a plugin makes the rest of, as ``mar archive --from`` does.
+        model: A network to save, in place of files; ``handler`` is then ``base_handler`` unless
+            another is given.
+        example: For ``model``: what one call of it takes, a tensor of a batch or a tuple of
+            arguments. What was saved must answer it as the network does, to 1e-5.
+        save_as: For ``model``: ``source``, the file of its class and safetensors; ``torchscript``;
+            or ``auto``, the first of them that will do.
         version: The model's version, free text.
         model_file: The Python file that holds one ``torch.nn.Module`` class.
         serialized_file: The weights.
@@ -94,9 +105,6 @@ def archive(
         >>> mar_core.archive("echo", handler="echo.py", version="1.0", export_path="store")
         PosixPath('store/echo.mar')
     """
-    if source is None and (model_name is None or handler is None):
-        missing = "model_name" if model_name is None else "handler"
-        raise UsageError(f"archive() needs {missing}.", hint="Or give it a source.")
     asked = ArchiveRequest(
         model_name=model_name or "",
         handler="" if handler is None else str(handler),
@@ -111,9 +119,24 @@ def archive(
         requirements_file=path_of(requirements_file),
         config_file=path_of(config_file),
         allow_pickle=allow_pickle,
-        examples=tuple(Path(example) for example in examples),
+        examples=tuple(map(Path, examples)),
     )
+    if model is not None:
+        if source is not None or convert is not None:
+            raise UsageError("model is given, and source or convert too.")
+        return _create_of(model, example, asked, save_as)
+    if source is None and not (model_name and handler):
+        missing = "handler" if model_name else "model_name"
+        raise UsageError(f"archive() needs {missing}.", hint="Or give it a source, or a model.")
     with requested(asked, source=path_of(source), convert=convert) as made:
+        return create(made.request).path
+
+
+def _create_of(model: torch.nn.Module, example: Any, asked: ArchiveRequest, save_as: str) -> Path:
+    from mar_core.build.from_module import imported_module
+
+    with tempfile.TemporaryDirectory(prefix="mar-model-") as folder:
+        made = imported_module(model, example, asked, Path(folder), save_as=save_as)
         return create(made.request).path
 
 

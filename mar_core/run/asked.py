@@ -57,6 +57,7 @@ class Asked:
     fail_fast: bool = False
     allow_pickle: bool = False
     no_pixel_limit: bool = False
+    metrics_config: Path | None = None
     engine: str = "local"
     engine_option: tuple[str, ...] = ()
     explain: bool = False
@@ -100,6 +101,7 @@ def job_of(asked: Asked) -> Job:
         allow_pickle=asked.allow_pickle,
         envelope=asked.envelope,
         limit_image_pixels=not asked.no_pixel_limit,
+        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
     return Job(
         recipe=recipe,
