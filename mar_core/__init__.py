@@ -58,11 +58,16 @@ if TYPE_CHECKING:
     from mar_core.records import WriteOptions as WriteOptions
     from mar_core.records import Writer as Writer
     from mar_core.run.engines import Engine as Engine
+    from mar_core.run.report import page_files as page_files
+    from mar_core.run.writers.tables import Table as Table
+    from mar_core.run.writers.tables import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
+    from mar_core.runtime.gpus import count_gpus as count_gpus
+    from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
     from mar_core.runtime.predictor import Predictor as Predictor
     from mar_core.runtime.predictor import load as load
@@ -125,9 +130,12 @@ _HOME = {
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
+    "mar_core.run.report": ("page_files",),
+    "mar_core.run.writers.tables": ("Table", "to_table"),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
+    "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),

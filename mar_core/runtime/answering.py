@@ -20,6 +20,7 @@ from mar_core.runtime.predictor import Predictor
 from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
 from mar_core.runtime.values import plain, to_json
+from mar_core.ts.device import dealt_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +53,8 @@ class Answering:
         recipe = prepared.recipe
         if setup.device is not None:
             recipe = dataclasses.replace(recipe, device=setup.device)
+        elif setup.gpu is not None and recipe.device is None:
+            recipe = dataclasses.replace(recipe, device=dealt_device(setup.gpu, prepared.config))
         self._compiled = keep_compiled(prepared, recipe.device)
         self._calls = 0
         code = OwnProcess(prepared.model_dir)

@@ -115,6 +115,7 @@ class Predictor:
             batch_size=self.batch_size,
             limit_max_image_pixels=recipe.limit_image_pixels,
             config=ready.config,
+            metrics_config=recipe.metrics_config,
         )
         self.context.system_properties["allow_pickle"] = (
             recipe.allow_pickle or trusts_everything() or needed_trust(self.findings)

@@ -13,11 +13,11 @@ from mar_core.errors import UsageError
 from mar_core.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
-__all__ = ["choose_gpu_id", "handler_device", "stacked", "to_device"]
+__all__ = ["choose_gpu_id", "dealt_device", "handler_device", "stacked", "to_device", "wanted_ids"]
 
 # NVIDIA's driver, and on Jetson; ROCm's; WSL's; any other graphics processor.
 _DEVICE_NODES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg", "/dev/dri")
@@ -147,13 +147,34 @@ def _may_have_one() -> bool:
     return sys.platform in {"darwin", "win32"} or any(Path(node).exists() for node in _DEVICE_NODES)
 
 
-def _automatic(config: dict[str, Any]) -> int | None:
+def dealt_device(turn: int, config: dict[str, Any]) -> str:
+    """The device of a worker whose turn a GPU is, as ``choose_gpu_id`` takes it.
+
+    Args:
+        turn: The number of the GPU. One that PyTorch does not see is no error: whoever dealt it
+            out has not asked PyTorch.
+        config: The archive's model-config.yaml.
+    """
+    gpu = _automatic(config)
+    if gpu is None:
+        return "cpu"
+    return f"gpu:{turn if turn < accelerators() else gpu}"
+
+
+def wanted_ids(config: Mapping[str, Any], count: int) -> list[int]:
+    """The GPUs that a config names, of so many.
+
+    One number that is not there makes TorchServe ignore the list.
+    """
+    wanted = config.get("deviceIds")
+    if not isinstance(wanted, list):
+        return []
+    valid = all(type(number) is int and 0 <= number < count for number in wanted)
+    return list(wanted) if valid else []
+
+
+def _automatic(config: Mapping[str, Any]) -> int | None:
     count = accelerators()
     if config.get("deviceType") == "cpu" or count == 0:
         return None
-    wanted = config.get("deviceIds")
-    if not isinstance(wanted, list) or not wanted:
-        return 0
-    # One number that is not there makes TorchServe ignore the list; a list of others is for it.
-    valid = all(isinstance(number, int) and 0 <= number < count for number in wanted)
-    return int(wanted[0]) if valid else 0
+    return (wanted_ids(config, count) or [0])[0]

@@ -34,7 +34,9 @@ GROUPS = {
         "open_archive", "Archive", "Member", "Manifest", "validate", "Finding", "Severity",
         "identify",
     ),
-    "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
+    "Run archives": (
+        "load", "Predictor", "Recipe", "Failure", "LocalWorkers", "count_gpus", "gpus_for",
+    ),
     "Write handlers": (
         "VisionHandler",
         "BaseHandler", "Context", "PredictionException", "reject_item", "stacked", "to_device",
