@@ -9,7 +9,7 @@ import torch
 from builtin_handlers.labels import label
 from builtin_handlers.transforms import AS_IT_IS, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
-from mar_core import PredictionException
+from mar_core import PredictionException, to_device
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -51,7 +51,7 @@ class ObjectDetector(VisionHandler):
         """One tensor where the images are of one size, as in TorchServe; else a list of them."""
         if len({image.shape for image in images}) == 1:
             return super()._combine(images)
-        return [image.to(self.device) for image in images]
+        return [to_device(image, self.device) for image in images]
 
     def inference(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the model.

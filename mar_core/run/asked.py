@@ -15,6 +15,7 @@ from mar_core.run.clashes import check_inputs, check_reading, check_running
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
+from mar_core.run.truth import TRUTH, Truth
 from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Asked", "job_of"]
@@ -36,6 +37,7 @@ class Asked:
     raw: bool = False
     lines: bool = False
     keep: tuple[str, ...] = ()
+    truth: str | None = None
     flat: bool = False
     top: int | None = None
     header: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Asked:
     fail_fast: bool = False
     allow_pickle: bool = False
     no_pixel_limit: bool = False
+    metrics_config: Path | None = None
     engine: str = "local"
     engine_option: tuple[str, ...] = ()
     explain: bool = False
@@ -100,6 +103,7 @@ def job_of(asked: Asked) -> Job:
         allow_pickle=asked.allow_pickle,
         envelope=asked.envelope,
         limit_image_pixels=not asked.no_pixel_limit,
+        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
     return Job(
         recipe=recipe,
@@ -117,8 +121,13 @@ def job_of(asked: Asked) -> Job:
         resume=asked.resume,
         force=asked.force,
         writing=WriteOptions(
-            details=asked.as_json, flat=asked.flat, top=asked.top, keep=asked.keep
+            details=asked.as_json,
+            flat=asked.flat,
+            top=asked.top,
+            keep=_kept(asked, TRUTH if asked.truth is not None else None),
+            explain=asked.explain,
         ),
+        truth=asked.truth,
         limit=asked.limit,
         quiet=asked.quiet,
         verbose=asked.verbose,
@@ -152,9 +161,11 @@ def _archive(word: str) -> Path:
     """The archive that the first word names, unless it is something else."""
     path = Path(word)
     if is_url(word):
+        web = word.startswith(("http://", "https://"))
+        how = f", such as by `curl -LO {word}`" if web else ""
         raise UsageError(
             f"{word} is an address; an archive must be a file here.",
-            hint=f"Fetch it first, such as by `curl -LO {word}`, and run the file.",
+            hint=f"Fetch it first{how}, and run the file.",
         )
     if path.suffix == ".py" and path.is_file():
         raise UsageError(
@@ -196,12 +207,17 @@ def _reading(asked: Asked) -> ReadOptions:
         column=asked.column,
         raw=asked.raw,
         lines=asked.lines,
-        keep=asked.keep,
+        keep=_kept(asked, Truth.column_of(asked.truth)),
         envelope=asked.envelope,
         content_type=asked.content_type or said or None,
         headers={**({"explain": "True"} if asked.explain else {}), **headers},
         max_input_size=_bytes(asked.max_input_size),
     )
+
+
+def _kept(asked: Asked, more: str | None) -> tuple[str, ...]:
+    """The columns to carry along, and another one where there is any."""
+    return tuple(dict.fromkeys([*asked.keep, *([] if more is None else [more])]))
 
 
 def _bytes(text: str | None) -> int:
