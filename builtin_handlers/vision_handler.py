@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from PIL import Image
@@ -17,6 +17,8 @@ from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, 
 from mar_core import BaseHandler, timed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mar_core import Context
 
 __all__ = ["VisionHandler"]
@@ -34,6 +36,15 @@ class VisionHandler(BaseHandler, ABC):
             picture upright and in RGB; one that a subclass brings gets the image as decoded.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "inputs": [
+            {
+                "name": "data",
+                "type": "image",
+                "description": "A picture in any format that Pillow reads.",
+            }
+        ]
+    }
     stages_independent = True
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
     image_processing: Any = DefaultTransform(AS_IT_IS)
