@@ -91,8 +91,11 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
     for name in subject.archive.members:
         if not name.endswith(_IMPORTABLE):
             continue
-        top = name.partition("/")[0].partition(".")[0]
-        if top in _RESERVED and top not in seen:
+        top, _, inner = name.partition("/")
+        top = top.partition(".")[0]
+        # A folder without __init__.py gives way to a library of its name; of ts there may be none.
+        hides = not inner or inner.startswith("__init__.") or top == "ts"
+        if top in _RESERVED and top not in seen and hides:
             seen.add(top)
             message = f"It takes the name of the library {top}."
             yield finding("MAR-C008", message, member=name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mar_core.text import printable, size_in_words
+from mar_core.text import plural, printable, size_in_words
 
 if TYPE_CHECKING:
     from mar_core.cache.entry import CacheEntry
@@ -28,9 +28,10 @@ def cache(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the cache of unpacked archives, or clear it.
+    """Show the cache of unpacked archives and compiled models, or clear it.
 
     `mar run` unpacks an archive once, checks it while copying, and finds it here the next time.
+    What `pt2` in model-config.yaml compiles is kept here, too.
     The longest unused entries go when it grows over `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says
     where it lies.
 
@@ -90,7 +91,7 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
     used = datetime.fromtimestamp(entry.last_used).astimezone().strftime("%Y-%m-%d %H:%M")
     when = "in use" if entry.in_use else used
     return (
-        printable(entry.name),
+        f"{printable(entry.name)}{' (compiled)' if entry.compiled else ''}",
         entry.digest[:12],
         str(entry.members),
         size_in_words(entry.size),
@@ -99,4 +100,7 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
 
 
 def _counted(found: list[CacheEntry]) -> str:
-    return f"{len(found)} {'archive' if len(found) == 1 else 'archives'}"
+    models = sum(entry.compiled for entry in found)
+    archives = len(found) - models
+    words = f"{archives} {plural(archives, 'archive')}"
+    return f"{words} and {models} compiled {plural(models, 'model')}" if models else words

@@ -9,11 +9,14 @@ import typer
 __all__ = [
     "ALLOW_PICKLE",
     "CONFIG_FILE",
+    "CONVERT",
+    "DRY_RUN",
     "EXAMPLE",
     "EXPORT_PATH",
     "EXTRA_FILES",
     "FORCE",
     "FORMAT",
+    "FROM",
     "HANDLER",
     "MODEL_FILE",
     "MODEL_NAME",
@@ -23,6 +26,7 @@ __all__ = [
     "RUNTIME_NAME",
     "SERIALIZED_FILE",
     "VERSION",
+    "ConversionName",
     "FormatName",
     "RuntimeName",
 ]
@@ -30,9 +34,28 @@ __all__ = [
 # The values of ArchiveFormat and Runtime, whose module brings all of mar_core.archives with it.
 FormatName = Literal["default", "zip-store", "tgz", "no-archive"]
 RuntimeName = Literal["python", "python3", "LSP"]
+ConversionName = Literal["safetensors"]
 
 _WHAT, _WHERE, _MORE = "What goes in", "Where it goes", "More"
 
+FROM = typer.Option(
+    "--from",
+    metavar="SOURCE",
+    help="A folder or file to make the archive of: a Hugging Face model, a SageMaker "
+    "`model.tar.gz`, an MLflow model, weights that hold their network. A plugin that knows it "
+    "says what goes in; other options win over that, and none is needed.",
+    rich_help_panel=_WHAT,
+)
+CONVERT = typer.Option(
+    "--convert",
+    help="Turn a state dict (`.pt`, `.bin`) into safetensors.",
+    rich_help_panel=_WHAT,
+)
+DRY_RUN = typer.Option(
+    "--dry-run",
+    help="Say what would be packed and why, and write nothing.",
+    rich_help_panel=_MORE,
+)
 MODEL_NAME = typer.Option(
     "--model-name",
     metavar="NAME",

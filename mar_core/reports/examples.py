@@ -277,7 +277,7 @@ def _seen(examples: Sequence[Example], paths: Iterable[Path] = ()) -> Signature:
 def _inputs(path: Path) -> Iterator[Input]:
     """The requests that a file holds, as ``mar run`` finds them."""
     from mar_core.plugins import get_plugins
-    from mar_core.run import ReadOptions
+    from mar_core.records import ReadOptions
     from mar_core.run.inputs import expand
 
     return expand([str(path)], ReadOptions(), get_plugins().readers())

@@ -57,6 +57,7 @@ class Asked:
     fail_fast: bool = False
     allow_pickle: bool = False
     no_pixel_limit: bool = False
+    metrics_config: Path | None = None
     engine: str = "local"
     engine_option: tuple[str, ...] = ()
     explain: bool = False
@@ -100,6 +101,7 @@ def job_of(asked: Asked) -> Job:
         allow_pickle=asked.allow_pickle,
         envelope=asked.envelope,
         limit_image_pixels=not asked.no_pixel_limit,
+        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
     return Job(
         recipe=recipe,
@@ -152,9 +154,11 @@ def _archive(word: str) -> Path:
     """The archive that the first word names, unless it is something else."""
     path = Path(word)
     if is_url(word):
+        web = word.startswith(("http://", "https://"))
+        how = f", such as by `curl -LO {word}`" if web else ""
         raise UsageError(
             f"{word} is an address; an archive must be a file here.",
-            hint=f"Fetch it first, such as by `curl -LO {word}`, and run the file.",
+            hint=f"Fetch it first{how}, and run the file.",
         )
     if path.suffix == ".py" and path.is_file():
         raise UsageError(

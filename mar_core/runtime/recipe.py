@@ -31,6 +31,8 @@ class Recipe:
         batch_size: Requests in a batch; None takes the archive's ``batchSize``.
         limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
         handler: The handler to load in place of the one that the archive names, or None.
+        metrics_config: The file that says what metrics there are, in TorchServe's format; None
+            takes what ``TS_METRICS_CONFIG`` names, if anything.
     """
 
     source: Path | ArchiveRequest
@@ -40,6 +42,7 @@ class Recipe:
     batch_size: int | None = None
     limit_image_pixels: bool = True
     handler: str | None = None
+    metrics_config: Path | None = None
 
     def open(self) -> Archive:
         """Open the archive, without loading anything of it.

@@ -134,13 +134,18 @@ def test_what_would_run_before_or_in_place_of_the_handler(name):
     assert codes(check(archive({name: b""}))) == ["MAR-C007"]
 
 
-@pytest.mark.parametrize("name", ["json.py", "torch.py", "numpy/__init__.py", "ts/context.py"])
+@pytest.mark.parametrize(
+    "name", ["json.py", "torch.py", "numpy/__init__.py", "code/__init__.py", "ts/context.py"]
+)
 def test_a_file_that_takes_the_name_of_a_library_is_a_warning(name):
     (finding,) = check(archive({name: b""}))
     assert (finding.code, finding.severity.value) == ("MAR-C008", "warning")
 
 
-@pytest.mark.parametrize("name", ["test.py", "utils.py", "pkg/json.py", "json.txt", "torch.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["test.py", "utils.py", "pkg/json.py", "json.txt", "torch.md", "code/inference.py"],
+)
 def test_other_names_are_free(name):
     assert codes(check(archive({name: b""}))) == []
 
