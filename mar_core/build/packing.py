@@ -52,6 +52,8 @@ def archive(
     archive_format: str | ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
     requirements_file: str | Path | None = None,
+    lock: bool = False,
+    allow_build: bool = False,
     config_file: str | Path | None = None,
     allow_pickle: bool = False,
     examples: Sequence[str | Path] = (),
@@ -71,6 +73,8 @@ def archive(
         archive_format: ``default``, ``zip-store``, ``tgz`` or ``no-archive``.
         force: Replace an archive that is there.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         allow_pickle: Take weights that can run code when loaded.
         examples: Inputs to run once and record in the archive.
@@ -99,6 +103,8 @@ def archive(
         archive_format=ArchiveFormat(archive_format),
         force=force,
         requirements_file=path_of(requirements_file),
+        lock=lock,
+        allow_build=allow_build,
         config_file=path_of(config_file),
         allow_pickle=allow_pickle,
         examples=tuple(Path(example) for example in examples),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.build.extra_files import expand_items, split_items
 from mar_core.build.handler import HandlerSpec, resolve_handler
+from mar_core.build.locking import with_lock
 from mar_core.build.secrets import secrets_in
 from mar_core.errors import ArchiveError, MarError, UsageError
 from mar_core.findings import Finding, has_errors
@@ -62,7 +63,7 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
                 assembly.add(file.name, file.content, owner=f"the plugin {plugin}")
     model = {key: path.name for key, path in files.items()}
     model |= {"modelName": request.model_name, "modelVersion": request.version or ""}
-    return assembly.sources(describe(model, handler, runtime=request.runtime.value))
+    return with_lock(assembly, describe(model, handler, runtime=request.runtime.value), request)
 
 
 FLAGS = {

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from mar_core.records import Input, RunOptions, RunSummary
     from mar_core.runtime.deaths import Death
+    from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.protocol import Reply
     from mar_core.runtime.recipe import Recipe
     from mar_core.runtime.worker_process import Job
@@ -51,7 +52,7 @@ class WorkerPool:
     """Runs batches in worker processes, and outlives every one of them.
 
     Use it as a context manager; the workers end with it. They start before the archive is looked
-    at, and import PyTorch meanwhile.
+    at, and import PyTorch meanwhile; but for an environment of the archive's, which comes first.
 
     Args:
         recipe: What to load, and how.
@@ -78,9 +79,9 @@ class WorkerPool:
         for end in (self._waking, self._woken):
             end.setblocking(False)  # noqa: FBT003
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._workers = [self._start() for _ in range(count)]
+        self._workers: list[WorkerProcess] = []
         try:
-            self._setup = self._prepare(recipe, options)
+            self._setup = self._prepare(recipe, options, count)
             for worker in self._workers:
                 worker.load(self._setup)
         except BaseException:
@@ -144,12 +145,20 @@ class WorkerPool:
         self._waking.close()
         self._woken.close()
 
-    def _prepare(self, recipe: Recipe, options: RunOptions) -> Setup:
+    def _prepare(self, recipe: Recipe, options: RunOptions, count: int) -> Setup:
+        """Prepare the archive, while the workers start if it is known already where."""
+        here = recipe.env in {None, "off"}
+        if here:
+            self._workers += [self._start(None) for _ in range(count)]
         with recipe.open() as archive:
-            if needs_torch(archive):
-                for worker in self._workers:
-                    worker.import_early("torch")
+            torch = needs_torch(archive)
+            if here and torch:
+                self._import_torch()
             prepared = prepare_opened(archive, recipe)
+        if not here:
+            self._workers += [self._start(prepared.interpreter) for _ in range(count)]
+            if torch:
+                self._import_torch()
         folder = options.output_dir
         return Setup(
             prepared=prepared,
@@ -158,8 +167,12 @@ class WorkerPool:
             output_shown=folder,
         )
 
-    def _start(self) -> WorkerProcess:
-        worker = WorkerProcess(threads=self._threads)
+    def _import_torch(self) -> None:
+        for worker in self._workers:
+            worker.import_early("torch")
+
+    def _start(self, interpreter: Interpreter | None) -> WorkerProcess:
+        worker = WorkerProcess(threads=self._threads, interpreter=interpreter)
         self._selector.register(worker, selectors.EVENT_READ)
         return worker
 
@@ -169,8 +182,9 @@ class WorkerPool:
         Raises:
             ArchiveError: The archive has changed meanwhile.
         """
-        self._setup.prepared.check_unchanged()
-        worker = self._start()
+        prepared = self._setup.prepared
+        prepared.check_unchanged()
+        worker = self._start(prepared.interpreter)
         worker.load(self._setup)
         return worker
 

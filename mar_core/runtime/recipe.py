@@ -31,6 +31,11 @@ class Recipe:
         batch_size: Requests in a batch; None takes the archive's ``batchSize``.
         limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
         handler: The handler to load in place of the one that the archive names, or None.
+        env: Where worker processes run: ``off`` is this environment, ``auto`` the one that the
+            archive brings, a path a virtual environment. None is ``off``, and says of an archive
+            with a lock what this environment lacks.
+        allow_build: Build packages that have no wheels, for ``auto``.
+        offline: Make environments of what uv has cached, for ``auto``.
     """
 
     source: Path | ArchiveRequest
@@ -40,6 +45,9 @@ class Recipe:
     batch_size: int | None = None
     limit_image_pixels: bool = True
     handler: str | None = None
+    env: str | None = None
+    allow_build: bool = False
+    offline: bool = False
 
     def open(self) -> Archive:
         """Open the archive, without loading anything of it.

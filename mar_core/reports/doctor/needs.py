@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 from typing import TYPE_CHECKING
 
 from mar_core.checks.requirements import read_requirements
+from mar_core.checks.unmet import unmet_lines
 from mar_core.handlers.blame import missing_module
 from mar_core.handlers.installed import is_installed
 from mar_core.plugins.remedies import distribution_of
 from mar_core.reports.doctor.imports import Import, imports_of
-from mar_core.reports.doctor.packages import Unmet, unmet
 from mar_core.reports.doctor.report import Check, State
 from mar_core.ts import compat
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_HASHES = re.compile(r"\s--hash\S*(\s+\S+:\S+)?")
-
 
 def check(subject: Subject) -> Iterator[Check]:
     """What is missing, each thing once.
@@ -34,7 +30,7 @@ def check(subject: Subject) -> Iterator[Check]:
     """
     from packaging.utils import canonicalize_name
 
-    lacks = list(_unmet(subject))
+    lacks = list(unmet_lines(line for _, line in read_requirements(subject)))
     for lack in lacks:
         yield Check(
             name="requirements",
@@ -50,15 +46,6 @@ def check(subject: Subject) -> Iterator[Check]:
         if fault is not None:
             said.add(package)
             yield fault
-
-
-def _unmet(subject: Subject) -> Iterator[Unmet]:
-    from packaging.requirements import InvalidRequirement
-
-    for _, line in read_requirements(subject):
-        # A line that is no requirement is the rules' affair.
-        with contextlib.suppress(InvalidRequirement):
-            yield from unmet(_HASHES.sub("", line).strip())
 
 
 def _fault(found: Import, manifest: Manifest) -> Check | None:

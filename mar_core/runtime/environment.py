@@ -1,0 +1,242 @@
+"""Which environment an archive's workers run in: mar's own, the archive's, or one that is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mar_core.build.locking import TORCH, check_plain, resolve
+from mar_core.cache.environments import environment, install, python_of, site_packages_of
+from mar_core.cache.uv import logger
+from mar_core.checks.lock import LOCK, Lock, LockError, parse_lock
+from mar_core.checks.requirements import lines_digest, read_requirements, script_of
+from mar_core.checks.script import ScriptError
+from mar_core.checks.subject import Subject
+from mar_core.checks.unmet import unmet_lines, version_of
+from mar_core.errors import ArchiveError, MarWarning
+from mar_core.plugins import HOST
+from mar_core.runtime.interpreter import AUTO, OFF, Interpreter, environment_named
+from mar_core.runtime.links import installed_in, linked, same_release
+from mar_core.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mar_core.findings import Finding
+    from mar_core.format import Archive
+    from mar_core.runtime.recipe import Recipe
+
+__all__ = ["interpreter_of"]
+
+_LOCK_FAULTS = ("MAR-Q008", "MAR-Q009")
+_ASK = (
+    "import json, sys; print(json.dumps([list(sys.version_info[:2]), "
+    "sys.implementation.cache_tag, sys.path]))"
+)
+_ASKING_SECONDS = 60
+
+
+def interpreter_of(
+    archive: Archive, recipe: Recipe, findings: Sequence[Finding]
+) -> Interpreter | None:
+    """The Python that an archive's workers run in; None for this one.
+
+    Args:
+        archive: The archive, open.
+        recipe: How it is to run.
+        findings: What validation has found.
+
+    Raises:
+        ArchiveError: Its environment cannot be made, or does not fit this mar.
+        UsageError: Its requirements cannot be installed as they are, or uv is not there.
+    """
+    if recipe.env == OFF:
+        return None
+    subject = Subject(archive)
+    if recipe.env is None:
+        _tell(subject)
+        return None
+    name = archive.manifest.model_name or "model"
+    if (folder := environment_named(recipe.env)) != AUTO:
+        return _named(Path(folder or ""), name)
+    lines = list(read_requirements(subject))
+    if LOCK in archive.members:
+        _check_lock(findings, archive)
+        text = archive.read(LOCK)
+        venv = _from_lock(text, recipe, name=name, source=str(archive))
+    elif lines or findings_of_requirements(findings):
+        check_plain(subject, "installed")
+        _check_python(subject, name)
+        venv = _from_lines(lines, recipe, name=name, source=str(archive))
+    else:
+        return None
+    present = installed_in(site_packages_of(venv))
+    return Interpreter(folder=venv, executable=python_of(venv), links=linked(present, name=name))
+
+
+def findings_of_requirements(findings: Sequence[Finding]) -> bool:
+    """Whether the requirements could not be read at all, or not as they are."""
+    return any(found.code.startswith("MAR-Q") for found in findings)
+
+
+def _tell(subject: Subject) -> None:
+    """Say of a locked archive that this environment is none for it."""
+    if LOCK not in subject.archive.members:
+        return
+    lacks = list(unmet_lines(line for _, line in read_requirements(subject)))
+    if lacks:
+        more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
+        warnings.warn(
+            f"{subject.archive} needs {lacks[0].wanted} ({lacks[0].why}){more}: --env auto (or "
+            "MAR_ENV=auto) runs it in the environment that it brings.",
+            MarWarning,
+            stacklevel=2,
+        )
+
+
+def _check_lock(findings: Sequence[Finding], archive: Archive) -> None:
+    """Refuse a lock that validation has found something wrong with.
+
+    Raises:
+        ArchiveError: It has.
+    """
+    for found in findings:
+        if found.code in _LOCK_FAULTS:
+            raise ArchiveError(
+                f"The environment of {archive} cannot be made: {found.message}",
+                hint=f"Lock it again: `mar update {archive} --lock`.",
+            )
+
+
+def _check_python(subject: Subject, name: str) -> None:
+    """Refuse a Python that the handler's own metadata excludes.
+
+    Raises:
+        ArchiveError: It does.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        script = None if subject.manifest.requirements_file else script_of(subject)
+        wanted = SpecifierSet((script and script.requires_python) or "")
+    except (ScriptError, InvalidSpecifier) as error:
+        raise ArchiveError(f"The metadata of {name} cannot be read: {error}.") from error
+    here = ".".join(map(str, sys.version_info[:3]))
+    if not wanted.contains(here, prereleases=True):
+        raise ArchiveError(f"{name} needs Python {wanted}; this is {here}.")
+
+
+def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
+    key = ["lock", hashlib.sha256(text).hexdigest(), *_here(recipe)]
+
+    def fill(folder: Path) -> None:
+        _install(folder, text, recipe, name=name)
+
+    return environment(key, name=name, source=source, fill=fill)
+
+
+def _from_lines(
+    lines: Sequence[tuple[int, str]], recipe: Recipe, *, name: str, source: str
+) -> Path:
+    """The environment for requirements without a lock: what they are resolved to the first time."""
+    key = ["requirements", lines_digest(lines), *_here(recipe)]
+
+    def fill(folder: Path) -> None:
+        warnings.warn(
+            f"{source} has requirements and no lock: what they mean today is installed, and may be "
+            f"something else elsewhere. `mar update {source} --lock` settles it.",
+            MarWarning,
+            stacklevel=2,
+        )
+        text = resolve(lines, name=name, allow_build=recipe.allow_build, offline=recipe.offline)
+        _install(folder, text, recipe, name=name)
+
+    return environment(key, name=name, source=source, fill=fill)
+
+
+def _here(recipe: Recipe) -> list[str]:
+    """What an environment depends on besides its lock: mar's torch, and whether to build."""
+    versions = [str(version_of(package)) for package in TORCH]
+    return [*versions, "build" if recipe.allow_build else "wheels"]
+
+
+def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
+    try:
+        lock = parse_lock(text)
+        pins = lock.pins(allow_build=recipe.allow_build)
+    except LockError as error:
+        raise ArchiveError(
+            f"The environment of {name} cannot be made: the lock does not serve. {error}",
+            hint="Lock it again: `mar update ARCHIVE --lock`.",
+        ) from error
+    ours = _from_here(lock, {pin.name: pin.version for pin in pins})
+    wanted = [pin for pin in pins if pin.name not in ours and pin.name != HOST]
+    unhashed = [pin.name for pin in wanted if not pin.hashed]
+    if unhashed:
+        raise ArchiveError(
+            f"The environment of {name} cannot be made: there is no wheel of {unhashed[0]} for "
+            "this machine, only its source.",
+            hint="Building runs code of the package: allow it with --allow-build if you trust it.",
+        )
+    theirs = f"; {' and '.join(TORCH)} are mar's own" if ours else ""
+    logger.info(
+        "Making the environment of %s: %d %s%s.",
+        name, len(wanted), plural(len(wanted), "package"), theirs,
+    )  # fmt: skip
+    (folder / LOCK).write_bytes(text)
+    install(
+        folder,
+        (f"{pin.name}=={pin.version} --hash={pin.hashed}" for pin in wanted),
+        name=name,
+        allow_build=recipe.allow_build,
+        offline=recipe.offline,
+    )
+
+
+def _from_here(lock: Lock, versions: dict[str, str]) -> frozenset[str]:
+    """What comes from mar's environment: the one rule for torch and torchvision.
+
+    Where mar's environment has the releases of them that the lock names, they come from there, with
+    all that the lock has for their sake; otherwise nothing does.
+    """
+    asked = [package for package in TORCH if package in versions]
+    same = all(same_release(versions[package], version_of(package)) for package in asked)
+    return lock.for_torch if asked and same else frozenset()
+
+
+def _named(folder: Path, name: str) -> Interpreter:
+    """An environment that the user has made.
+
+    Raises:
+        ArchiveError: It is of another Python, or does not fit this mar.
+    """
+    executable = python_of(folder)
+    version, tag, paths = _asked(executable)
+    if tag != sys.implementation.cache_tag:
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise ArchiveError(
+            f"{folder} has Python {'.'.join(map(str, version))}, and mar runs on {here}: a worker "
+            "and its parent must have one Python.",
+            hint=f"Make it anew: `uv venv --python {here} {folder}`.",
+        )
+    present = installed_in(Path(path) for path in paths if path)
+    return Interpreter(folder=folder, executable=executable, links=linked(present, name=name))
+
+
+def _asked(executable: Path) -> tuple[list[int], str, list[str]]:
+    """What a Python says of itself: its version, its kind, and where its packages are."""
+    command = [str(executable), "-I", "-c", _ASK]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=_ASKING_SECONDS
+        )
+        found: Any = json.loads(done.stdout)
+        version, tag, paths = found
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise ArchiveError(f"{executable} does not run: {error}.") from error
+    return version, tag, paths
