@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from mar_core.checks.requirements import lines_digest, read_requirements, script
 from mar_core.checks.script import ScriptError
 from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import unmet_lines, version_of
-from mar_core.errors import ArchiveError, MarWarning
+from mar_core.errors import ArchiveError
 from mar_core.plugins import HOST
 from mar_core.runtime.interpreter import AUTO, OFF, Interpreter, environment_named
 from mar_core.runtime.links import installed_in, linked, same_release
@@ -55,7 +54,7 @@ def interpreter_of(
         ArchiveError: Its environment cannot be made, or does not fit this mar.
         UsageError: Its requirements cannot be installed as they are, or uv is not there.
     """
-    if recipe.env == OFF:
+    if recipe.env in {"", OFF}:
         return None
     subject = Subject(archive)
     if recipe.env is None:
@@ -90,12 +89,13 @@ def _tell(subject: Subject) -> None:
         return
     lacks = list(unmet_lines(line for _, line in read_requirements(subject)))
     if lacks:
-        more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
-        warnings.warn(
-            f"{subject.archive} needs {lacks[0].wanted} ({lacks[0].why}){more}: --env auto (or "
-            "MAR_ENV=auto) runs it in the environment that it brings.",
-            MarWarning,
-            stacklevel=2,
+        logger.warning(
+            "%s needs %s (%s)%s: --env auto (or MAR_ENV=auto) runs it in the environment that it "
+            "brings.",
+            subject.archive,
+            lacks[0].wanted,
+            lacks[0].why,
+            f" and {len(lacks) - 1} more" if len(lacks) > 1 else "",
         )
 
 
@@ -147,11 +147,10 @@ def _from_lines(
     key = ["requirements", lines_digest(lines), *_here(recipe)]
 
     def fill(folder: Path) -> None:
-        warnings.warn(
-            f"{source} has requirements and no lock: what they mean today is installed, and may be "
-            f"something else elsewhere. `mar update {source} --lock` settles it.",
-            MarWarning,
-            stacklevel=2,
+        logger.warning(
+            "%s has requirements and no lock: what they mean today is installed, and may be "
+            "something else elsewhere. --lock of `mar archive` and `mar update` settles it.",
+            name,
         )
         text = resolve(lines, name=name, allow_build=recipe.allow_build, offline=recipe.offline)
         _install(folder, text, recipe, name=name)
