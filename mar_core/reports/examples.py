@@ -180,7 +180,7 @@ def run_examples(recipe: Recipe, *, tolerance: Tolerance | None = None) -> list[
 @contextlib.contextmanager
 def _loaded(recipe: Recipe) -> Iterator[Predictor | LocalWorkers]:
     """The archive in this process, or in a worker where it has an environment of its own."""
-    if recipe.env in {None, "off"}:
+    if recipe.here:
         with recipe.load() as predictor:
             yield predictor
         return

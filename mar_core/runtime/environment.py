@@ -18,13 +18,13 @@ from mar_core.checks.script import ScriptError
 from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import unmet_lines, version_of
 from mar_core.errors import ArchiveError
-from mar_core.plugins import HOST
+from mar_core.plugins import HOST, get_plugins
 from mar_core.runtime.interpreter import AUTO, OFF, Interpreter, environment_named
 from mar_core.runtime.links import installed_in, linked, same_release
 from mar_core.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from mar_core.findings import Finding
     from mar_core.format import Archive
@@ -38,6 +38,12 @@ _ASK = (
     "sys.implementation.cache_tag, sys.path]))"
 )
 _ASKING_SECONDS = 60
+_OURS = ("mar_core.", "builtin_handlers.")
+_WORKERS_HOOKS = frozenset({
+    "mar_load_model", "mar_initialize", "mar_preprocess", "mar_inference", "mar_postprocess",
+    "mar_explain", "mar_teardown", "mar_stage_finished", "mar_metric_recorded",
+    "mar_register_weights_formats",
+})  # fmt: skip
 
 
 def interpreter_of(
@@ -54,33 +60,47 @@ def interpreter_of(
         ArchiveError: Its environment cannot be made, or does not fit this mar.
         UsageError: Its requirements cannot be installed as they are, or uv is not there.
     """
-    if recipe.env in {"", OFF}:
-        return None
-    subject = Subject(archive)
-    if recipe.env is None:
+    subject, chosen = Subject(archive), environment_named(recipe.env)
+    if chosen is None:
         _tell(subject)
+    if chosen in {None, OFF}:
         return None
     name = archive.manifest.model_name or "model"
-    if (folder := environment_named(recipe.env)) != AUTO:
-        return _named(Path(folder or ""), name)
-    lines = list(read_requirements(subject))
-    if LOCK in archive.members:
-        _check_lock(findings, archive)
-        text = archive.read(LOCK)
-        venv = _from_lock(text, recipe, name=name, source=str(archive))
-    elif lines or findings_of_requirements(findings):
-        check_plain(subject, "installed")
-        _check_python(subject, name)
-        venv = _from_lines(lines, recipe, name=name, source=str(archive))
-    else:
+    if chosen != AUTO:
+        return _named(Path(str(chosen)), name)
+    venv = _brought(subject, recipe, findings, name=name)
+    if venv is None:
         return None
     present = installed_in(site_packages_of(venv))
-    return Interpreter(folder=venv, executable=python_of(venv), links=linked(present, name=name))
+    return Interpreter(
+        folder=venv,
+        executable=python_of(venv),
+        links=linked(present, name=name),
+        inherits=tuple(filter(_has_packages, sys.path)) if recipe.inherit else (),
+    )
 
 
-def findings_of_requirements(findings: Sequence[Finding]) -> bool:
-    """Whether the requirements could not be read at all, or not as they are."""
-    return any(found.code.startswith("MAR-Q") for found in findings)
+def _has_packages(path: str) -> bool:
+    return Path(path).name in {"site-packages", "dist-packages"}
+
+
+def _brought(
+    subject: Subject, recipe: Recipe, findings: Sequence[Finding], *, name: str
+) -> Path | None:
+    """The environment that an archive brings; None where it asks for nothing."""
+    archive = subject.archive
+    is_locked = LOCK in archive.members
+    lines = list(read_requirements(subject))
+    if is_locked:
+        _check_lock(findings, archive)
+    elif lines or any(found.code.startswith("MAR-Q") for found in findings):
+        check_plain(subject, "installed")
+    else:
+        return None
+    _check_python(subject, name)
+    if is_locked:
+        return _from_lock(archive.read(LOCK), recipe, name=name, source=str(archive))
+    return _from_lines(lines, recipe, name=name, source=str(archive))
 
 
 def _tell(subject: Subject) -> None:
@@ -187,6 +207,7 @@ def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
         "Making the environment of %s: %d %s%s.",
         name, len(wanted), plural(len(wanted), "package"), theirs,
     )  # fmt: skip
+    _tell_plugins({pin.name for pin in wanted})
     (folder / LOCK).write_bytes(text)
     install(
         folder,
@@ -195,6 +216,23 @@ def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
         allow_build=recipe.allow_build,
         offline=recipe.offline,
     )
+
+
+def _tell_plugins(present: Container[str]) -> None:
+    """Say which plugins will not act in workers of the environment that is being made."""
+    manager = get_plugins().manager
+    absent = [
+        name
+        for name, plugin in manager.list_name_plugin()
+        if name not in present
+        and not str(getattr(plugin, "__name__", "")).startswith(_OURS)
+        and any(caller.name in _WORKERS_HOOKS for caller in manager.get_hookcallers(plugin) or ())
+    ]
+    if absent:
+        logger.info(
+            "Not in it: %s. A plugin that is to act in its workers belongs to the requirements.",
+            ", ".join(absent),
+        )
 
 
 def _from_here(lock: Lock, versions: dict[str, str]) -> frozenset[str]:

@@ -29,11 +29,13 @@ class Interpreter:
         folder: The environment.
         executable: Its interpreter.
         links: A folder with links to what the environment lacks of mar and its dependencies.
+        inherits: Folders of packages that are searched last.
     """
 
     folder: Path
     executable: Path
     links: Path
+    inherits: tuple[str, ...] = ()
 
     def variables(self, given: Mapping[str, str]) -> dict[str, str]:
         """The environment variables of a process that runs in it.

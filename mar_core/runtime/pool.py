@@ -147,15 +147,14 @@ class WorkerPool:
 
     def _prepare(self, recipe: Recipe, options: RunOptions, count: int) -> Setup:
         """Prepare the archive, while the workers start if it is known already where."""
-        here = recipe.env in {None, "off"}
-        if here:
+        if recipe.here:
             self._workers += [self._start(None) for _ in range(count)]
         with recipe.open() as archive:
             torch = needs_torch(archive)
-            if here and torch:
+            if recipe.here and torch:
                 self._import_torch()
             prepared = prepare_opened(archive, recipe)
-        if not here:
+        if not recipe.here:
             self._workers += [self._start(prepared.interpreter) for _ in range(count)]
             if torch:
                 self._import_torch()

@@ -116,7 +116,7 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
 
 
 def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:
-    if recipe.env == "off" or (recipe.env is None and LOCK not in archive.members):
+    if recipe.here and (recipe.env == "off" or LOCK not in archive.members):
         return None  # most runs, which need not import what follows
     from mar_core.runtime.environment import interpreter_of
 

@@ -29,7 +29,8 @@ PATIENCE = 2.0
 # Three numbers of eight bytes: calls begun, calls finished, when the last one began.
 PAGE = 24
 # A json.py in the current folder must not stand in for the standard library's.
-_COMMAND = ["-P", "-c", "from mar_core.runtime.worker import main; main()"]
+_COMMAND = ["-P", "-c"]
+_CODE = "from mar_core.runtime.worker import main; main()"
 
 
 class Process:
@@ -54,10 +55,11 @@ class Process:
         environment: Mapping[str, str] | None = None,
         interpreter: Interpreter | None = None,
     ) -> None:
-        python = sys.executable if interpreter is None else str(interpreter.executable)
+        python, code = sys.executable, _CODE
         variables = {**os.environ, **(environment or {})}
         if interpreter is not None:
-            variables = interpreter.variables(variables)
+            python, variables = str(interpreter.executable), interpreter.variables(variables)
+            code = f"import sys; sys.path += {list(interpreter.inherits)!r}; {code}"
         ours, theirs = socket.socketpair()
         reading, self._lifeline = os.pipe()
         with theirs, tempfile.TemporaryFile() as file:
@@ -66,7 +68,7 @@ class Process:
             passed = (theirs.fileno(), reading, file.fileno())
             try:
                 self._process = subprocess.Popen(
-                    [python, *_COMMAND, *map(str, passed)],
+                    [python, *_COMMAND, code, *map(str, passed)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,  # what it prints goes where its errors go
                     stderr=subprocess.STDOUT,

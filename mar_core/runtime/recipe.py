@@ -34,6 +34,7 @@ class Recipe:
         env: Where worker processes run: ``off`` is this environment, ``auto`` the one that the
             archive brings, a path a virtual environment. None is ``off``, and says of an archive
             with a lock what this environment lacks.
+        inherit: Let ``auto`` use packages of this environment that the archive's own lacks.
         allow_build: Build packages that have no wheels, for ``auto``.
         offline: Make environments of what uv has cached, for ``auto``.
     """
@@ -46,8 +47,14 @@ class Recipe:
     limit_image_pixels: bool = True
     handler: str | None = None
     env: str | None = None
+    inherit: bool = False
     allow_build: bool = False
     offline: bool = False
+
+    @property
+    def here(self) -> bool:
+        """Whether its workers run in this environment, whatever the archive brings."""
+        return self.env in {None, "", "off"}
 
     def open(self) -> Archive:
         """Open the archive, without loading anything of it.

@@ -24,6 +24,7 @@ EXTRAS = {
     "parquet": "Parquet files as inputs and outputs",
     "remote": "inputs from S3, HTTP and other remote places",
     "new": "new handler packages (`mar new`)",
+    "env": "locks and environments of archives (`--lock`, `--env auto`)",
     "testing": "the kit for handlers' tests (mar_core.testing)",
 }
 

@@ -117,6 +117,7 @@ class Server:
             source=source,
             device=config.device,
             env=config.env,
+            inherit=config.inherit,
             allow_build=config.allow_build,
             offline=config.offline,
             allow_pickle=config.allow_pickle,
