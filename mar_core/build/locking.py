@@ -157,7 +157,7 @@ def _compiled(
     words = ["pip", "compile", str(asked), "--format", "pylock.toml", "--output-file", str(target)]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     words += ["--universal", "--python", sys.executable, "--python-version", python]
-    words += ["--no-header", "--excludes", str(without), *flags]
+    words += ["--no-header", "--generate-hashes", "--excludes", str(without), *flags]
     uv(words, doing=f"The requirements of {name} cannot be locked")
     return _PASSWORD.sub("", target.read_text(encoding="utf-8"))
 

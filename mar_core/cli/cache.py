@@ -1,4 +1,4 @@
-"""``mar cache``: what is unpacked, and clearing it."""
+"""``mar cache``: what is unpacked, which environments were made, and clearing both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mar_core.text import printable, size_in_words
+from mar_core.text import plural, printable, size_in_words
 
 if TYPE_CHECKING:
     from mar_core.cache.entry import CacheEntry
@@ -28,11 +28,11 @@ def cache(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the cache of unpacked archives, or clear it.
+    """Show the cache of unpacked archives and of their environments, or clear it.
 
-    `mar run` unpacks an archive once, checks it while copying, and finds it here the next time.
-    The longest unused entries go when it grows over `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says
-    where it lies.
+    `mar run` unpacks an archive once, checks it while copying, and finds it here the next time; so
+    it does with the environments of `--env auto`. The longest unused entries go when it grows over
+    `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says where it lies.
 
     **Example:** `mar cache --clear --older-than 30`
     """
@@ -76,7 +76,7 @@ def _print_entries(found: list[CacheEntry]) -> None:
 
     total = sum(entry.size for entry in found)
     typer.echo(f"{place()}: {_counted(found)}, {size_in_words(total)} of {size_in_words(bound())}")
-    heading = ("model", "digest", "files", "size", "last used")
+    heading = ("model", "what", "digest", "files", "size", "last used")
     rows = [heading, *(_row(entry) for entry in reversed(found))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if found else ():
@@ -91,6 +91,7 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
     when = "in use" if entry.in_use else used
     return (
         printable(entry.name),
+        entry.kind,
         entry.digest[:12],
         str(entry.members),
         size_in_words(entry.size),
@@ -99,4 +100,10 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
 
 
 def _counted(found: list[CacheEntry]) -> str:
-    return f"{len(found)} {'archive' if len(found) == 1 else 'archives'}"
+    """How many of each kind; archives are said also where there are none."""
+    environments = sum(entry.kind == "environment" for entry in found)
+    archives = len(found) - environments
+    parts = [f"{archives} {plural(archives, 'archive')}"]
+    if environments:
+        parts.append(f"{environments} {plural(environments, 'environment')}")
+    return " and ".join(parts)

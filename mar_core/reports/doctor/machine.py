@@ -105,7 +105,7 @@ def check_cache() -> Iterator[Check]:
     found = entries()
     used = sum(entry.size for entry in found)
     free = shutil.disk_usage(place).free
-    words = f"{place}: {len(found)} unpacked, {_size(used)} of {_size(limit)}; {_size(free)} free"
+    words = f"{place}: {len(found)} kept, {_size(used)} of {_size(limit)}; {_size(free)} free"
     yield Check(name="cache", message=words)
 
 
