@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mar_core.cache.uv import logger, uv
 from mar_core.checks.lock import LOCK, Lock, parse_lock
@@ -23,43 +23,29 @@ if TYPE_CHECKING:
     from mar_core.build.plan import Assembly
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
-    from mar_core.format.sources import Sources
 
-__all__ = ["TORCH", "check_plain", "locked", "resolve", "with_lock"]
+__all__ = ["TORCH", "add_lock", "check_plain", "locked", "resolve"]
 
 TORCH = ("torch", "torchvision")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s\"]+@")
 _NO_LOCK = 'lock-version = "1.0"\ncreated-by = "mar"\n'
 
 
-class _Asks(Protocol):
-    """What says whether to lock."""
-
-    @property
-    def lock(self) -> bool: ...
-    @property
-    def allow_build(self) -> bool: ...
-
-
-def with_lock(assembly: Assembly, manifest: Manifest, asked: _Asks) -> Sources:
-    """Everything that an archive will hold, with the lock of its requirements if that is asked for.
+def add_lock(assembly: Assembly, manifest: Manifest, *, allow_build: bool) -> None:
+    """Put the lock of an archive's requirements among its contents.
 
     Args:
         assembly: The contents, but for the lock.
         manifest: What the archive says of itself.
-        asked: Whether to lock.
+        allow_build: Take packages that have no wheels.
 
     Raises:
         UsageError: There is nothing to lock, or it cannot be; or uv is not installed.
         ArchiveError: The requirements cannot be met together.
         ValidationError: Names of members are bad, or there are too many.
     """
-    sources = assembly.sources(manifest)
-    if asked.lock:
-        text = locked(sources, allow_build=asked.allow_build)
-        assembly.add(LOCK, text, owner="the lock")
-        sources = assembly.sources(manifest)
-    return sources
+    text = locked(assembly.sources(manifest), allow_build=allow_build)
+    assembly.add(LOCK, text, owner="the lock")
 
 
 def locked(archive: Archive, *, allow_build: bool = False) -> bytes:

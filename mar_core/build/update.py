@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
-from mar_core.build.locking import with_lock
+from mar_core.build.locking import add_lock
 from mar_core.build.plan import FLAGS, Assembly, check_version, describe
 from mar_core.build.request import Runtime
 from mar_core.checks.lock import LOCK
@@ -104,7 +104,9 @@ def plan_update(archive: Archive, changes: Changes) -> Sources:
             and name != MANIFEST_NAME
         ):
             assembly.add(name, Kept(archive=archive, member=member), owner=str(archive))
-    return with_lock(assembly, new, changes)
+    if changes.lock:
+        add_lock(assembly, new, allow_build=changes.allow_build)
+    return assembly.sources(new)
 
 
 def _handler(archive: Archive, changes: Changes, runtime: Runtime) -> HandlerSpec:
