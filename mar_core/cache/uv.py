@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +24,9 @@ logger = logging.getLogger("mar_core.environments")
 
 _NO_NETWORK = "the network was disabled"
 _ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
-_SHOWN = 2000
+_LONGEST = 2000
+# What is told of all that it says.
+_SHOWN = ("Download", "Build", "Prepared", "Installed")
 
 
 def find_uv() -> str:
@@ -46,13 +46,12 @@ def find_uv() -> str:
     return found
 
 
-def uv(words: Sequence[str], *, doing: str, cwd: Path | None = None) -> None:
+def uv(words: Sequence[str], *, doing: str) -> None:
     """Run uv, and tell what it says as it says it.
 
     Args:
         words: Its arguments.
         doing: What fails where it fails: ``The environment of mnist cannot be made``.
-        cwd: Where it runs; its own configuration is looked for there.
 
     Raises:
         UsageError: It is not installed.
@@ -61,34 +60,25 @@ def uv(words: Sequence[str], *, doing: str, cwd: Path | None = None) -> None:
     # Ours alone decide: colours, bars, and which Python.
     command = [find_uv(), *words, "--color", "never", "--no-progress", "--no-python-downloads"]
     said: list[str] = []
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        cwd=cwd,
         encoding="utf-8",
         errors="replace",
-    )
-    try:
+    ) as process:
         assert process.stderr is not None  # noqa: S101 - asked for above
-        for line in process.stderr:
-            said.append(_ADDRESS.sub("…@", printable(line.rstrip())))
-            if said[-1].lstrip().startswith(("Download", "Build", "Prepared", "Installed")):
-                logger.info("uv: %s", said[-1].strip())
-        code = process.wait()
-    except BaseException:  # Ctrl-C: what it was making is thrown away
-        with contextlib.suppress(OSError):
+        try:
+            for line in process.stderr:
+                said.append(_ADDRESS.sub("…@", printable(line.rstrip())))
+                if said[-1].lstrip().startswith(_SHOWN):
+                    logger.info("uv: %s", said[-1].strip())
+        except BaseException:  # Ctrl-C: what it was making is thrown away
             process.kill()
-        process.wait()
-        raise
-    if code:
+            raise
+    if process.returncode:
         raise _failure(doing, said)
-
-
-def this_python() -> str:
-    """The interpreter that environments are made for: this one."""
-    return sys.executable
 
 
 def _failure(doing: str, said: Sequence[str]) -> ArchiveError:
@@ -110,5 +100,5 @@ def _failure(doing: str, said: Sequence[str]) -> ArchiveError:
 
 
 def _sentence(reason: str) -> str:
-    reason = reason.replace(" cause: ", ": ")[:_SHOWN].rstrip(". ")
+    reason = reason.replace(" cause: ", ": ")[:_LONGEST].rstrip(". ")
     return f"{reason}."
