@@ -7,6 +7,7 @@ mar's dependencies that the environment has not. What the environment has, wins.
 
 from __future__ import annotations
 
+import csv
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,8 +157,10 @@ def _top_levels(distribution: Distribution) -> Iterator[Path]:
         source = Path(mar_core.__file__).parent.parent  # also where its sources are edited
         yield from (source / name for name in _OURS)
     place = Path(str(distribution.locate_file("")))
-    names = {str(file).replace("\\", "/").partition("/")[0] for file in distribution.files or ()}
-    if not distribution.files:  # made by a system's package manager, which lists nothing
+    # Its property `files` would look for each of them on the disk.
+    record = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    names = {row[0].partition("/")[0] for row in record if row}
+    if not names:  # made by a system's package manager, which lists nothing
         names = set((distribution.read_text("top_level.txt") or "").split())
         names |= {f"{module}.py" for module in names}
     for name in sorted(names - {"..", "__pycache__"}):

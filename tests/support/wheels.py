@@ -40,7 +40,7 @@ def wheel(
     info = f"{name}-{version}.dist-info"
     head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     files = {
-        f"{name}/__init__.py": f"VERSION = {version!r}\n".encode(),
+        f"{name}/__init__.py": f"__version__ = VERSION = {version!r}\n".encode(),
         f"{info}/METADATA": (head + "".join(f"Requires-Dist: {r}\n" for r in requires)).encode(),
         f"{info}/WHEEL": TAG.encode(),
     }

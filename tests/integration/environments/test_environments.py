@@ -66,12 +66,11 @@ def test_one_server_runs_both_at_once(place, locked):
 
 def test_who_says_nothing_is_told_of_it_in_one_sentence(place, locked, told):
     Recipe(source=locked[0]).prepare()
-    assert told == [
-        (
-            f"{locked[0]} needs pebble==1.0 (not installed): --env auto (or MAR_ENV=auto) runs it in "
-            "the environment that it brings."
-        )
-    ]
+    (sentence,) = told
+    assert sentence == (
+        f"{locked[0]} needs pebble==1.0 (not installed): --env auto (or MAR_ENV=auto) runs it "
+        "in the environment that it brings."
+    )
     told.clear()
     Recipe(source=locked[0], env="off").prepare()
     Recipe(source=place.archive("fine", "pluggy", lock=False)).prepare()
