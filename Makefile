@@ -8,10 +8,10 @@ MNIST := examples/image_classifier/mnist
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test check bench docs dist lock clean
+.PHONY: help env demo serve test check bench docs testdocs dist lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
 env: $(READY)  ## set up .venv: Python packages, mar and its plugins, ready to use
 
@@ -46,7 +46,11 @@ check: env  ## format, lint, types, architecture
 bench: env  ## measure against the named opponents and print the tables
 	@$(BIN)/python benchmarks/all.py
 
-docs: env  ## run the code in README and docs
+docs: env  ## build the site of the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
+testdocs: env  ## run the code in README and docs, and check the site
 	$(BIN)/python -m pytest -q tests/docs
 
 dist: env $(VENV)/twine  ## build every distribution into dist/, and check it as the release does

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from builtin_handlers.requests import bad_item, each, payload
-from mar_core import BaseHandler
+from mar_core import BaseHandler, stacked
 
 __all__ = ["DenseNetHandler"]
 
@@ -28,6 +28,7 @@ class DenseNetHandler(BaseHandler):
     """
 
     stages_independent = True
+    model_options = True
 
     def preprocess(self, data: list[Any]) -> torch.Tensor:
         """Read a batch of saved tensors.
@@ -45,7 +46,7 @@ class DenseNetHandler(BaseHandler):
         shapes = sorted({tuple(tensor.shape) for tensor in tensors})
         if len(shapes) > 1:
             raise bad_item(f"the tensors of one batch differ in shape: {shapes}")
-        return torch.stack(tensors).to(self.device)
+        return stacked(tensors, self.device)
 
     def postprocess(self, data: torch.Tensor) -> list[torch.Tensor]:
         """Give each request its part of the output, as a batch of one.

@@ -25,6 +25,7 @@ class ImageClassifier(VisionHandler):
     """
 
     stages_independent = True
+    model_options = True
     topk = 5
     image_processing: Any = DefaultTransform(IMAGENET)
 

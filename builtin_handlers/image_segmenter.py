@@ -28,6 +28,7 @@ class ImageSegmenter(VisionHandler):
     """
 
     stages_independent = True
+    model_options = True
     image_processing: Any = DefaultTransform(IMAGENET)
 
     def postprocess(self, data: dict[str, torch.Tensor]) -> list[Any]:

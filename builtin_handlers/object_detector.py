@@ -9,7 +9,7 @@ import torch
 from builtin_handlers.labels import label
 from builtin_handlers.transforms import AS_IT_IS, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
-from mar_core import PredictionException
+from mar_core import PredictionException, to_device
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -22,6 +22,8 @@ _NOT_IMPLEMENTED = 501
 class ObjectDetector(VisionHandler):
     """Finds things in images with a model in the manner of ``torchvision.models.detection``.
 
+    ``dtype`` under `handler:` is ``torch.autocast``'s here: what chooses among boxes needs float32.
+
     The images of a batch may differ in size: those of one size go through the model together, so
     that no image's result depends on its neighbours.
 
@@ -31,6 +33,8 @@ class ObjectDetector(VisionHandler):
     """
 
     stages_independent = True
+    model_options = True
+    model_autocast = True
     threshold = 0.5
     image_processing: Any = DefaultTransform(AS_IT_IS)
 
@@ -47,7 +51,7 @@ class ObjectDetector(VisionHandler):
         """One tensor where the images are of one size, as in TorchServe; else a list of them."""
         if len({image.shape for image in images}) == 1:
             return super()._combine(images)
-        return [image.to(self.device) for image in images]
+        return [to_device(image, self.device) for image in images]
 
     def inference(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the model.
@@ -113,6 +117,7 @@ class ObjectDetector(VisionHandler):
 
 def _takes_list(model: Any) -> bool:
     """A scripted torchvision detector takes a list and nothing else."""
+    model = getattr(model, "network", model)  # what computes in another dtype stands around it
     if not isinstance(model, torch.jit.ScriptModule):
         return False
     arguments = model.forward.schema.arguments[1:]  # type: ignore[attr-defined]

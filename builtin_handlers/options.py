@@ -169,6 +169,38 @@ def _image_options(*, resize: str, size: str, mean: str, std: str) -> tuple[Opti
     )
 
 
+def _as_given(value: Any) -> Any:
+    """For what ``BaseHandler`` itself reads, and checks."""
+    return value
+
+
+_FLAG = "`true` or `false`"
+_MODEL = (
+    Option(
+        "dtype",
+        "`bfloat16`, `float16` or `float32`",
+        "as the weights are",
+        "the dtype that the network computes in; what goes in is turned into it, and what comes "
+        "out into float32",
+        _as_given,
+    ),
+    Option(
+        "channels_last",
+        _FLAG,
+        "`false`",
+        "whether pictures and weights have their channels last in memory, which convolutions are "
+        "faster with",
+        _as_given,
+    ),
+    Option(
+        "cuda_graphs",
+        _FLAG,
+        "`false`",
+        "whether, on CUDA, the network's work is recorded once for each shape of a batch and "
+        "played from then on",
+        _as_given,
+    ),
+)
 _IMAGENET = _image_options(
     resize="256, and 256/224 of `size` where that is given",
     size="224",
@@ -186,11 +218,12 @@ _VOCABULARY = Option(
     _member,
 )
 OPTIONS: Mapping[str, tuple[Option, ...]] = {
-    "base_handler": (),
-    "vision_handler": _AS_IT_IS,
+    "base_handler": _MODEL,
+    "vision_handler": (*_AS_IT_IS, *_MODEL),
     "image_classifier": (
         *_IMAGENET,
         Option("topk", "a whole number from 1", "5", "how many classes an answer holds", _whole),
+        *_MODEL,
     ),
     "image_segmenter": (
         *_IMAGENET,
@@ -201,6 +234,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "what an answer is: numbers for each pixel, or a picture of the classes",
             _output,
         ),
+        *_MODEL,
     ),
     "object_detector": (
         Option(
@@ -210,8 +244,9 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "the lowest score that is reported",
             _fraction,
         ),
+        *_MODEL,
     ),
     "text_handler": (_VOCABULARY,),
     "text_classifier": (_VOCABULARY,),
-    "densenet_handler": (),
+    "densenet_handler": _MODEL,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from PIL import Image
@@ -14,7 +14,7 @@ from builtin_handlers.images import decode, from_text, lift_pixel_limit, to_rgb
 from builtin_handlers.options import options_of
 from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, is_default
-from mar_core import BaseHandler, timed
+from mar_core import BaseHandler, stacked, timed
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -32,11 +32,15 @@ class VisionHandler(BaseHandler, ABC):
         options: What model-config.yaml says under `handler:` to a built-in handler.
         image_processing: Turns one PIL image into one tensor. The default transforms get the
             picture upright and in RGB; one that a subclass brings gets the image as decoded.
+        takes_rgb: Says that an ``image_processing`` of a subclass's own gets the picture upright
+            and in RGB, too.
     """
 
     stages_independent = True
+    model_options = True
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
     image_processing: Any = DefaultTransform(AS_IT_IS)
+    takes_rgb: ClassVar[bool] = False
 
     def initialize(self, context: Context) -> None:
         """Load the model, and take up what `handler:` in model-config.yaml says of pictures.
@@ -80,7 +84,8 @@ class VisionHandler(BaseHandler, ABC):
         return _numbers(value)
 
     def _process(self, image: Image.Image) -> torch.Tensor:
-        tensor: torch.Tensor = self.image_processing(to_rgb(image) if is_default(self) else image)
+        takes_rgb = self.takes_rgb or is_default(self)
+        tensor: torch.Tensor = self.image_processing(to_rgb(image) if takes_rgb else image)
         return tensor
 
     def _combine(self, images: list[torch.Tensor]) -> Any:
@@ -91,7 +96,7 @@ class VisionHandler(BaseHandler, ABC):
                 f"the images of one batch differ in size ({listed}); resize them in "
                 "image_processing, or run with --batch-size 1"
             )
-        return torch.stack(images).to(self.device)
+        return stacked(images, self.device)
 
     @functools.cached_property
     def ig(self) -> Any:

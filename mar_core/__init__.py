@@ -10,8 +10,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
+    from mar_core.build import Imported as Imported
     from mar_core.build import Runtime as Runtime
     from mar_core.build.packing import Written as Written
     from mar_core.build.packing import archive as archive
@@ -39,25 +41,30 @@ if TYPE_CHECKING:
     from mar_core.format import Member as Member
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
+    from mar_core.handlers.imports import add_import_path as add_import_path
+    from mar_core.handlers.imports import import_file as import_file
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
-    from mar_core.run import Engine as Engine
-    from mar_core.run import EngineOption as EngineOption
-    from mar_core.run import Failure as Failure
-    from mar_core.run import Input as Input
-    from mar_core.run import Outcome as Outcome
-    from mar_core.run import Reader as Reader
-    from mar_core.run import ReadOptions as ReadOptions
-    from mar_core.run import Response as Response
-    from mar_core.run import RunOptions as RunOptions
-    from mar_core.run import RunSummary as RunSummary
-    from mar_core.run import WriteOptions as WriteOptions
-    from mar_core.run import Writer as Writer
+    from mar_core.plugins import server_extensions as server_extensions
+    from mar_core.records import EngineOption as EngineOption
+    from mar_core.records import Failure as Failure
+    from mar_core.records import Input as Input
+    from mar_core.records import Outcome as Outcome
+    from mar_core.records import Reader as Reader
+    from mar_core.records import ReadOptions as ReadOptions
+    from mar_core.records import Response as Response
+    from mar_core.records import RunOptions as RunOptions
+    from mar_core.records import RunSummary as RunSummary
+    from mar_core.records import WriteOptions as WriteOptions
+    from mar_core.records import Writer as Writer
+    from mar_core.run.engines import Engine as Engine
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
+    from mar_core.runtime.gpus import count_gpus as count_gpus
+    from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
     from mar_core.runtime.predictor import Predictor as Predictor
     from mar_core.runtime.predictor import load as load
@@ -69,6 +76,8 @@ if TYPE_CHECKING:
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
+    from mar_core.ts.device import stacked as stacked
+    from mar_core.ts.device import to_device as to_device
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
@@ -86,7 +95,8 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
-    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Runtime"),
+    "builtin_handlers.vision_handler": ("VisionHandler",),
+    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
@@ -94,6 +104,7 @@ _HOME = {
         "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
+    "mar_core.handlers.imports": ("add_import_path", "import_file"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
     "mar_core.ts.adapter": ("NO_RESULT",),
@@ -102,21 +113,24 @@ _HOME = {
     "mar_core.ts.metrics": (
         "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
     ),
+    "mar_core.ts.device": ("stacked", "to_device"),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
-    "mar_core.plugins": ("PluginWarning",),
+    "mar_core.plugins": ("PluginWarning", "server_extensions"),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),
     "mar_core.runtime.predictor": ("Predictor", "load"),
     "mar_core.runtime.recipe": ("Recipe",),
-    "mar_core.run": (
-        "Engine", "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
+    "mar_core.run.engines": ("Engine",),
+    "mar_core.records": (
+        "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
+    "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),

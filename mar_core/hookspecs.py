@@ -1,17 +1,14 @@
 """The hooks: every place where a plugin can take part, in the order in which they are called.
 
 A plugin is a module or an object whose functions carry ``@mar_core.hookimpl``, named by an entry
-point in the group ``mar.plugins``. A function may take fewer arguments than the specification
-lists, never others, and none with a default.
+point in the group ``mar.plugins``. It may take fewer arguments than listed, none with a default.
 
 Three ways of being called:
 
 - *first result*: implementations are tried, the last registered first, until one returns something
   other than None. One marked ``wrapper=True`` surrounds the others.
-- *each on its own*: every implementation runs and all results count; one that raises is reported
-  and harms no other. Wrappers are refused.
-- *observing*: like each on its own, and the results are ignored. A plugin that raises is warned of
-  once; how often it has raised since is said at the end.
+- *each on its own*: every one runs, all results count; one that raises harms no other. No wrappers.
+- *observing*: like each on its own, results ignored. One that raises is warned of once and counted.
 """
 
 from __future__ import annotations
@@ -26,11 +23,11 @@ if TYPE_CHECKING:
 
     import typer
 
-    from mar_core.build import ArchiveRequest
+    from mar_core.build import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format import Archive, ExtraFile
     from mar_core.format.manifest import Manifest
-    from mar_core.run import Reader, RunSummary, Writer
+    from mar_core.records import Reader, RunSummary, Writer
     from mar_core.ts.context import Context
     from mar_core.ts.metrics import Metric
     from mar_core.weights import ModelSource, WeightsFormat
@@ -41,26 +38,34 @@ PROJECT = "mar"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-# Called one implementation at a time, so that one plugin cannot hurt another.
-EACH_HOOKS = frozenset(
-    {
-        "mar_collect_files",
-        "mar_validate_archive",
-        "mar_archive_written",
-        "mar_run_started",
-        "mar_stage_finished",
-        "mar_metric_recorded",
-        "mar_run_finished",
-        "mar_register_commands",
-        "mar_explain_config",
-        "mar_register_engines",
-        "mar_register_readers",
-        "mar_register_writers",
-        "mar_register_weights_formats",
-    }
-)
 
 # --- archive -------------------------------------------------------------------------------------
+@hookspec(firstresult=True)
+def mar_import(source: Path, request: ArchiveRequest, folder: Path) -> Imported | None:
+    """Say what a source is, and what an archive of it holds.
+
+    Called by ``mar archive --from SOURCE``, before anything is planned. First result; an importer
+    for a special case of what another takes is marked ``@hookimpl(tryfirst=True)``. Must not
+    import, unpickle or run anything of the source.
+
+    Args:
+        source: The file or folder; of a ``.tar.gz``, the folder that it is unpacked to. Its files
+            are regular ones and its links stay inside; what they hold is anybody's.
+        request: What the flags said; ``handler`` is ``""`` and others None where they said nothing.
+        folder: An empty folder, there until the archive is written, for files to generate.
+
+    Returns:
+        What it is, the request with what it adds, and why; None where it is another's. What the
+        user said by flags, or in a model-config.yaml, wins over it.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_import(source, request):
+        ...     if not (source / "acme.json").is_file():
+        ...         return None
+        ...     request = dataclasses.replace(request, handler="acme", extra_files=(source,))
+        ...     return Imported(what="a model of Acme", request=request)
+    """
 
 
 @hookspec
@@ -125,8 +130,6 @@ def mar_archive_written(path: Path, manifest: Manifest) -> None:
 
 
 # --- life cycle ----------------------------------------------------------------------------------
-
-
 @hookspec(firstresult=True)
 def mar_load_model(handler: Any, context: Context, source: ModelSource) -> object | None:
     """Load the model that the archive holds.
@@ -287,8 +290,6 @@ def mar_teardown(handler: Any, context: Context) -> object | None:
 
 
 # --- observing -----------------------------------------------------------------------------------
-
-
 @hookspec
 def mar_run_started(summary: RunSummary) -> None:
     """Know that a run begins.
@@ -364,8 +365,6 @@ def mar_run_finished(summary: RunSummary) -> None:
 
 
 # --- looking -------------------------------------------------------------------------------------
-
-
 @hookspec
 def mar_explain_config(path: Path) -> Iterable[tuple[str, str, bool]] | None:
     """Say what each key of another server's configuration does here.
@@ -386,16 +385,64 @@ def mar_explain_config(path: Path) -> Iterable[tuple[str, str, bool]] | None:
     """
 
 
+# --- serving -------------------------------------------------------------------------------------
+
+
+@hookspec
+def mar_extend_server(server: Any) -> object | None:
+    """Add paths, or anything else, to ``mar serve``.
+
+    Called once by the server, before it listens. Each on its own; what is no
+    ``mar_serve.Extension`` is left out with a warning, and so is a path that is taken. Import
+    ``mar_serve`` inside: it is there where this is called.
+
+    Args:
+        server: The server, a ``mar_serve.Server``.
+
+    Returns:
+        A ``mar_serve.Extension``, whose ``routes`` are more paths, or None.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_extend_server(server):
+        ...     from mar_serve import Answer, Extension
+        ...
+        ...     async def shout(call):
+        ...         replies = await call.ask("shouter", [{"data": (await call.json())["text"]}])
+        ...         return Answer(replies[0].body, content_type=b"text/plain")
+        ...
+        ...     class Shouting(Extension):
+        ...         def routes(self, kinds):
+        ...             if "inference" in kinds:
+        ...                 yield "/shout", shout, ["POST"], "inference"
+        ...
+        ...     return Shouting(server)
+    """
+
+
 # --- registering ---------------------------------------------------------------------------------
+@hookspec
+def mar_register_importers(register: Callable[[str], None]) -> None:
+    """Say what the plugin's ``mar_import`` knows.
+
+    Called by ``mar archive --from`` when nobody knows the source. Each on its own.
+
+    Args:
+        register: Takes what is looked for, in a few words: ``a model of Acme: acme.json``.
+
+    Example:
+        >>> @hookimpl
+        ... def mar_register_importers(register):
+        ...     register("a model of Acme: acme.json")
+    """
 
 
 @hookspec
 def mar_register_commands(app: typer.Typer) -> None:
     """Add commands to ``mar``.
 
-    Called by ``mar --help``, and when the user types a command that mar does not have.
-    Each on its own; a command that another plugin has too is an error that names both, when it is
-    run. One that mar has itself is left out with a warning.
+    Called by ``mar --help``, and for a command that mar does not have. Each on its own; one that
+    another plugin has too is an error that names both, one that mar has is left out with a warning.
 
     Args:
         app: The application; decorate functions with ``app.command()``.
@@ -474,12 +521,15 @@ def mar_register_weights_formats(register: Callable[[WeightsFormat], None]) -> N
     Example:
         >>> @hookimpl
         ... def mar_register_weights_formats(register):
-        ...     row = WeightsFormat(
-        ...         name="gguf",
-        ...         title="a GGUF model",
-        ...         trust=Trust.DATA,
-        ...         identify=lambda file: file.head.startswith(b"GGUF"),
-        ...         load=load_gguf,
-        ...     )
-        ...     register(row)
+        ...     known = lambda file: file.head.startswith(b"GGUF")
+        ...     gguf = {"name": "gguf", "title": "a GGUF model", "trust": Trust.DATA}
+        ...     register(WeightsFormat(**gguf, identify=known, load=load_gguf))
     """
+
+
+# Called one implementation at a time, so that one plugin cannot hurt another.
+EACH_HOOKS = frozenset(
+    name
+    for name, value in tuple(globals().items())
+    if name.startswith("mar_") and not value.mar_spec["firstresult"]
+)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from mar_core.runtime.recipe import Recipe
 
 __all__ = [
-    "Engine",
-    "EngineFactory",
     "EngineOption",
     "Failure",
     "Input",
@@ -284,18 +281,6 @@ class Writer(abc.ABC):
         return None
 
 
-class Engine(Protocol):
-    """Runs a loaded archive over inputs."""
-
-    def run(
-        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
-    ) -> Iterator[Outcome]:
-        """One outcome for each input, in order unless ``options.unordered``.
-
-        ``summary.stage_seconds`` and ``summary.batches`` are filled in; the caller counts the rest.
-        """
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOption:
     """An option of ``mar run`` that an engine adds; it takes one value.
@@ -308,6 +293,3 @@ class EngineOption:
 
     name: str
     help: str
-
-
-EngineFactory = Callable[[], Engine]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
 
-__all__ = ["ExtraItem", "PackedFile", "expand_items", "split_items"]
+__all__ = ["ExtraItem", "PackedFile", "expand_items", "files_below", "split_items"]
 
 _ANY_FOLDERS = "**"
 # What never belongs into an archive: bytecode, file managers' files, what a killed run left behind.
@@ -141,7 +141,7 @@ def _item(text: str) -> ExtraItem:
 def _packed(source: Path, target: str | None, leave_out: frozenset[Path]) -> list[PackedFile]:
     if source.is_dir():
         folder = PurePosixPath(target or "")
-        below = _files_below(source, leave_out)
+        below = files_below(source, leave_out)
         return [PackedFile(str(folder / name), path) for name, path in below]
     if not source.exists():
         raise UsageError(f"There is no file {str(source)!r}.", hint="Check --extra-files.")
@@ -169,7 +169,9 @@ def _outside(folder: Path, files: list[PackedFile]) -> Iterator[Finding]:
         yield finding("MAR-E003", message)
 
 
-def _files_below(folder: Path, leave_out: frozenset[Path]) -> Iterator[tuple[str, Path]]:
+def files_below(
+    folder: Path, leave_out: frozenset[Path] = frozenset()
+) -> Iterator[tuple[str, Path]]:
     """The files of a folder and its subfolders, sorted, with their paths relative to it.
 
     Hidden folders, ``__pycache__`` and ``__MACOSX`` stay out, as with torch-model-archiver.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mar_core.build.importing import requested
 from mar_core.build.plan import Assembly, check_model_name, plan
 from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime, in_a_tuple, path_of
 from mar_core.errors import ArchiveError, UsageError
@@ -18,10 +20,13 @@ from mar_core.format.writer import write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import torch
+
     from mar_core.findings import Finding
     from mar_core.format.manifest import Manifest
+    from mar_core.format.sources import Sources
 
-__all__ = ["Written", "archive", "create", "write_archive"]
+__all__ = ["Written", "archive", "create", "prepare", "write_archive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +45,13 @@ class Written:
 
 
 def archive(
-    model_name: str,
+    model_name: str | None = None,
     *,
-    handler: str | Path,
+    handler: str | Path | None = None,
+    source: str | Path | None = None,
+    model: torch.nn.Module | None = None,
+    example: Any = None,
+    save_as: str = "auto",
     version: str | None = None,
     model_file: str | Path | None = None,
     serialized_file: str | Path | None = None,
@@ -55,6 +64,7 @@ def archive(
     lock: bool = False,
     allow_build: bool = False,
     config_file: str | Path | None = None,
+    convert: str | None = None,
     allow_pickle: bool = False,
     examples: Sequence[str | Path] = (),
 ) -> Path:
@@ -63,6 +73,13 @@ def archive(
     Args:
         model_name: The archive's name, and the output's base name.
         handler: A registered name, a file, ``file:entry`` or ``package.module:Class``.
+        source: A file or folder that a plugin makes the rest of, as ``mar archive --from`` does.
+        model: A network to save, in place of files; ``handler`` is then ``base_handler`` unless
+            another is given.
+        example: For ``model``: what one call of it takes, a tensor of a batch or a tuple of
+            arguments. What was saved must answer it as the network does, to 1e-5.
+        save_as: For ``model``: ``source``, the file of its class and safetensors; ``torchscript``;
+            or ``auto``, the first of them that will do.
         version: The model's version, free text.
         model_file: The Python file that holds one ``torch.nn.Module`` class.
         serialized_file: The weights.
@@ -76,6 +93,7 @@ def archive(
         lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
         allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
+        convert: ``safetensors`` turns a state dict into that.
         allow_pickle: Take weights that can run code when loaded.
         examples: Inputs to run once and record in the archive.
 
@@ -91,9 +109,9 @@ def archive(
         >>> mar_core.archive("echo", handler="echo.py", version="1.0", export_path="store")
         PosixPath('store/echo.mar')
     """
-    request = ArchiveRequest(
-        model_name=model_name,
-        handler=str(handler),
+    asked = ArchiveRequest(
+        model_name=model_name or "",
+        handler="" if handler is None else str(handler),
         version=version,
         model_file=path_of(model_file),
         serialized_file=path_of(serialized_file),
@@ -107,9 +125,25 @@ def archive(
         allow_build=allow_build,
         config_file=path_of(config_file),
         allow_pickle=allow_pickle,
-        examples=tuple(Path(example) for example in examples),
+        examples=tuple(map(Path, examples)),
     )
-    return create(request).path
+    if model is not None:
+        if source is not None or convert is not None:
+            raise UsageError("model is given, and source or convert too.")
+        return _create_of(model, example, asked, save_as)
+    if source is None and not (model_name and handler):
+        missing = "handler" if model_name else "model_name"
+        raise UsageError(f"archive() needs {missing}.", hint="Or give it a source, or a model.")
+    with requested(asked, source=path_of(source), convert=convert) as made:
+        return create(made.request).path
+
+
+def _create_of(model: torch.nn.Module, example: Any, asked: ArchiveRequest, save_as: str) -> Path:
+    from mar_core.build.from_module import imported_module
+
+    with tempfile.TemporaryDirectory(prefix="mar-model-") as folder:
+        made = imported_module(model, example, asked, Path(folder), save_as=save_as)
+        return create(made.request).path
 
 
 def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) -> Written:
@@ -127,23 +161,42 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
         ValidationError: The archive would not be sound. Nothing is written.
         ArchiveError: The archive cannot be written. Nothing is left behind.
     """
-    from mar_core.checks.validation import check
     from mar_core.plugins import get_plugins
 
-    check_model_name(request.model_name)
+    sources, findings = prepare(request)
     target, archive_format = request.target, request.archive_format
-    folder = archive_format is ArchiveFormat.NO_ARCHIVE
-    _check_apart(request)
-    check_place(target, force=request.force, folder=folder)
-    plugins = get_plugins()
-    sources = plan(request, plugins=plugins)
-    findings = check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
     with _export_path(request.export_path), alone(target):
         manifest = write(
             sources, target, archive_format=archive_format, force=request.force, progress=progress
         )
-    plugins.archive_written(target, manifest)
+    get_plugins().archive_written(target, manifest)
     return Written(path=target, manifest=manifest, findings=tuple(findings))
+
+
+def prepare(request: ArchiveRequest) -> tuple[Sources, list[Finding]]:
+    """Everything that comes before an archive is written, which is all that can be refused.
+
+    Args:
+        request: What goes in and where it goes.
+
+    Returns:
+        What is to be written, and warnings.
+
+    Raises:
+        UsageError: A name is bad, a file is missing, or two files go to one place.
+        ValidationError: The archive would not be sound.
+        ArchiveError: Something else is where it is to go.
+    """
+    from mar_core.checks.validation import check
+    from mar_core.plugins import get_plugins
+
+    check_model_name(request.model_name)
+    _check_apart(request)
+    folder = request.archive_format is ArchiveFormat.NO_ARCHIVE
+    check_place(request.target, force=request.force, folder=folder)
+    plugins = get_plugins()
+    sources = plan(request, plugins=plugins)
+    return sources, check(sources, plugins=plugins, allow_pickle=request.allow_pickle)
 
 
 def _check_apart(request: ArchiveRequest) -> None:

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 from mar_core.format import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "clean", "entries", "is_sound", "leftovers", "read_note", "remove", "strangers",
-    "write_note",
+    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers", "read_note",
+    "remove", "strangers", "write_note",
 ]  # fmt: skip
 
 NOTE, FILES = "entry.json", "model"
 # What the name of an environment's folder begins with.
 ENVIRONMENT = "env-"
 NEW, OLD = ".new-", ".old-"
+COMPILED = "compiled-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +51,20 @@ class CacheEntry:
 
     @property
     def kind(self) -> str:
-        """``archive``, or ``environment``."""
+        """``archive``, ``environment`` or ``compiled model``."""
+        if self.compiled:
+            return "compiled model"
         return "environment" if self.path.name.startswith(ENVIRONMENT) else "archive"
 
     @property
     def digest(self) -> str:
         """The digest that the entry is kept under."""
         return self.path.name.rpartition("-")[2]
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it holds what was compiled for a model, and not the archive's members."""
+        return self.path.name.startswith(COMPILED)
 
     @property
     def in_use(self) -> bool:
@@ -70,6 +78,7 @@ class CacheEntry:
             "path": str(self.path),
             "kind": self.kind,
             "digest": self.digest,
+            "compiled": self.compiled,
             "in_use": self.in_use,
         }
 
@@ -89,13 +98,30 @@ def leftovers(place: Path) -> list[Path]:
     ]
 
 
-def write_note(folder: Path, *, name: str, source: str) -> None:
-    """Note what was unpacked into a folder, so that a later use can tell whether it still is."""
+def write_note(
+    folder: Path, *, name: str, source: str, paths: Iterable[Path] | None = None
+) -> None:
+    """Note what a folder holds, so that a later use can tell whether it still is.
+
+    Args:
+        folder: The entry's.
+        name: The model's name.
+        source: What it was made of.
+        paths: Its members; by default every file that is there.
+    """
     files = folder / FILES
-    look = {path.relative_to(files).as_posix(): _look(path) for path in _all_files(files)}
+    members = _all_files(files) if paths is None else paths
+    look = {path.relative_to(files).as_posix(): _look(path) for path in members}
     size = sum(one[0] for one in look.values() if isinstance(one[0], int))
     note = {"name": name, "source": source, "size": size, "members": look}
-    (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
+    partial = folder / f"{NOTE}.new"
+    partial.write_text(json.dumps(note), encoding="utf-8")
+    partial.replace(folder / NOTE)
+
+
+def is_noted(folder: Path) -> bool:
+    """Whether a folder is an entry, with a note that can be read."""
+    return _entry(folder) is not None
 
 
 def is_sound(folder: Path) -> bool:
@@ -107,6 +133,17 @@ def is_sound(folder: Path) -> bool:
         )
     except OSError:
         return False
+
+
+def changed(folder: Path) -> list[Path]:
+    """The files of an entry that are not as noted, as far as they are there."""
+    files = folder / FILES
+    found = []
+    for name, look in (_noted(folder) or {}).items():
+        with contextlib.suppress(OSError):
+            if _look(files / name) != look:
+                found.append(files / name)
+    return found
 
 
 def strangers(folder: Path) -> list[Path]:

@@ -12,7 +12,9 @@ from mar_core.checks.table import finding
 from mar_core.findings import Severity, printable
 from mar_core.format.names import folded
 from mar_core.handlers.entry import Kind, find_entry, networks
+from mar_core.handlers.installed import is_installed
 from mar_core.handlers.source import Module, SourceFault
+from mar_core.weights.model_file import class_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,8 +88,11 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
     for name in subject.archive.members:
         if not name.endswith(_IMPORTABLE):
             continue
-        top = name.partition("/")[0].partition(".")[0]
-        if top in _RESERVED and top not in seen:
+        top, _, inner = name.partition("/")
+        top = top.partition(".")[0]
+        # A folder without __init__.py gives way to a library of its name; of ts there may be none.
+        hides = not inner or inner.startswith("__init__.") or top == "ts"
+        if top in _RESERVED and top not in seen and hides:
             seen.add(top)
             message = f"It takes the name of the library {top}."
             yield finding("MAR-C008", message, member=name)
@@ -158,8 +163,7 @@ def _network_fault(module: Module) -> tuple[str, str | None]:
     kinds = networks(module)
     sure = [name for name, kind in kinds.items() if kind is Kind.YES]
     if not kinds and not module.star_imports:
-        hint = "Define the network there, as a class derived from torch.nn.Module."
-        return "The file defines no class.", f"{hint} {_NO_MODEL_FILE}"
+        return "The file defines no class.", f"{_what_to_write(module)} {_NO_MODEL_FILE}"
     if len(sure) > 1:
         return f"The file defines {len(sure)} networks: {', '.join(sure)}.", None
     if kinds and Kind.YES not in kinds.values() and Kind.PERHAPS not in kinds.values():
@@ -167,6 +171,20 @@ def _network_fault(module: Module) -> tuple[str, str | None]:
         hint = "Derive the network from torch.nn.Module."
         return f"No class of the file is a torch.nn.Module: {names}.", f"{hint} {_NO_MODEL_FILE}"
     return "", None
+
+
+def _what_to_write(module: Module) -> str:
+    """The class that is missing, around what the file makes a network with, where that is clear."""
+    makers = [
+        name
+        for name, full in module.imports.items()
+        if full.partition(".")[0] not in sys.stdlib_module_names and not is_installed(full)
+    ]
+    makers = sorted(module.functions) or makers
+    if not makers:
+        return "Define the network there, as a class derived from torch.nn.Module."
+    name = makers[0] if len(makers) == 1 else None
+    return class_to_write(name, is_class=name is not None and name[:1].isupper())
 
 
 def _others(subject: Subject, named: set[str]) -> Iterator[Finding]:

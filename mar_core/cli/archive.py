@@ -6,19 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 from mar_core.cli import options
+from mar_core.cli.command import check_given
 
 
 def archive(
     *,
-    model_name: Annotated[str, options.MODEL_NAME],
-    handler: Annotated[str, options.HANDLER],
-    version: Annotated[str, options.VERSION],
+    source: Annotated[Path | None, options.FROM] = None,
+    model_name: Annotated[str | None, options.MODEL_NAME] = None,
+    handler: Annotated[str | None, options.HANDLER] = None,
+    version: Annotated[str | None, options.VERSION] = None,
     serialized_file: Annotated[Path | None, options.SERIALIZED_FILE] = None,
     model_file: Annotated[Path | None, options.MODEL_FILE] = None,
     extra_files: Annotated[list[str] | None, options.EXTRA_FILES] = None,
     requirements_file: Annotated[Path | None, options.REQUIREMENTS_FILE] = None,
     lock: Annotated[bool, options.LOCK] = False,
     config_file: Annotated[Path | None, options.CONFIG_FILE] = None,
+    convert: Annotated[options.ConversionName | None, options.CONVERT] = None,
     runtime: Annotated[options.RuntimeName, options.RUNTIME_NAME] = "python",
     export_path: Annotated[Path | None, options.EXPORT_PATH] = None,
     archive_format: Annotated[options.FormatName, options.FORMAT] = "default",
@@ -26,12 +29,14 @@ def archive(
     allow_build: Annotated[bool, options.ALLOW_BUILD] = False,
     allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
     example: Annotated[list[Path] | None, options.EXAMPLE] = None,
+    dry_run: Annotated[bool, options.DRY_RUN] = False,
     quiet: Annotated[bool, options.QUIET] = False,
 ) -> None:
     """Package a model with the code that serves it into one file.
 
-    Takes the flags of `torch-model-archiver`. Everything is checked first; when something is wrong,
-    nothing is written. The same inputs give the same bytes.
+    Takes the flags of `torch-model-archiver`, and `--from`, which finds out what they would say.
+    Everything is checked first; when something is wrong, nothing is written. The same inputs give
+    the same bytes. Without `--from`, `--model-name`, `--handler` and `--version` are needed.
 
     **Example:**
 
@@ -44,9 +49,12 @@ def archive(
     from mar_core.build.packing import create
     from mar_core.cli.written import report, writing
 
-    request = ArchiveRequest(
-        model_name=model_name,
-        handler=handler,
+    if source is None:
+        given = {"--model-name": model_name, "--handler": handler, "--version": version}
+        check_given(given, command="mar archive")
+    asked = ArchiveRequest(
+        model_name=model_name or "",
+        handler=handler or "",
         version=version,
         model_file=model_file,
         serialized_file=serialized_file,
@@ -62,6 +70,11 @@ def archive(
         allow_pickle=allow_pickle,
         examples=tuple(example or ()),
     )
-    with writing(quiet=quiet) as progress:
-        written = create(request, progress=progress)
-    report(written, quiet=quiet)
+    if source is None and convert is None and not dry_run:
+        with writing(quiet=quiet) as progress:
+            written = create(asked, progress=progress)
+        report(written, quiet=quiet)
+        return
+    from mar_core.cli.archive_from import archive_from
+
+    archive_from(asked, source=source, convert=convert, dry_run=dry_run, quiet=quiet)

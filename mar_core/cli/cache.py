@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,11 +29,12 @@ def cache(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the cache of unpacked archives and of their environments, or clear it.
+    """Show the cache of unpacked archives, environments and compiled models, or clear it.
 
-    `mar run` unpacks an archive once, checks it while copying, and finds it here the next time; so
-    it does with the environments of `--env auto`. The longest unused entries go when it grows over
-    `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says where it lies.
+    `mar run` unpacks an archive once, checks it while copying, and finds it here the next time.
+    The environments of `--env auto` are kept here, and what `pt2` in model-config.yaml compiles.
+    The longest unused entries go when it grows over `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says
+    where it lies.
 
     **Example:** `mar cache --clear --older-than 30`
     """
@@ -101,9 +103,5 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
 
 def _counted(found: list[CacheEntry]) -> str:
     """How many of each kind; archives are said also where there are none."""
-    environments = sum(entry.kind == "environment" for entry in found)
-    archives = len(found) - environments
-    parts = [f"{archives} {plural(archives, 'archive')}"]
-    if environments:
-        parts.append(f"{environments} {plural(environments, 'environment')}")
-    return " and ".join(parts)
+    counts = {"archive": 0, **Counter(entry.kind for entry in found)}
+    return " and ".join(f"{count} {plural(count, kind)}" for kind, count in counts.items())

@@ -18,10 +18,10 @@ from mar_core.cli.values import convert_plainly
 from mar_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 
-__all__ = ["MarCommand", "MarGroup", "RunCommand", "sentences"]
+__all__ = ["MarCommand", "MarGroup", "RunCommand", "check_given", "sentences"]
 
 # What typer raises for a word that it cannot use; it makes only this subclass of it public.
 _BadUsage: Any = typer.BadParameter.__base__
@@ -200,8 +200,28 @@ def _check_needed(params: list[Any], words: list[str], ctx: Any) -> None:
         if param.param_type_name == "option" and param.required and not given & set(param.opts)
     ]
     if len(missing) > 1:
-        listed = f"{', '.join(missing[:-1])} and {missing[-1]}"
-        raise UsageError(f"Missing options {listed}.", hint=f"See `{ctx.command_path} --help`.")
+        raise _missing(missing, ctx.command_path)
+
+
+def check_given(options: Mapping[str, Any], *, command: str) -> None:
+    """Refuse to go on without options that only some uses of a command need.
+
+    Args:
+        options: Their values by their names; None stands for one that was not given.
+        command: The command.
+
+    Raises:
+        UsageError: One is missing.
+    """
+    missing = [name for name, value in options.items() if value is None]
+    if missing:
+        raise _missing(missing, command)
+
+
+def _missing(names: list[str], command: str) -> UsageError:
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else f"'{names[0]}'"
+    word = "options" if names[1:] else "option"
+    return UsageError(f"Missing {word} {listed}.", hint=f"See `{command} --help`.")
 
 
 def _expand(args: Iterable[str], known: list[str]) -> Iterable[str]:

@@ -10,12 +10,15 @@ __all__ = [
     "ALLOW_BUILD",
     "ALLOW_PICKLE",
     "CONFIG_FILE",
+    "CONVERT",
+    "DRY_RUN",
     "ENV",
     "EXAMPLE",
     "EXPORT_PATH",
     "EXTRA_FILES",
     "FORCE",
     "FORMAT",
+    "FROM",
     "HANDLER",
     "LOCK",
     "MODEL_FILE",
@@ -27,6 +30,7 @@ __all__ = [
     "RUNTIME_NAME",
     "SERIALIZED_FILE",
     "VERSION",
+    "ConversionName",
     "FormatName",
     "RuntimeName",
 ]
@@ -34,9 +38,28 @@ __all__ = [
 # The values of ArchiveFormat and Runtime, whose module brings all of mar_core.archives with it.
 FormatName = Literal["default", "zip-store", "tgz", "no-archive"]
 RuntimeName = Literal["python", "python3", "LSP"]
+ConversionName = Literal["safetensors"]
 
 _WHAT, _WHERE, _MORE = "What goes in", "Where it goes", "More"
 
+FROM = typer.Option(
+    "--from",
+    metavar="SOURCE",
+    help="A folder or file to make the archive of: a Hugging Face model, a SageMaker "
+    "`model.tar.gz`, an MLflow model, weights that hold their network. A plugin that knows it "
+    "says what goes in; other options win over that, and none is needed.",
+    rich_help_panel=_WHAT,
+)
+CONVERT = typer.Option(
+    "--convert",
+    help="Turn a state dict (`.pt`, `.bin`) into safetensors.",
+    rich_help_panel=_WHAT,
+)
+DRY_RUN = typer.Option(
+    "--dry-run",
+    help="Say what would be packed and why, and write nothing.",
+    rich_help_panel=_MORE,
+)
 MODEL_NAME = typer.Option(
     "--model-name",
     metavar="NAME",

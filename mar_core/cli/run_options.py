@@ -148,7 +148,8 @@ WORKERS = _option(
     HOW,
     metavar="N",
     min=0,
-    help="Run in N worker processes, each with its own handler; by default in one.",
+    help="Run in N worker processes, each with its own handler; by default in one, or one on each "
+    "GPU.",
 )
 TIMEOUT = _option(
     HOW,
@@ -166,6 +167,12 @@ ENGINE_OPTION = _option(
 )
 NO_PIXEL_LIMIT = _option(
     HOW, "--no-pixel-limit", help="Take pictures however large they say they are."
+)
+METRICS_CONFIG = _option(
+    HOW,
+    metavar="FILE",
+    help="Which metrics handlers may ask for, in TorchServe's format; by default the file that "
+    "`TS_METRICS_CONFIG` names.",
 )
 
 EXPLAIN = _option(LOOK, "--explain", help="Explanations in place of predictions.")

@@ -78,6 +78,11 @@ class ArchiveCode(UnpackedCode):
             except ModuleNotFoundError as error:
                 raise self._as_said(error) from error.__cause__
 
+    def add_folder(self, folder: Path) -> None:
+        """See ``UnpackedCode.add_folder``."""
+        if str(folder) not in self._root.__path__:
+            self._root.__path__.insert(0, str(folder))
+
     def active(self) -> AbstractContextManager[None]:
         """Work on behalf of this archive: pickle and importlib find its modules too."""
         return isolation.AtWork(self)

@@ -79,6 +79,14 @@ class UnpackedCode(abc.ABC):
             ModuleNotFoundError: The archive has no such module; or whatever the module raises.
         """
 
+    @abc.abstractmethod
+    def add_folder(self, folder: Path) -> None:
+        """Look for modules in a folder of the archive before all others.
+
+        Args:
+            folder: The folder, in ``model_dir`` or that itself.
+        """
+
     def import_file(self, file: str) -> ModuleType:
         """Import a file of the archive, such as ``model.py``.
 
@@ -123,6 +131,13 @@ class OwnProcess(UnpackedCode):
         before = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, before, names)))
         OwnProcess.current = self
+
+    def add_folder(self, folder: Path) -> None:
+        """See ``UnpackedCode.add_folder``; what the handler starts looks there, too."""
+        place = str(folder)
+        if place not in sys.path:
+            sys.path.insert(0, place)
+            os.environ["PYTHONPATH"] = os.pathsep.join((place, os.environ["PYTHONPATH"]))
 
     def has(self, name: str) -> bool:
         """Whether the archive has a module of that name; its first part decides."""

@@ -18,7 +18,13 @@ from mar_core.plugins.entry_points import (
     unreadable_distributions,
 )
 from mar_core.plugins.hooks import PluginFailure, Plugins
-from mar_core.plugins.load import PluginWarning, disabled_names, get_plugins, load_plugins
+from mar_core.plugins.load import (
+    PluginWarning,
+    disabled_names,
+    get_plugins,
+    load_plugins,
+    server_extensions,
+)
 from mar_core.plugins.manager import hook_arguments, hook_names, new_manager
 
 __all__ = [
@@ -39,5 +45,6 @@ __all__ = [
     "load_plugins",
     "nearest_handlers",
     "new_manager",
+    "server_extensions",
     "unreadable_distributions",
 ]

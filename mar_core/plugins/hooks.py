@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import logging
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
-from mar_core.errors import PluginError
+from mar_core.errors import ArchiveError, MarError, PluginError
 from mar_core.plugins.entry_points import in_words
 from mar_core.plugins.manager import check_plugin
-from mar_core.records import EngineOption, Writer
+from mar_core.plugins.offers import engine_fault, importer_fault, reader_fault, writer_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
     import typer
 
-    from mar_core.build import ArchiveRequest
+    from mar_core.build import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.plugins.entry_points import EntryInfo
-    from mar_core.records import EngineFactory, Reader, RunSummary
+    from mar_core.records import EngineOption, Reader, RunSummary, Writer
     from mar_core.ts.metrics import Metric
     from mar_core.weights import WeightsFormat
 
@@ -45,7 +46,7 @@ class EngineOffer(NamedTuple):
     """
 
     plugin: str
-    factory: EngineFactory
+    factory: Callable[[], Any]
     options: tuple[EngineOption, ...] = ()
 
 
@@ -84,6 +85,32 @@ class Plugins:
     strict: bool = False
     observer_failures: Counter[str] = field(default_factory=Counter)
 
+    # --- first result -------------------------------------------------------------------------
+
+    def import_source(self, source: Path, request: ArchiveRequest, folder: Path) -> Imported | None:
+        """``mar_import``: what the first plugin that knows a source makes of it.
+
+        Args:
+            source: The file or folder.
+            request: What the user asked for.
+            folder: Where files may be generated.
+
+        Raises:
+            ArchiveError: A plugin raised; one of mar's errors is raised as it is.
+        """
+        hook = self.manager.hook.mar_import
+        try:
+            found: Imported | None = hook(source=source, request=request, folder=folder)
+        except MarError:
+            raise
+        except Exception as error:
+            plugin = _raised_by(hook.get_hookimpls(), error)
+            raise ArchiveError(
+                f"The plugin {plugin} failed to look at {source}: {in_words(error)}.",
+                hint=f"Leave it out with MAR_DISABLED_PLUGINS={plugin}.",
+            ) from error
+        return found
+
     # --- each on its own: all results count ----------------------------------------------------
 
     def collect_files(self, request: ArchiveRequest) -> Iterator[tuple[str, Any]]:
@@ -121,6 +148,25 @@ class Plugins:
             A plugin's name, and what it returned or the exception that it raised.
         """
         return self._each("mar_explain_config", path=path)
+
+    def server_extensions(self, server: Any, check: Callable[[Any], str | None]) -> list[Any]:
+        """``mar_extend_server``: what plugins add to a server.
+
+        Args:
+            server: The server.
+            check: Says what is wrong with what a plugin returns, or None.
+        """
+        found = []
+        for plugin, result in self._each("mar_extend_server", server=server):
+            if result is None:
+                continue
+            fault = result if isinstance(result, Exception) else check(result)
+            if fault is None:
+                found.append(result)
+            else:
+                said = f"it offers {fault}" if isinstance(fault, str) else fault
+                self._complain(plugin, "mar_extend_server", said)
+        return found
 
     # --- observing: results are ignored, failures are told once a plugin -----------------------
 
@@ -176,22 +222,27 @@ class Plugins:
     def engines(self) -> dict[str, list[EngineOffer]]:
         """``mar_register_engines``: for each engine's name, who offers it and what makes it."""
         offers: dict[str, list[EngineOffer]] = {}
-        found = self._offers("mar_register_engines", _engine_fault)
+        found = self._offers("mar_register_engines", engine_fault)
         for plugin, (engine, factory, *options) in found:
             offer = EngineOffer(plugin, factory, tuple(options))
             offers.setdefault(engine, []).append(offer)
         return offers
 
+    def importers(self) -> list[tuple[str, str]]:
+        """``mar_register_importers``: what is looked for in a source, each with who looks."""
+        offers = self._offers("mar_register_importers", importer_fault)
+        return [(plugin, what) for plugin, (what,) in offers]
+
     def readers(self) -> list[Reader]:
         """``mar_register_readers``: the readers in the order in which they are asked."""
         by_plugin: dict[str, list[Reader]] = {}
-        for plugin, (reader,) in self._offers("mar_register_readers", _reader_fault):
+        for plugin, (reader,) in self._offers("mar_register_readers", reader_fault):
             by_plugin.setdefault(plugin, []).insert(0, reader)
         return [reader for readers in by_plugin.values() for reader in readers]
 
     def writers(self) -> Iterator[tuple[str, Writer]]:
         """``mar_register_writers``: the writers, each with the plugin that offers it."""
-        for plugin, (writer,) in self._offers("mar_register_writers", _writer_fault):
+        for plugin, (writer,) in self._offers("mar_register_writers", writer_fault):
             yield plugin, writer
 
     def weights_formats(
@@ -314,42 +365,13 @@ def _arguments_fault(check: Callable[..., str | None], offer: tuple[Any, ...]) -
     return None
 
 
-def _engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:
-    if not isinstance(engine, str) or not engine:
-        return f"an engine whose name is {engine!r}, not a string"
-    if not callable(factory):
-        return f"the engine {engine!r} with no callable"
-    for option in options:
-        if not isinstance(option, EngineOption) or not str(option.name).startswith("--"):
-            return f"the engine {engine!r} with an option that is not an EngineOption: {option!r}"
-    return None
-
-
-def _reader_fault(reader: Any) -> str | None:
-    missing = [name for name in ("accepts", "read") if not callable(getattr(reader, name, None))]
-    if inspect.isclass(reader):
-        return f"the class {reader.__name__} as a reader, where an object of it is expected"
-    if missing:
-        methods = " and ".join(missing)
-        return f"a reader ({type(reader).__name__}) without the method {methods}"
-    return None
-
-
-def _writer_fault(writer: Any) -> str | None:
-    if inspect.isclass(writer):
-        return f"the class {writer.__name__} as a writer, where an object of it is expected"
-    kind = type(writer).__name__
-    if not isinstance(writer, Writer):
-        return f"a writer ({kind}) that is no mar_core.Writer"
-    endings = getattr(writer, "endings", None)
-    words = isinstance(endings, (tuple, list)) and all(isinstance(one, str) for one in endings)
-    if not words or not endings or not all(one.startswith(".") for one in endings):
-        return f"a writer ({kind}) whose endings are {endings!r}, not such as ('.xml',)"
-    if not isinstance(getattr(writer, "name", None), str):
-        return f"a writer ({kind}) without a name"
-    if writer.resumes and not writer.streams:
-        return f"a writer ({kind}) that resumes and does not stream"
-    return None
+def _raised_by(implementations: Sequence[pluggy.HookImpl], error: BaseException) -> str:
+    """The plugin whose function an error came out of."""
+    codes = {id(frame.f_code) for frame, _ in traceback.walk_tb(error.__traceback__)}
+    for implementation in implementations:
+        if id(getattr(implementation.function, "__code__", None)) in codes:
+            return implementation.plugin_name
+    return "that was asked"
 
 
 def _result_of(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> Any:

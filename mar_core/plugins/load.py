@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarWarning, PluginError
 from mar_core.plugins.entry_points import (
@@ -33,6 +33,7 @@ __all__ = [
     "is_disabled",
     "load_plugins",
     "register_entry",
+    "server_extensions",
 ]
 
 DISABLED_VARIABLE = "MAR_DISABLED_PLUGINS"
@@ -93,6 +94,17 @@ def get_plugins() -> Plugins:
     """
     with _lock:
         return _load_once()
+
+
+def server_extensions(server: Any, check: Callable[[Any], str | None]) -> list[Any]:
+    """What the installed plugins add to a server, by the hook ``mar_extend_server``.
+
+    Args:
+        server: The server.
+        check: Says what is wrong with what a plugin returns, or None; that is left out with a
+            warning.
+    """
+    return get_plugins().server_extensions(server, check)
 
 
 def disabled_names() -> set[str]:

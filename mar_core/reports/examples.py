@@ -255,7 +255,7 @@ def _run_one(
 def _answers(predictor: Predictor | LocalWorkers, path: Path) -> tuple[list[Any], str]:
     """The results for a file, read as ``mar run`` reads it, or why there are none."""
     from mar_core.plugins import get_plugins
-    from mar_core.run import ReadOptions
+    from mar_core.records import ReadOptions
     from mar_core.run.inputs import expand
     from mar_core.runtime.values import plain
 

@@ -61,6 +61,7 @@ class Asked:
     offline: bool = False
     allow_pickle: bool = False
     no_pixel_limit: bool = False
+    metrics_config: Path | None = None
     engine: str = "local"
     engine_option: tuple[str, ...] = ()
     explain: bool = False
@@ -107,6 +108,7 @@ def job_of(asked: Asked) -> Job:
         env=environment_named(asked.env),
         allow_build=asked.allow_build,
         offline=asked.offline,
+        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
     return Job(
         recipe=recipe,
@@ -159,9 +161,11 @@ def _archive(word: str) -> Path:
     """The archive that the first word names, unless it is something else."""
     path = Path(word)
     if is_url(word):
+        web = word.startswith(("http://", "https://"))
+        how = f", such as by `curl -LO {word}`" if web else ""
         raise UsageError(
             f"{word} is an address; an archive must be a file here.",
-            hint=f"Fetch it first, such as by `curl -LO {word}`, and run the file.",
+            hint=f"Fetch it first{how}, and run the file.",
         )
     if path.suffix == ".py" and path.is_file():
         raise UsageError(

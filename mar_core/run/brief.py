@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mar_core.findings import printable
+from mar_core.run.shapes import label_scores
 
 if TYPE_CHECKING:
     from mar_core.records import Failure
 
-__all__ = ["brief", "error_line", "label_scores", "one_line", "percent"]
+__all__ = ["brief", "error_line", "one_line", "percent"]
 
 LONGEST = 200
 LABELS = 3
 ITEMS = 8
-# Half precision may come out a little above 1.
-ROUNDING = 1e-2
 
 
 def brief(value: Any) -> str:
@@ -48,21 +47,6 @@ def error_line(failure: Failure) -> str:
     return f"{failure.type} in {failure.stage}: {message}"
 
 
-def label_scores(value: Any) -> list[tuple[str, float]]:
-    """The labels and scores of a classification, the best first; empty when the value is none.
-
-    One is a dict of two labels or more, each with a float from 0 to 1, or a list of found objects,
-    ``{label: box, "score": s}`` each.
-    """
-    if isinstance(value, Mapping):
-        pairs = list(value.items()) if len(value) > 1 else []
-    else:
-        pairs = [_found(item) for item in value] if isinstance(value, list) else []
-    if not all(_is_share(score) for _, score in pairs):
-        return []
-    return sorted(pairs, key=lambda pair: -pair[1])
-
-
 def percent(score: float) -> str:
     """A score from 0 to 1 in percent."""
     return f"{score:.1%}"
@@ -71,15 +55,6 @@ def percent(score: float) -> str:
 def one_line(text: str) -> str:
     """Text without line breaks, safe on a terminal."""
     return printable(" ".join(text.split()))
-
-
-def _found(item: Any) -> tuple[str, Any]:
-    labels = [key for key in item if key != "score"] if isinstance(item, Mapping) else []
-    return (labels[0], item.get("score")) if len(labels) == 1 else ("", None)
-
-
-def _is_share(score: Any) -> bool:
-    return isinstance(score, float) and 0 <= score <= 1 + ROUNDING
 
 
 def _items(value: list[Any]) -> str:

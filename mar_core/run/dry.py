@@ -10,6 +10,7 @@ from mar_core.checks.validation import check
 from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
 from mar_core.run.session import inputs_of
+from mar_core.runtime.gpus import count_gpus, gpus_for
 from mar_core.text import printable
 from mar_core.ts.device import choose_gpu_id
 
@@ -49,7 +50,7 @@ def describe(job: Job) -> dict[str, Any]:
         "device": "cpu" if gpu is None else job.recipe.device or f"accelerator {gpu}",
         "engine": job.engine,
         "batch_size": options.batch_size or job.recipe.batch_size or config.get("batchSize") or 1,
-        "workers": 1 if options.workers is None else options.workers,
+        "workers": _workers(job, config) if options.workers is None else options.workers,
         "inputs": number,
         "first_inputs": first,
     }
@@ -71,6 +72,12 @@ def description_lines(found: Mapping[str, Any]) -> list[str]:
         "inputs": f"{found['inputs']:,}" + (f": {names}{more}" if names else ""),
     }
     return [f"{name:<11} {printable(str(value))}" for name, value in facts.items()]
+
+
+def _workers(job: Job, config: Mapping[str, Any]) -> int:
+    """One on each GPU that the archive may use, as ``WorkerPool`` has them."""
+    gpus = 0 if job.recipe.device is not None else count_gpus()
+    return max(1, len(gpus_for(config, count=gpus)))
 
 
 def _count(job: Job) -> tuple[list[str], int]:

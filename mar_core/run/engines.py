@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from mar_core.errors import PluginError, UsageError
 from mar_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator
 
     from mar_core.plugins import Plugins
-    from mar_core.records import Engine, EngineFactory, Writer
+    from mar_core.records import Input, Outcome, RunOptions, RunSummary, Writer
+    from mar_core.runtime.recipe import Recipe
 
-__all__ = ["find_engine", "mar_register_engines", "mar_register_writers"]
+__all__ = ["Engine", "EngineFactory", "find_engine", "mar_register_engines", "mar_register_writers"]
+
+
+class Engine(Protocol):
+    """Runs a loaded archive over inputs."""
+
+    def run(
+        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
+    ) -> Iterator[Outcome]:
+        """One outcome for each input, in order unless ``options.unordered``.
+
+        ``summary.stage_seconds`` and ``summary.batches`` are filled in; the caller counts the rest.
+        """
+
+
+EngineFactory = Callable[[], Engine]
 
 
 @hookimpl
@@ -70,7 +87,7 @@ def find_engine(name: str, plugins: Plugins, options: Iterable[str] = ()) -> Eng
         if option not in known_options:
             listed = ", ".join(f"--{known}" for known in sorted(known_options)) or "none"
             raise UsageError(f"The engine {name} has no option {option!r}; it has {listed}.")
-    engine = offer.factory()
+    engine: Engine = offer.factory()
     if not callable(getattr(engine, "run", None)):
         raise PluginError(
             f"The engine {name!r} of the plugin {offer.plugin} is a {type(engine).__name__}, which "

@@ -13,7 +13,13 @@ from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.outputs import Outputs
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
-from mar_core.run.readers.sources import broken, check_there, open_source, reading
+from mar_core.run.readers.sources import (
+    broken,
+    check_there,
+    is_url,
+    open_source,
+    reading,
+)
 from mar_core.run.readers.stdin import STDIN, binary_stdin
 from mar_core.run.readers.texts import text_inputs
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["expand", "listed"]
 
+AS_TEXT = "To send it as text: `-H 'content-type: text/plain' -d 'THE TEXT'`."
 _FILE_ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
@@ -101,13 +108,13 @@ def _leaves(
         elif is_folder(source) or is_pattern(source):
             yield from find_files(source, options.include, outputs)
         elif _looks_like_text(source):
-            hint = "To send it as text: `-H 'content-type: text/plain' -d 'THE TEXT'`."
-            yield broken(source, f"There is no file {printable(source)!r}.", hint=hint)
+            yield broken(source, f"There is no file {printable(source)!r}.", hint=AS_TEXT)
         else:
             check_there(source)
             yield broken(source, f"No reader takes {printable(source)}.")
     except InputError as error:
-        yield broken(source, error.message, hint=error.hint)
+        hint = AS_TEXT if error.hint is None and _looks_like_text(source) else error.hint
+        yield broken(source, error.message, hint=hint)
 
 
 def _read(source: str, options: ReadOptions, readers: Sequence[Reader]) -> Iterator[Input]:
@@ -158,10 +165,10 @@ def _reader(source: str, readers: Sequence[Reader]) -> Reader | None:
 
 
 def _looks_like_text(source: str) -> bool:
-    """Whether a word that names no file is meant as a text."""
-    if os.path.lexists(source) or "/" in source:
+    """Whether a word that names no file may be meant as a text."""
+    if os.path.lexists(source) or is_url(source) or _FILE_ENDING.search(source):
         return False
-    return " " in source.strip() and not _FILE_ENDING.search(source)
+    return " " in source.strip() or source.isalpha()
 
 
 def _is_list(source: str) -> bool:

@@ -33,7 +33,7 @@ class LocalEngine:
         if options.workers == 0:
             groups = self._here(recipe, inputs, options, summary)
         else:
-            groups = self._in_workers(recipe, inputs, options, summary, options.workers or 1)
+            groups = self._in_workers(recipe, inputs, options, summary)
         if options.unordered:
             return (outcome for group in groups for outcome in group)
         return in_order(groups)
@@ -61,14 +61,9 @@ class LocalEngine:
                 yield outcomes
 
     def _in_workers(
-        self,
-        recipe: Recipe,
-        inputs: Iterable[Input],
-        options: RunOptions,
-        summary: RunSummary,
-        count: int,
+        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
     ) -> Iterator[list[Outcome]]:
         from mar_core.runtime.pool import WorkerPool
 
-        with WorkerPool(recipe, options, count=count, summary=summary) as pool:
+        with WorkerPool(recipe, options, count=options.workers, summary=summary) as pool:
             yield from pool.run(inputs)

@@ -6,7 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from mar_core.run.brief import brief, error_line, label_scores, one_line, percent
+from mar_core.run.brief import brief, error_line, one_line, percent
+from mar_core.run.shapes import label_scores
 from mar_core.run.writers.base import Output
 from mar_core.runtime.values import to_json
 

@@ -11,22 +11,24 @@ from mar_core.plugins import get_plugins
 from mar_core.records import Outcome
 from mar_core.runtime.batch import PLAIN_RESPONSE, Batch, Row
 from mar_core.runtime.blobs import BlobFolder
+from mar_core.runtime.compiling import keep_compiled
 from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
+from mar_core.runtime.outbox import flush_printed
 from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
 from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
 from mar_core.runtime.values import plain, to_json
-from mar_core.runtime.worker import flush_printed
+from mar_core.ts.device import dealt_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from mar_core.records import Failure, Response
+    from mar_core.runtime.outbox import Outbox, Page
     from mar_core.runtime.protocol import Setup
-    from mar_core.runtime.worker import Outbox, Page
 
 __all__ = ["Answering"]
 
@@ -51,6 +53,10 @@ class Answering:
         recipe = prepared.recipe
         if setup.device is not None:
             recipe = dataclasses.replace(recipe, device=setup.device)
+        elif setup.gpu is not None and recipe.device is None:
+            recipe = dataclasses.replace(recipe, device=dealt_device(setup.gpu, prepared.config))
+        self._compiled = keep_compiled(prepared, recipe.device)
+        self._calls = 0
         code = OwnProcess(prepared.model_dir)
         code.enter()
         self._predictor = Predictor(recipe, prepared=prepared, code=code)
@@ -98,6 +104,8 @@ class Answering:
         self._drain()
         self._outbox.flush()
         self._predictor.close()
+        if self._compiled is not None:
+            self._compiled.close()
         get_plugins().tell_failures()
 
     def _drain(self) -> None:
@@ -137,6 +145,11 @@ class Answering:
         self._outbox.add([ANSWER, call, batch.seconds, too_large, replies])
         if self._stages is not None and self._stages.idle:
             self._outbox.flush()
+        if self._compiled is not None:
+            self._calls += 1
+            # Each shape is compiled as it comes; they get rarer. Who is killed has noted the most.
+            if self._calls.bit_count() == 1:
+                self._compiled.note()
 
     def _send_part(self, call: int, index: int, part: Any) -> None:
         """A part of an answer leaves as it is made."""

@@ -96,6 +96,7 @@ class AsyncWorker:
         source: Recipe | Prepared,
         *,
         device: str | None = None,
+        gpu: int | None = None,
         threads: int | None = None,
         env: Mapping[str, str] | None = None,
         body: bool = True,
@@ -110,6 +111,7 @@ class AsyncWorker:
         Args:
             source: What to load. Prepare it once and give that, so that all workers load the same.
             device: Where the model goes, in place of what the recipe says.
+            gpu: The GPU whose turn it is, where neither says a device (see ``gpus_for``).
             threads: How many threads PyTorch may use; None leaves that to PyTorch.
             env: What the process has in its environment beside ours.
             body: Answer with bodies as TorchServe encodes them; otherwise with plain values.
@@ -134,6 +136,7 @@ class AsyncWorker:
             setup = Setup(
                 prepared=prepared,
                 device=device,
+                gpu=gpu,
                 explain=explain,
                 body=body,
                 overlap=overlap,

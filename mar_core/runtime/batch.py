@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from mar_core.runtime.failures import (
     free_device_memory,
     is_out_of_memory,
 )
+from mar_core.runtime.lanes import Passage
 from mar_core.runtime.results import check_results
 from mar_core.ts.context import begin_batch
 from mar_core.ts.rejection import rejections
@@ -24,6 +25,7 @@ from mar_core.ts.rejection import rejections
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from mar_core.runtime.lanes import Lanes
     from mar_core.runtime.lifecycle import LifeCycle
     from mar_core.ts.context import Context, RequestProcessor
 
@@ -53,6 +55,7 @@ class BatchRunner:
         explain: Ask for explanations in place of predictions.
         independent: Give each batch a context of its own, for stages that overlap.
         caught: What counts as the handler's failure. In a worker that is everything.
+        lanes: The device's streams, where stages that overlap use several.
         model_lock: Held around inference, so that a retry never meets the next batch in the model.
         out_of_memory_at: The size of the smallest batch that ran out of memory, or None.
         batch_fault_told: Whether it has been said that the handler fails with batches alone.
@@ -63,6 +66,7 @@ class BatchRunner:
     explain: bool = False
     independent: bool = False
     caught: tuple[type[BaseException], ...] = (Exception, SystemExit)
+    lanes: Lanes | None = None
     model_lock: threading.Lock = field(default_factory=threading.Lock)
     out_of_memory_at: int | None = None
     batch_fault_told: bool = False
@@ -151,6 +155,7 @@ class Batch:
         self._begun: set[int] = set()
         self._stage = "preprocess"
         self._error: BaseException | None = None
+        self._passage = None if runner.lanes is None else Passage(runner.lanes)
         self._context = copy.copy(runner.context) if runner.independent else runner.context
         # As in TorchServe, the first request's header speaks for its batch.
         asked = bool(requests) and requests[0].headers.get("explain") == "True"
@@ -168,8 +173,8 @@ class Batch:
             return
         rows = [request.row for request in self.requests]
         life = self._runner.life
-        rejecting: AbstractContextManager[dict[int, Exception]] = (
-            rejections() if life.loaded.independent else nullcontext({})
+        rejecting: contextlib.AbstractContextManager[dict[int, Exception]] = (
+            rejections() if life.loaded.independent else contextlib.nullcontext({})
         )
         with rejecting as rejected:
             try:
@@ -195,12 +200,24 @@ class Batch:
         """Run the last stage and say what became of each request, retrying where it failed."""
         if self.requests and self._error is None:
             try:
-                self._done.extend(self._succeed())
+                if self._passage is None:
+                    self._done.extend(self._succeed())
+                else:
+                    self._done.extend(self._succeed_on_device(self._passage))
             except self._runner.caught as error:
                 self._error = error
         if self._error is not None:
             self._done.extend(self._isolate(self._error))
         return sorted(self._done, key=_index) if len(self._done) > 1 else self._done
+
+    def _succeed_on_device(self, passage: Passage) -> list[Outcome]:
+        """The same where inference has only asked the device, which is at work beside us."""
+        seconds = passage.wait()
+        if seconds is not None:
+            self.seconds["inference"] = max(seconds, self.seconds.get("inference", 0.0))
+        outcomes = self._succeed()
+        passage.end()
+        return outcomes
 
     def _succeed(self) -> list[Outcome]:
         life, size = self._runner.life, len(self.requests)
@@ -209,7 +226,8 @@ class Batch:
             raw = [request.row for request in self.requests]
             with self._runner.model_lock:
                 start = time.perf_counter()
-                results = life.explain(self._data, raw, self._context, size=size)
+                with self._on_its_stream(self._stage, self._data):
+                    results = life.explain(self._data, raw, self._context, size=size)
                 self.seconds["explain"] = time.perf_counter() - start
         else:
             self._stage = "postprocess"
@@ -235,9 +253,13 @@ class Batch:
             return data
         start = time.perf_counter()
         try:
-            return life.stage(stage, data, self._context, size=len(self.requests))
+            with self._on_its_stream(stage, data):
+                return life.stage(stage, data, self._context, size=len(self.requests))
         finally:
             self.seconds[stage] = time.perf_counter() - start
+
+    def _on_its_stream(self, stage: str, data: Any) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._passage is None else self._passage.on(stage, data)
 
     def _leave_out(self, rejected: Mapping[int, Exception]) -> None:
         """Go on without the requests that the handler has rejected one by one."""
@@ -252,6 +274,9 @@ class Batch:
 
     def _isolate(self, error: BaseException) -> list[Outcome]:
         """Halve the batch until what fails fails alone."""
+        if self._passage is not None:
+            with contextlib.suppress(RuntimeError):  # what the device found: it is `error`
+                self._passage.end()
         too_large = is_out_of_memory(error)
         if too_large:
             free_device_memory()

@@ -25,6 +25,10 @@ READERS = 4
 SECONDS = 0.005
 MOST_JOBS = 64
 MOST_ROWS = 512
+# Batches are joined into one parcel up to so many bytes, and so many are read ahead of the workers,
+# as far as the inputs say how large they are; one batch may be larger than either.
+PARCEL_BYTES = 1 << 26
+AHEAD_BYTES = 1 << 28
 CALL_SECONDS = 30e-6
 _THREAD = "mar-feed"
 
@@ -45,15 +49,19 @@ class Parcel:
         failed: What could not be read.
         seconds: How long reading took.
         last: The largest place in the run among them.
+        size: How many bytes their inputs said they hold.
     """
 
-    __slots__ = ("failed", "jobs", "last", "seconds")
+    __slots__ = ("failed", "jobs", "last", "seconds", "size")
 
-    def __init__(self, jobs: list[Job], failed: list[Outcome], seconds: float, last: int) -> None:
+    def __init__(
+        self, jobs: list[Job], failed: list[Outcome], *, seconds: float, last: int, size: int
+    ) -> None:
         self.jobs = jobs
         self.failed = failed
         self.seconds = seconds
         self.last = last
+        self.size = size
 
 
 class Feed:
@@ -74,6 +82,7 @@ class Feed:
         self._queue: queue.Queue[Future[Parcel] | BaseException | None] = queue.Queue(ahead)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="mar-read")
         self._over = threading.Event()
+        self._bytes, self._room = 0, threading.Condition()
         self._head: Future[Parcel] | None = None
         self._per_job = SECONDS
         self.exhausted = False
@@ -107,11 +116,16 @@ class Feed:
         if self._head is None or not self._head.done():
             return None
         parcel, self._head = self._head.result(), None
+        with self._room:
+            self._bytes -= parcel.size
+            self._room.notify()
         return parcel
 
     def close(self) -> None:
         """Read nothing more."""
         self._over.set()
+        with self._room:
+            self._room.notify()
         while not self._queue.empty():
             self._queue.get_nowait()
         self._readers.shutdown(wait=False, cancel_futures=True)
@@ -119,10 +133,11 @@ class Feed:
     def _work(self) -> None:
         end: BaseException | None = None
         try:
-            for batches in self._grouped():
+            for batches, size in self._grouped():
+                self._wait_for_room(size)
                 if self._over.is_set():
                     return
-                future = self._readers.submit(_read, batches)
+                future = self._readers.submit(_read, batches, size)
                 future.add_done_callback(lambda _: self._wake())
                 self._queue.put(future)
         except BaseException as error:  # noqa: BLE001 - raised where the parcels are taken
@@ -131,20 +146,33 @@ class Feed:
             self._queue.put(end)
             self._wake()
 
-    def _grouped(self) -> Iterator[list[NumberedBatch]]:
+    def _wait_for_room(self, size: int) -> None:
+        """Wait until that many bytes more may be read ahead; a parcel alone always may."""
+        with self._room:
+            self._room.wait_for(
+                lambda: self._over.is_set() or not self._bytes or self._bytes + size <= AHEAD_BYTES
+            )
+            self._bytes += size
+
+    def _grouped(self) -> Iterator[tuple[list[NumberedBatch], int]]:
+        """Batches that travel together, and how many bytes their inputs say they hold."""
         group: list[NumberedBatch] = []
-        rows = 0
+        rows = size = 0
         for batch in self._batches:
+            more = sum(source.size or 0 for _, source in batch)
+            if group and size + more > PARCEL_BYTES:
+                yield group, size
+                group, rows, size = [], 0, 0
             group.append(batch)
-            rows += len(batch)
+            rows, size = rows + len(batch), size + more
             if len(group) >= self.size or rows >= MOST_ROWS:
-                yield group
-                group, rows = [], 0
+                yield group, size
+                group, rows, size = [], 0, 0
         if group:
-            yield group
+            yield group, size
 
 
-def _read(batches: list[NumberedBatch]) -> Parcel:
+def _read(batches: list[NumberedBatch], size: int) -> Parcel:
     start = time.perf_counter()
     jobs: list[Job] = []
     failed: list[Outcome] = []
@@ -160,4 +188,4 @@ def _read(batches: list[NumberedBatch]) -> Parcel:
             last = max(last, index)
         if rows:
             jobs.append(Job(rows))
-    return Parcel(jobs, failed, time.perf_counter() - start, last)
+    return Parcel(jobs, failed, seconds=time.perf_counter() - start, last=last, size=size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import selectors
 import socket
 import time
@@ -15,6 +16,7 @@ from mar_core.runtime.batch import PLAIN_RESPONSE
 from mar_core.runtime.batching import Batcher
 from mar_core.runtime.cores import cores
 from mar_core.runtime.feed import Feed, Parcel
+from mar_core.runtime.gpus import count_gpus, gpus_for
 from mar_core.runtime.prepared import needs_torch, prepare_opened
 from mar_core.runtime.process import PATIENCE
 from mar_core.runtime.protocol import (
@@ -57,7 +59,8 @@ class WorkerPool:
     Args:
         recipe: What to load, and how.
         options: ``batch_size``, ``timeout``, ``explain`` and ``output_dir`` count.
-        count: How many workers.
+        count: How many workers; None for one on each GPU that the archive may use, and one where
+            there is none.
         summary: Where to count batches and the seconds of their stages.
 
     Raises:
@@ -65,10 +68,12 @@ class WorkerPool:
     """
 
     def __init__(
-        self, recipe: Recipe, options: RunOptions, *, count: int, summary: RunSummary
+        self, recipe: Recipe, options: RunOptions, *, count: int | None, summary: RunSummary
     ) -> None:
         self._size, self._timeout = options.batch_size, options.timeout
-        self._threads = max(1, cores() // count) if count > 1 else None
+        gpus = 0 if recipe.device is not None else count_gpus()
+        # How many are wanted on GPUs the archive's config says; each has its share of the cores.
+        self._threads = _share(count or max(1, gpus))
         self._summary = summary
         self._again: deque[Job] = deque()
         self._newest, self._deaths = 0, 0
@@ -81,9 +86,13 @@ class WorkerPool:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._workers: list[WorkerProcess] = []
         try:
-            self._setup = self._prepare(recipe, options, count)
-            for worker in self._workers:
-                worker.load(self._setup)
+            self._setup = self._prepare(recipe, options, count or 1)
+            prepared = self._setup.prepared
+            self._gpus = gpus_for(prepared.config, count=gpus)
+            while count is None and len(self._workers) < len(self._gpus):
+                self._workers.append(self._start(prepared.interpreter))
+            for place, worker in enumerate(self._workers):
+                self._load(worker, place)
         except BaseException:
             self._kill()
             raise
@@ -175,8 +184,13 @@ class WorkerPool:
         self._selector.register(worker, selectors.EVENT_READ)
         return worker
 
-    def _restart(self) -> WorkerProcess:
-        """Another worker, of the same archive as those before it.
+    def _load(self, worker: WorkerProcess, place: int) -> None:
+        """Let a worker load the archive, on the GPU whose turn its place is."""
+        gpu = self._gpus[place % len(self._gpus)] if self._gpus else None
+        worker.load(dataclasses.replace(self._setup, gpu=gpu))
+
+    def _restart(self, place: int) -> WorkerProcess:
+        """Another worker in a place, of the same archive as those before it.
 
         Raises:
             ArchiveError: The archive has changed meanwhile.
@@ -184,7 +198,7 @@ class WorkerPool:
         prepared = self._setup.prepared
         prepared.check_unchanged()
         worker = self._start(prepared.interpreter)
-        worker.load(self._setup)
+        self._load(worker, place)
         return worker
 
     def _find_batcher(self) -> Batcher | None:
@@ -338,7 +352,8 @@ class WorkerPool:
                 outcomes.append(Outcome(index=row.number, id=row.id, failure=death.failure()))
             again += found
         self._again.extendleft(reversed(again))
-        self._workers[self._workers.index(worker)] = self._restart()
+        place = self._workers.index(worker)
+        self._workers[place] = self._restart(place)
         return outcomes
 
     def _give_up(self, worker: WorkerProcess, death: Death) -> HandlerError:
@@ -349,6 +364,11 @@ class WorkerPool:
             stage="worker",
             hint="Look for the cause in the handler, then go on with --resume.",
         )
+
+
+def _share(count: int) -> int | None:
+    """How many threads each of so many workers has for PyTorch; None leaves that to it."""
+    return max(1, cores() // count) if count > 1 else None
 
 
 def _outcome(index: int, name: str, reply: Reply) -> Outcome:

@@ -14,6 +14,7 @@ from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
 from mar_core.runtime.convert import as_input, check_inputs
 from mar_core.runtime.failures import failure_of
+from mar_core.runtime.lanes import lanes_of
 from mar_core.runtime.lifecycle import LifeCycle
 from mar_core.runtime.prepared import prepare
 from mar_core.runtime.recipe import Recipe
@@ -114,6 +115,7 @@ class Predictor:
             batch_size=self.batch_size,
             limit_max_image_pixels=recipe.limit_image_pixels,
             config=ready.config,
+            metrics_config=recipe.metrics_config,
         )
         self.context.system_properties["allow_pickle"] = (
             recipe.allow_pickle or trusts_everything() or needed_trust(self.findings)
@@ -212,6 +214,7 @@ class Predictor:
             explain=explain,
             independent=independent,
             caught=caught,
+            lanes=lanes_of(self.context.system_properties["gpu_id"]) if independent else None,
         )
 
     def close(self) -> None:

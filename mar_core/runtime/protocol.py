@@ -74,6 +74,7 @@ class Setup:
     Attributes:
         prepared: The archive, validated and unpacked.
         device: Where the model goes, in place of the recipe's; None keeps that.
+        gpu: The GPU whose turn it is, where neither says a device; None for the first.
         explain: Ask for explanations in place of predictions.
         body: Answer with the bytes of HTTP bodies; else with plain values.
         overlap: Let the stages of different calls overlap where the handler allows it.
@@ -84,6 +85,7 @@ class Setup:
 
     prepared: Prepared
     device: str | None = None
+    gpu: int | None = None
     explain: bool = False
     body: bool = False
     overlap: bool = True

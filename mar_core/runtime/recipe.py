@@ -37,6 +37,8 @@ class Recipe:
         inherit: Let ``auto`` use packages of this environment that the archive's own lacks.
         allow_build: Build packages that have no wheels, for ``auto``.
         offline: Make environments of what uv has cached, for ``auto``.
+        metrics_config: The file that says what metrics there are, in TorchServe's format; None
+            takes what ``TS_METRICS_CONFIG`` names, if anything.
     """
 
     source: Path | ArchiveRequest
@@ -50,6 +52,7 @@ class Recipe:
     inherit: bool = False
     allow_build: bool = False
     offline: bool = False
+    metrics_config: Path | None = None
 
     @property
     def here(self) -> bool:

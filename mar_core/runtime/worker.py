@@ -10,27 +10,24 @@ import atexit
 import contextlib
 import faulthandler
 import importlib
-import mmap
 import os
 import signal
 import socket
 import sys
 import threading
-import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.runtime.messages import show_messages
+from mar_core.runtime.outbox import Outbox, Page, flush_printed
 from mar_core.runtime.protocol import (
-    ANSWER,
     CALL,
     DESCRIBE,
     END,
     IMPORT,
     LOAD,
     frames,
-    from_worker,
     refused,
 )
 
@@ -40,58 +37,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.answering import Answering
 from mar_core.runtime.protocol import Setup
 
-__all__ = ["Outbox", "main"]
-
-# How long an answer may wait for others to travel with it.
-TOGETHER = 0.002
-
-
-class Outbox:
-    """What goes to the parent, several messages at a time. Any thread may use it.
-
-    A call counts as finished when its answer has been sent: one whose answer cannot be sent has a
-    part in what comes of that.
-    """
-
-    def __init__(self, connection: socket.socket, page: Page) -> None:
-        self._connection, self._page = connection, page
-        self._lock = threading.Lock()
-        self._waiting: list[list[Any]] = []
-        self._sent = 0.0
-
-    def add(self, message: list[Any]) -> None:
-        """Send a message, at once or with those that come soon."""
-        with self._lock:
-            self._waiting.append(message)
-        if time.perf_counter() - self._sent > TOGETHER:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what waits."""
-        with self._lock:
-            messages, self._waiting = self._waiting, []
-            if messages:
-                self._connection.sendall(from_worker(messages))
-                self._page.finish(sum(message[0] == ANSWER for message in messages))
-            self._sent = time.perf_counter()
-
-
-class Page:
-    """How many calls were begun and finished, where the parent can read it when this dies."""
-
-    def __init__(self, descriptor: int) -> None:
-        with os.fdopen(descriptor, "r+b") as file:
-            self._numbers = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
-
-    def begin(self) -> None:
-        """A call begins."""
-        self._numbers[2] = time.monotonic_ns()
-        self._numbers[0] += 1
-
-    def finish(self, number: int) -> None:
-        """So many calls have been answered."""
-        self._numbers[2] = time.monotonic_ns()
-        self._numbers[1] += number
+__all__ = ["main"]
 
 
 def main() -> None:
@@ -121,13 +67,6 @@ def main() -> None:
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own, without its wait for threads
     os._exit(status)
-
-
-def flush_printed() -> None:
-    """Let out what the handler has printed; it may have closed the streams."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
 
 
 def _no_terminal(*arguments: Any, **keywords: Any) -> None:

@@ -217,7 +217,7 @@ def _plain(results: list[Any]) -> list[Any]:
 
 
 def _is_failure(value: Any) -> bool:
-    from mar_core.run import Failure
+    from mar_core.records import Failure
 
     return isinstance(value, Failure)
 

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mar_core.ts.compile import compiled
+from mar_core.ts.compile import compiled, keeps_outputs
+from mar_core.ts.computing import computing, model_options
 from mar_core.ts.device import handler_device
 from mar_core.ts.profiling import profiler_arguments
 from mar_core.ts.timer import timed
@@ -86,10 +87,17 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             anew.
         bucket_by_length: Says that inputs of one length make a faster batch, as texts that are
             padded do, so that ``mar run`` may put neighbours of about one length together.
+        model_options: Says that ``dtype``, ``channels_last`` and ``cuda_graphs`` under `handler:`
+            in model-config.yaml mean here what they mean for the built-in handlers. A class that
+            inherits says it anew: the keys under `handler:` are its own.
+        model_autocast: Says that ``dtype`` leaves the weights alone and is ``torch.autocast``'s,
+            for networks with operations that exist in float32 only.
     """
 
     stages_independent: ClassVar[bool] = True
     bucket_by_length: ClassVar[bool] = False
+    model_options: ClassVar[bool] = True
+    model_autocast: ClassVar[bool] = False
 
     # Also on the class, for handlers that do not call super().__init__().
     model: Any = None
@@ -136,9 +144,19 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         model_dir = str(properties.get("model_dir"))
         serialized_file = self.manifest["model"].get("serializedFile")
         self.model_pt_path = str(Path(model_dir, serialized_file)) if serialized_file else None
-        self.model = compiled(load_model(self, context), self.model_yaml_config)
+        self.model = self._computing(load_model(self, context))
         self.mapping = load_label_mapping(Path(model_dir, "index_to_name.json"))
         self.initialized = True
+
+    def _computing(self, model: Any) -> Any:
+        """A loaded model, made ready to compute as model-config.yaml says."""
+        return computing(
+            compiled(model, self.model_yaml_config),
+            model_options(self, self.model_yaml_config),
+            device=self.device,
+            autocast=self.model_autocast,
+            keeps_outputs=keeps_outputs(self.model_yaml_config),
+        )
 
     def _load_torchscript_model(self, model_pt_path: str) -> Any:
         """Load a TorchScript file onto the device.

@@ -8,7 +8,7 @@ from typing import Any
 from mar_core.errors import ModelError
 from mar_core.ts.util import check_valid_pt2_backend
 
-__all__ = ["compile_options", "compiled"]
+__all__ = ["compile_options", "compiled", "keeps_outputs"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,17 @@ def compiled(model: Any, config: dict[str, Any] | None) -> Any:
         return model
     logger.info("The model is compiled with %s.", options or "the defaults")
     return result
+
+
+def keeps_outputs(config: dict[str, Any] | None) -> bool:
+    """Whether a model compiled so may overwrite, on CUDA, the outputs of its call before.
+
+    Args:
+        config: The archive's model-config.yaml.
+    """
+    options = compile_options(config) or {}
+    graphs = (options.get("options") or {}).get("triton.cudagraphs", False)
+    return bool(graphs) or options.get("mode") in {"reduce-overhead", "max-autotune"}
 
 
 def _known(backend: Any) -> bool:

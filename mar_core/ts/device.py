@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import sys
@@ -12,9 +13,11 @@ from mar_core.errors import UsageError
 from mar_core.text import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import torch
 
-__all__ = ["choose_gpu_id", "handler_device"]
+__all__ = ["choose_gpu_id", "dealt_device", "handler_device", "stacked", "to_device", "wanted_ids"]
 
 # NVIDIA's driver, and on Jetson; ROCm's; WSL's; any other graphics processor.
 _DEVICE_NODES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg", "/dev/dri")
@@ -42,6 +45,52 @@ def handler_device(gpu_id: int | str | None) -> tuple[str | None, torch.device]:
         xla = importlib.import_module("torch_xla.core.xla_model")
         return None, xla.xla_device()
     return "cpu", torch.device("cpu")
+
+
+def to_device(tensor: torch.Tensor, device: Any) -> torch.Tensor:
+    """A tensor on a device; on CUDA by way of pinned memory, so that nobody waits for the copy.
+
+    What is asked of the device on the same stream comes after it.
+
+    Args:
+        tensor: The tensor, on the CPU as a rule.
+        device: Where it goes.
+    """
+    import torch
+
+    if not _copies(device) or tensor.device.type != "cpu":
+        return tensor.to(device)
+    pinned = tensor if tensor.is_pinned() else tensor.pin_memory()
+    return pinned.to(torch.device(device), non_blocking=True)
+
+
+def stacked(tensors: Sequence[torch.Tensor], device: Any) -> torch.Tensor:
+    """Tensors of one shape and dtype as one batch on a device.
+
+    Args:
+        tensors: The tensors, on the CPU as a rule.
+        device: Where the batch goes; on CUDA it is put together in pinned memory.
+
+    Returns:
+        A tensor of shape ``[len(tensors), …]``.
+    """
+    import torch
+
+    first = tensors[0]
+    if not _copies(device) or any(one.device.type != "cpu" for one in tensors):
+        return torch.stack(list(tensors)).to(device)
+    shape = (len(tensors), *first.shape)
+    dtype = functools.reduce(torch.promote_types, [one.dtype for one in tensors])
+    place = torch.empty(shape, dtype=dtype, pin_memory=True)
+    torch.stack(list(tensors), out=place)
+    return place.to(torch.device(device), non_blocking=True)
+
+
+def _copies(device: Any) -> bool:
+    """Whether a device is apart from the CPU's memory, with streams that copy."""
+    import torch
+
+    return device is not None and torch.device(device).type == "cuda"
 
 
 def choose_gpu_id(device: str | None, config: dict[str, Any]) -> int | None:
@@ -98,13 +147,34 @@ def _may_have_one() -> bool:
     return sys.platform in {"darwin", "win32"} or any(Path(node).exists() for node in _DEVICE_NODES)
 
 
-def _automatic(config: dict[str, Any]) -> int | None:
+def dealt_device(turn: int, config: dict[str, Any]) -> str:
+    """The device of a worker whose turn a GPU is, as ``choose_gpu_id`` takes it.
+
+    Args:
+        turn: The number of the GPU. One that PyTorch does not see is no error: whoever dealt it
+            out has not asked PyTorch.
+        config: The archive's model-config.yaml.
+    """
+    gpu = _automatic(config)
+    if gpu is None:
+        return "cpu"
+    return f"gpu:{turn if turn < accelerators() else gpu}"
+
+
+def wanted_ids(config: Mapping[str, Any], count: int) -> list[int]:
+    """The GPUs that a config names, of so many.
+
+    One number that is not there makes TorchServe ignore the list.
+    """
+    wanted = config.get("deviceIds")
+    if not isinstance(wanted, list):
+        return []
+    valid = all(type(number) is int and 0 <= number < count for number in wanted)
+    return list(wanted) if valid else []
+
+
+def _automatic(config: Mapping[str, Any]) -> int | None:
     count = accelerators()
     if config.get("deviceType") == "cpu" or count == 0:
         return None
-    wanted = config.get("deviceIds")
-    if not isinstance(wanted, list) or not wanted:
-        return 0
-    # One number that is not there makes TorchServe ignore the list; a list of others is for it.
-    valid = all(isinstance(number, int) and 0 <= number < count for number in wanted)
-    return int(wanted[0]) if valid else 0
+    return (wanted_ids(config, count) or [0])[0]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mar_core.ts.device import stacked, to_device
 from mar_core.ts.util import PredictionException
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def as_tensor(rows: Any, device: torch.device | None) -> torch.Tensor:
     values = [_numbers(payload(row)) for row in rows]
     try:
         if values and all(hasattr(value, "__array__") for value in values):  # tensors and arrays
-            return torch.stack([torch.as_tensor(value) for value in values]).to(device)
-        return torch.as_tensor(values, device=device)
+            return stacked([torch.as_tensor(value) for value in values], device)
+        return to_device(torch.as_tensor(values), device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise PredictionException(
             f"The values do not make one tensor of numbers: {error}.", BAD_REQUEST

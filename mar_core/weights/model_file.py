@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,24 @@ if TYPE_CHECKING:
 
     from mar_core.weights.source import ModelSource
 
-__all__ = ["import_model_file", "load_network", "load_state_dict"]
+__all__ = ["class_to_write", "import_model_file", "load_network", "load_state_dict"]
+
+
+def class_to_write(name: str | None, *, is_class: bool = False) -> str:
+    """What to write into a model file that defines no class, but has what makes a network.
+
+    TorchServe makes the one class that a model file defines itself, so that is what there must be.
+
+    Args:
+        name: The class or function that makes the network; None where that is not clear.
+        is_class: Whether it is a class.
+    """
+    if name and is_class:
+        return f"Write a class of its own below the import: `class Network({name}): pass`."
+    return (
+        "Write a class into it, after `import torch`: `class Network(torch.nn.Module):`, and in it "
+        f"`def __new__(cls): return {name or 'what_makes_it'}()`."
+    )
 
 
 def load_network(model_dir: str, model_file: str) -> torch.nn.Module:
@@ -104,12 +122,28 @@ def _model_class(module: ModuleType, model_file: str) -> type:
     found = [value for value in classes if issubclass(value, torch.nn.Module)] or classes
     if len(found) != 1:
         names = ", ".join(value.__name__ for value in found) or "none"
+        others = "Move the other classes to a file of their own and add it with --extra-files."
         raise ModelError(
             f"The model file {model_file} must hold exactly one torch.nn.Module class; it has "
             f"{names}.",
-            hint="Move the other classes to a file of their own and add it with --extra-files.",
+            hint=others if found else _what_to_write(module),
         )
     return found[0]
+
+
+def _what_to_write(module: ModuleType) -> str:
+    """The class that is missing, around the one thing of the module that may make a network."""
+    makers = {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value)
+        and not name.startswith("__")
+        and str(value.__module__).partition(".")[0] not in sys.stdlib_module_names
+    }
+    if len(makers) != 1:
+        return class_to_write(None)
+    ((name, value),) = makers.items()
+    return class_to_write(name, is_class=inspect.isclass(value))
 
 
 def _required_arguments(model_class: type) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+import yaml
 
 import mar_core
-from mar_core import ArchiveError, ExtraFile, Finding, ValidationError, hookimpl
+from mar_core import ArchiveError, ExtraFile, Finding, Imported, ValidationError, hookimpl
 from mar_core.checks.validation import validate
 from mar_core.testing import make_archive, plugin
 
@@ -171,3 +174,99 @@ def test_hook_mar_explain_config_that_raises_is_named(tmp_path):
     (tmp_path / "server.conf").touch()
     with plugin(Raises()), pytest.raises(mar_core.UsageError, match="plugin Raises failed"):
         explain_config(tmp_path / "server.conf")
+
+
+class Acme:
+    """An importer for folders with an ``acme.json``."""
+
+    @hookimpl
+    def mar_register_importers(self, register):
+        register("a model of Acme: acme.json")
+
+    @hookimpl
+    def mar_import(self, source, request, folder):
+        if not (source / "acme.json").is_file():
+            return None
+        config = folder / "model-config.yaml"
+        config.write_text("batchSize: 2\nhandler: {task: guess, top: 1}\n")
+        request = dataclasses.replace(
+            request,
+            handler=str(source / "serve.py"),
+            version="3.1",
+            extra_files=(source / "acme.json",),
+            config_file=config,
+        )
+        return Imported(what="a model of Acme", request=request, reasons=("acme.json is there",))
+
+
+@pytest.fixture
+def acme(tmp_path):
+    source = tmp_path / "émile s model!"
+    source.mkdir()
+    (source / "acme.json").write_text("{}")
+    (source / "serve.py").write_text(HANDLER)
+    return source
+
+
+def test_hook_mar_import(tmp_path, acme):
+    with plugin(Acme()):
+        path = mar_core.archive(source=acme, export_path=tmp_path)
+    assert path == tmp_path / "emile_s_model_.mar"
+    with mar_core.open_archive(path) as archive:
+        assert archive.manifest.handler == "serve.py"
+        assert archive.manifest.model_version == "3.1"
+        assert set(archive.members) == {
+            "serve.py", "acme.json", "model-config.yaml", "MAR-INF/MANIFEST.json",
+        }  # fmt: skip
+
+
+def test_hook_mar_import_comes_after_what_the_user_says(tmp_path, acme):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("batchSize: 8\nhandler: {top: 5}\n")
+    other = tmp_path / "other.py"
+    other.write_text(HANDLER)
+    with plugin(Acme()):
+        path = mar_core.archive(
+            "mine",
+            handler=other,
+            version="9",
+            source=acme,
+            config_file=mine,
+            extra_files=other,
+            export_path=tmp_path,
+        )
+    with mar_core.open_archive(path) as archive:
+        told = archive.manifest
+        config = yaml.safe_load(archive.read("mine.yaml"))
+        assert {"other.py", "acme.json"} < set(archive.members)
+    assert (told.model_name, told.model_version, told.handler) == ("mine", "9", "other.py")
+    assert config == {"batchSize": 8, "handler": {"task": "guess", "top": 5}}
+
+
+def test_hook_mar_import_that_raises_is_named(tmp_path, acme):
+    class Raises:
+        @hookimpl
+        def mar_import(self, source):
+            raise KeyError("architectures")
+
+    with plugin(Raises()), pytest.raises(ArchiveError, match=r"Raises failed.*architectures"):
+        mar_core.archive(source=acme, export_path=tmp_path)
+
+
+@pytest.mark.parametrize("answer", ["transformers", Imported(what="x", request=None)], ids=str)
+def test_hook_mar_import_that_returns_something_else_is_an_error(tmp_path, acme, answer):
+    class Wrong:
+        @hookimpl
+        def mar_import(self):
+            return answer
+
+    with plugin(Wrong()), pytest.raises(mar_core.PluginError, match="mar_import"):
+        mar_core.archive(source=acme, export_path=tmp_path)
+
+
+def test_hook_mar_register_importers(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with plugin(Acme()), pytest.raises(mar_core.UsageError) as caught:
+        mar_core.archive(source=tmp_path / "empty", export_path=tmp_path)
+    assert "a model of Acme: acme.json (Acme)" in str(caught.value)
+    assert "(mar-importers)" in str(caught.value)

@@ -28,21 +28,25 @@ import `mar_core.Context`, not `mar_core.ts.context.Context`. It includes the pa
 GROUPS = {
     "Make archives": (
         "archive", "update", "create", "write_archive", "ArchiveRequest", "ArchiveFormat",
-        "Runtime", "ExtraFile", "Written",
+        "Runtime", "ExtraFile", "Imported", "Written",
     ),
     "Look at archives": (
         "open_archive", "Archive", "Member", "Manifest", "validate", "Finding", "Severity",
         "identify",
     ),
-    "Run archives": ("load", "Predictor", "Recipe", "Failure", "LocalWorkers"),
+    "Run archives": (
+        "load", "Predictor", "Recipe", "Failure", "LocalWorkers", "count_gpus", "gpus_for",
+    ),
     "Write handlers": (
-        "BaseHandler", "Context", "PredictionException", "reject_item", "timed", "Metric",
-        "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
+        "VisionHandler",
+        "BaseHandler", "Context", "PredictionException", "reject_item", "stacked", "to_device",
+        "import_file", "add_import_path", "timed", "Metric", "MetricTypes", "MetricsConfig",
+        "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",
         "TensorInfo", "ModelSource", "Reader", "ReadOptions",
-        "Input", "Outcome", "Response", "Engine",
+        "Input", "Outcome", "Response", "Engine", "server_extensions",
         "RunOptions", "RunSummary",
     ),
     "Errors and warnings": (

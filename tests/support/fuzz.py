@@ -33,7 +33,7 @@ from memory_archive import HANDLER, MANIFEST, MODEL, manifest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FORMATS", "SEEDS", "limited", "mutant", "problem", "write"]
+__all__ = ["FORMATS", "SEEDS", "changed", "limited", "mutant", "problem", "seeds", "write"]
 
 FORMATS = ("default", "zip-store", "tgz", "no-archive")
 SLOW = 3 * 2.0  # the budget is two seconds; a clock that is asked seldom and machines that differ
@@ -104,13 +104,14 @@ def mutant(rng: random.Random, seed: str) -> dict[str, bytes]:
     files = dict(seeds()[seed])
     for _ in range(rng.choice([1, 1, 2, 3, 8])):
         name = rng.choice(list(files))
-        files[name] = _changed(rng, files[name])
+        files[name] = changed(rng, files[name])
     if rng.random() < 0.05:
         files[rng.choice(["handler/__init__.py", "torch.py", "x.pkl", "a/b.zip"])] = files[name]
     return files
 
 
-def _changed(rng: random.Random, data: bytes) -> bytes:
+def changed(rng: random.Random, data: bytes) -> bytes:
+    """Those bytes with one change."""
     if data[:4] == b"PK\x03\x04" and rng.random() < 0.6:
         with contextlib.suppress(Exception):  # it is no zip any more
             return _changed_records(rng, data)

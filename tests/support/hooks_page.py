@@ -22,7 +22,7 @@ called:
 
 ```text
 mar archive                              mar run
-  │                                        │  mar_register_engines · mar_register_readers
+  │  mar_import         (with --from)      │  mar_register_engines · mar_register_readers
   │  mar_collect_files                     │
   │  mar_validate_archive                  │  mar_validate_archive
   ▼                                        │  mar_run_started
@@ -51,9 +51,9 @@ A plugin is a module, or an object, whose functions carry `@hookimpl`. An entry 
 
 - A function takes the arguments that it needs, by their names, and no others; none has a default.
 - *First result*: implementations are asked, the last registered first, until one returns something
-  other than None. The handler of the archive is the last one. One marked
+  other than None. In the life cycle, the handler of the archive is the last one. One marked
   `@hookimpl(wrapper=True)` surrounds the others: it yields once, gets the result, and returns one.
-  What it raises stops the batch.
+  What it raises stops the batch, or the archive.
 - *Each on its own*: every implementation runs. One that raises is reported with its name and harms
   no other. Wrappers are refused.
 - *Observing*: like each on its own, and what is returned is ignored. A plugin that raises is warned
@@ -65,18 +65,19 @@ A plugin is a module, or an object, whose functions carry `@hookimpl`. An entry 
 The examples on this page use these names:
 
 ```python
+import dataclasses
 import json
 import time
 from pathlib import Path
 
-from mar_core import ExtraFile, Finding, hookimpl
+from mar_core import ExtraFile, Finding, Imported, hookimpl
 ```
 """
 FAMILIES = {
-    "mar_collect_files": "Archive",
+    "mar_import": "Archive",
     "mar_load_model": "Life cycle",
     "mar_run_started": "Observing",
-    "mar_register_commands": "Registering",
+    "mar_register_importers": "Registering",
 }
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.records import WriteOptions
 from mar_core.run.answers import judged
+from mar_core.run.shapes import best
 from mar_core.run.writers.done import DoneIds
-from mar_core.run.writers.flat import best
 from mar_core.run.writers.rows import to_row
 from mar_core.runtime.values import plain
 

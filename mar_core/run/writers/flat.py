@@ -6,23 +6,19 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mar_core.run.brief import label_scores
+from mar_core.run.shapes import found_in
 
-__all__ = ["best", "columns_of", "flat_rows"]
+__all__ = ["columns_of", "flat_rows"]
 
 # A longer list of numbers is one cell of JSON text: a row of a thousand columns helps nobody.
 LONGEST = 64
 DEEPEST = 4
+# What a larger integer needs, no integer column of a table has.
+LARGE = 1 << 63
+# As results have numbers that JSON does not know.
+NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 _ERRORS = ("stage", "type", "message", "code")
-
-
-def best(value: Any, count: int) -> Any:
-    """Of labels with scores, or of found objects, the best so many; anything else as it is."""
-    if not label_scores(value):
-        return value
-    if isinstance(value, Mapping):
-        return dict(label_scores(value)[:count])
-    return sorted(value, key=lambda found: -found["score"])[:count]
+_TAKEN = frozenset(f"error_{name}" for name in _ERRORS)
 
 
 def flat_rows(row: Mapping[str, Any], *, top: int | None = None) -> Iterator[dict[str, Any]]:
@@ -38,8 +34,11 @@ def flat_rows(row: Mapping[str, Any], *, top: int | None = None) -> Iterator[dic
     """
     begin = {"id": row.get("id"), **_kept(row)}
     end = {f"error_{name}": row["error"].get(name) for name in _ERRORS} if "error" in row else {}
-    for cells in _results(row["result"], top or 1) if "result" in row else ({},):
-        taken = {f"result_{name}" if name in begin else name: cell for name, cell in cells.items()}
+    for cells in _results(row["result"], top) if "result" in row else ({},):
+        taken = {
+            f"result_{name}" if name in begin or name in _TAKEN else name: cell
+            for name, cell in cells.items()
+        }
         yield {**begin, **taken, **end}
 
 
@@ -48,12 +47,13 @@ def columns_of(rows: Iterator[Mapping[str, Any]]) -> dict[str, type]:
     found: dict[str, type] = {}
     for row in rows:
         for name, cell in row.items():
-            kind = type(cell)
+            kind = _kind(cell)
             if cell is not None:
                 found[name] = _wider(found[name], kind) if name in found else kind
-    names = [name for name in found if not name.startswith("error_")]
+    names = [name for name in found if name not in _TAKEN]
     names += [f"error_{name}" for name in _ERRORS]
-    return {name: found.get(name, int if name == "error_code" else str) for name in names}
+    kinds = {name: found.get(name, int if name == "error_code" else str) for name in names}
+    return {name: str if kind is _NotFinite else kind for name, kind in kinds.items()}
 
 
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,30 +62,33 @@ def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     cells: dict[str, Any] = {}
     for name, value in kept.items():
-        _spread(f"input_{name}" if name == "id" else name, value, cells, 0)
+        taken = name == "id" or name in _TAKEN
+        _spread(f"input_{name}" if taken else name, value, cells, 0)
     return cells
 
 
-def _results(result: Any, top: int) -> Iterator[dict[str, Any]]:
-    scores = label_scores(result)
-    if scores and isinstance(result, Mapping):
+def _results(result: Any, top: int | None) -> Iterator[dict[str, Any]]:
+    # Where labels are asked for, a single one is a label, too.
+    found = found_in(result, least=2 if top is None else 1)
+    if found and not any(one.more for one in found):
         cells: dict[str, Any] = {}
-        for number, (label, score) in enumerate(scores[:top], start=1):
+        ranked = sorted(found, key=lambda one: -one.score)[: top or 1]
+        for number, one in enumerate(ranked, start=1):
             end = f"_{number}" if number > 1 else ""
-            cells |= {f"label{end}": label, f"score{end}": score}
+            cells |= {f"label{end}": one.label, f"score{end}": one.score}
         yield cells
-    elif scores:
-        for found in result:
-            label = next(key for key in found if key != "score")
-            cells = {"label": label, "score": found["score"]}
-            _spread("box", found[label], cells, 0)
+    elif found:
+        for one in found:
+            cells = {"label": one.label, "score": one.score}
+            for name, value in one.more.items():
+                _spread(name, value, cells, 0)
             yield cells
     else:
         cells = {}
         if isinstance(result, Mapping):
             for name, value in result.items():
                 _spread(str(name), value, cells, 1)
-        else:
+        elif result != []:  # nothing was found
             _spread("result", result, cells, 0)
         yield cells
 
@@ -104,7 +107,19 @@ def _spread(name: str, value: Any, cells: dict[str, Any], depth: int) -> None:
         _spread(f"{name}_{key}", item, cells, depth + 1)
 
 
+class _NotFinite:
+    """The type of a cell that JSON has as text, and a column of numbers as a number."""
+
+
+def _kind(cell: Any) -> type:
+    if isinstance(cell, str) and cell in NOT_FINITE:
+        return _NotFinite
+    if type(cell) is int and not -LARGE <= cell < LARGE:
+        return str
+    return type(cell)
+
+
 def _wider(first: type, second: type) -> type:
     if first is second:
         return first
-    return float if {first, second} == {int, float} else str
+    return float if {first, second} <= {int, float, _NotFinite} else str

@@ -33,8 +33,8 @@ model_metrics:
 """
 
 
-def run(archive, folder, **environment):
-    command = [sys.executable, "-m", "mar_core", "run", str(archive), "-", "--json"]
+def run(archive, folder, *words, **environment):
+    command = [sys.executable, "-m", "mar_core", "run", str(archive), "-", "--json", *words]
     return subprocess.run(
         command,
         cwd=folder,
@@ -55,6 +55,9 @@ def test_a_configuration_is_found_where_the_user_stands(tmp_path, own):
     done = run(archive, tmp_path, TS_METRICS_CONFIG="mine.yaml")
     expected = '[["Megabytes", ["ModelName"], ["ModelName", "Level"]]'
     assert expected[1:] in done.stdout, done.stdout + done.stderr
+    for here in ((), ("--in-process",)):
+        named = run(archive, tmp_path, "--metrics-config", "mine.yaml", *here)
+        assert expected[1:] in named.stdout, named.stdout + named.stderr
     if own:
         done = run(archive, tmp_path)
         assert expected[1:].replace("Megabytes", "Kilobytes") in done.stdout, done.stderr
@@ -67,3 +70,6 @@ def test_a_configuration_that_is_not_there_is_said(tmp_path):
     assert done.returncode == 2
     assert "The metrics configuration none.yaml cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
+    named = run(archive, tmp_path, "--metrics-config", "none.yaml", TS_METRICS_CONFIG="mine.yaml")
+    assert named.returncode == 2
+    assert "The metrics configuration none.yaml cannot be used" in named.stderr

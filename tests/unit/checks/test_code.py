@@ -134,13 +134,18 @@ def test_what_would_run_before_or_in_place_of_the_handler(name):
     assert codes(check(archive({name: b""}))) == ["MAR-C007"]
 
 
-@pytest.mark.parametrize("name", ["json.py", "torch.py", "numpy/__init__.py", "ts/context.py"])
+@pytest.mark.parametrize(
+    "name", ["json.py", "torch.py", "numpy/__init__.py", "code/__init__.py", "ts/context.py"]
+)
 def test_a_file_that_takes_the_name_of_a_library_is_a_warning(name):
     (finding,) = check(archive({name: b""}))
     assert (finding.code, finding.severity.value) == ("MAR-C008", "warning")
 
 
-@pytest.mark.parametrize("name", ["test.py", "utils.py", "pkg/json.py", "json.txt", "torch.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["test.py", "utils.py", "pkg/json.py", "json.txt", "torch.md", "code/inference.py"],
+)
 def test_other_names_are_free(name):
     assert codes(check(archive({name: b""}))) == []
 
@@ -254,6 +259,29 @@ def test_each_fault_of_a_model_file_has_its_own_remedy(text, message, hint):
     (finding,) = [one for one in found if one.code != "MAR-R011"]
     assert (finding.code, finding.message) == ("MAR-C003", message)
     assert (finding.hint or "").startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "from torchvision.models import resnet18",
+            "`class Network(torch.nn.Module):`, and in it `def __new__(cls): return resnet18()`.",
+        ),
+        (
+            "import torch\nfrom torch import nn\ndef make():\n    return nn.Linear(2, 2)\n",
+            "`def __new__(cls): return make()`.",
+        ),
+        ("from nets import Net", "Write a class of its own below the import: `class Network(Net):"),
+        ("from torchvision.models import resnet18, resnet50", "return what_makes_it()`"),
+    ],
+)
+def test_a_model_file_that_only_imports_is_told_the_class_to_write(text, hint):
+    files = {"net.py": text.encode(), "handler.py": BY_BASE_HANDLER}
+    found = check(archive(files, modelFile="net.py"))
+    (finding,) = [one for one in found if one.code == "MAR-C003"]
+    assert finding.message == "The file defines no class."
+    assert hint in (finding.hint or "")
 
 
 BY_BASE_HANDLER = (

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from mar_core import ArchiveError, EngineOption, PluginError, hookimpl
+from mar_core import ArchiveError, EngineOption, PluginError, Writer, hookimpl
 from mar_core.build.plan import plan
 from mar_core.build.request import ArchiveRequest
 from mar_core.plugins import Plugins, new_manager
@@ -26,6 +26,32 @@ class Fine:
 class NoAccepts:
     def read(self, source, options):
         return iter(())
+
+
+class Nameless(Fine):
+    name = None
+
+
+class Deaf(Fine):
+    def read(self, source):
+        return iter(())
+
+
+class Xml(Writer):
+    name = "xml"
+    endings = (".xml",)
+
+    def write(self, rows, stream, options):
+        pass
+
+
+class Loud(Xml):
+    endings = (".XML",)
+
+
+class Short(Xml):
+    def write(self, rows):
+        pass
 
 
 class Readers:
@@ -67,6 +93,8 @@ def test_readers_are_asked_last_registered_first():
         (object(), "without the method accepts and read"),
         (Fine, "the class Fine as a reader, where an object of it is expected"),
         (None, "a reader (NoneType)"),
+        (Nameless(), "a reader (Nameless) without a name"),
+        (Deaf(), "a reader (Deaf) whose read() does not take a source and options"),
     ],
 )
 def test_a_reader_that_is_none_is_left_out(reader, words, caplog):
@@ -88,11 +116,31 @@ def test_a_reader_that_is_none_is_left_out(reader, words, caplog):
         (("upper", Fine, "--x"), "with an option that is not an EngineOption: '--x'"),
         (("upper", Fine, EngineOption(name="x", help="")), "not an EngineOption"),
         (("upper",), "1 values to register()"),
+        (("upper", lambda size: size), "the engine 'upper' with a callable that needs arguments"),
     ],
 )
 def test_an_engine_that_is_none_is_left_out(offer, words, caplog):
     offers = loaded(Engines(offer), Engines(("good", Fine))).engines()
     assert offers == {"good": [EngineOffer("p1", Fine)]}
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("offer", "words"),
+    [
+        (Loud(), "a writer (Loud) whose endings are ('.XML',), not in lower case"),
+        (Short(), "a writer (Short) whose write() does not take rows, a stream and options"),
+    ],
+)
+def test_a_writer_that_is_none_is_left_out(offer, words, caplog):
+    class Writers:
+        @hookimpl
+        def mar_register_writers(self, register):
+            register(offer)
+            register(good)
+
+    good = Xml()
+    assert list(loaded(Writers()).writers()) == [("p0", good)]
     assert words in caplog.text
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from rich.console import Console
 
 from mar_core import Failure, Outcome, Response
-from mar_core.run.brief import brief, error_line, label_scores
+from mar_core.run.brief import brief, error_line
+from mar_core.run.shapes import label_scores
 from mar_core.run.writers import open_writer
 
 LABELS = {"lynx": 0.05, "tabby": 0.612, "tiger cat": 0.2, "Egyptian cat": 0.1}

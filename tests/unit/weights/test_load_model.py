@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import sys
 import types
 import warnings
@@ -309,6 +310,24 @@ def test_a_model_file_with_two_networks_or_none(tmp_path, model):
         load(tmp_path, saved(model.state_dict()), source=two)
     with pytest.raises(ModelError, match="it has none"):
         load(tmp_path / "none", saved(model.state_dict()), source="from torch.nn import Linear\n")
+
+
+def test_what_a_model_file_without_a_class_is_told_to_write_works(tmp_path):
+    model = network("resnet18")
+    source = "from networks.resnet18 import ResNet18 as resnet18\n"
+    with pytest.raises(ModelError) as refused:
+        load(tmp_path / "one", saved(model.state_dict()), source=source)
+    assert "class Network(resnet18): pass" in (refused.value.hint or "")
+    source = "import functools\ndef make():\n    from networks.resnet18 import ResNet18\n"
+    source += "    return ResNet18()\n"
+    with pytest.raises(ModelError) as refused:
+        load(tmp_path / "two", saved(model.state_dict()), source=source)
+    assert refused.value.hint is not None
+    written = re.findall("`(.*?)`", refused.value.hint)
+    assert written == ["import torch", "class Network(torch.nn.Module):",
+                       "def __new__(cls): return make()"]  # fmt: skip
+    source += "{}\n{}\n    {}\n".format(*written)
+    assert same(load(tmp_path / "three", saved(model.state_dict()), source=source), model)
 
 
 def test_helpers_in_a_model_file_do_not_count(tmp_path, model):

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mar_serve.answers import Answer, send_to
 from mar_serve.bodies import content_type_of, handler_headers, read_body
-from mar_serve.errors import bad_request
+from mar_serve.errors import bad_request, stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.types import Receive, Scope, Send
 
+    from mar_core import Reply
     from mar_serve.answers import Headers
     from mar_serve.server import Server
 
@@ -89,6 +92,29 @@ class Call:
             ServeError: It is none.
         """
         return parsed(await self.body())
+
+    async def ask(
+        self, model: str, rows: Sequence[dict[str, Any]], *, version: str | None = None
+    ) -> list[Reply]:
+        """Have a model answer rows, each a request of its own that shares batches with others.
+
+        Args:
+            model: The model.
+            rows: What the handler sees, a dict for each.
+            version: The version; None is the default one.
+
+        Returns:
+            A reply for each row, none of them a failure.
+
+        Raises:
+            ServeError: There is no such model, or a row gets no answer.
+        """
+        from mar_serve.rows import ask_rows
+
+        if self.server.stopping:
+            raise stopping()
+        found = self.server.repository.find(model, version)
+        return await ask_rows(self, found, rows, asked=version)
 
 
 def parsed(body: bytes) -> Any:

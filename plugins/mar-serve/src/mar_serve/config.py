@@ -102,7 +102,7 @@ class ServerConfig:
         overrides: What wins over every model's own configuration.
         defaults: What holds where a model's own configuration says nothing.
         per_model: What wins over the configuration of one version, by model and version.
-        default_workers: Workers of a model that asks for no number.
+        default_workers: Workers of a model that asks for no number; None for one a GPU, or one.
         queue_size: Requests that may wait, by model.
         max_request_size: Bytes that a body may have.
         max_upload_size: Bytes that an uploaded archive may have.
@@ -158,7 +158,7 @@ class ServerConfig:
     overrides: Overrides = field(default_factory=Overrides)
     defaults: Overrides = field(default_factory=Overrides)
     per_model: Mapping[str, Mapping[str, Overrides]] = field(default_factory=dict)
-    default_workers: int = 1
+    default_workers: int | None = None
     queue_size: int = QUEUE_SIZE
     max_request_size: int = REQUEST_BYTES
     max_upload_size: int = 8 << 30

@@ -53,8 +53,9 @@ def described(version: ModelVersion) -> dict[str, Any]:
 
 def _worker(slot: Slot) -> dict[str, Any]:
     pid = slot.worker.pid if slot.worker is not None else -1
-    on_gpu = (slot.device or "").startswith("cuda")
-    used = f"gpuId::{(slot.device or '').partition(':')[2]}" if on_gpu else "N/A"
+    device = slot.worker.ready.device if slot.worker is not None else "cpu"
+    kind, _, gpu = device.partition(" ")
+    on_gpu = kind == "accelerator"
     return {
         "id": str(slot.number),
         "startTime": slot.started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -62,5 +63,5 @@ def _worker(slot: Slot) -> dict[str, Any]:
         "memoryUsage": memory_of(pid) if pid > 0 else 0,
         "pid": pid,
         "gpu": on_gpu,
-        "gpuUsage": used,
+        "gpuUsage": f"gpuId::{gpu}" if on_gpu else "N/A",
     }

@@ -6,31 +6,22 @@ TorchServe left these paths to the envelope.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
 from typing import TYPE_CHECKING, Any
 
-from mar_core import Request
 from mar_serve.answers import Answer
-from mar_serve.bodies import Gone, handler_headers
 from mar_serve.calls import parsed
 from mar_serve.errors import bad_request, stopping
-from mar_serve.inference import failure_error
-from mar_serve.protocol import arrival_of
-from mar_serve.streams import Stream
+from mar_serve.rows import ask_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mar_core import Reply
     from mar_serve.calls import Call
     from mar_serve.inference import Inference
-    from mar_serve.queues import Job
-    from mar_serve.version import ModelVersion
 
-__all__ = ["V1", "ask_rows", "is_passed_on", "listed", "plain_value", "ready"]
+__all__ = ["V1", "is_passed_on", "listed", "plain_value", "ready"]
 
 MOST_ROWS = 10_000
 
@@ -84,56 +75,6 @@ async def is_passed_on(call: Call, inference: Inference, *, explain: bool) -> bo
         request_id=call.request_id,
     )
     return True
-
-
-async def ask_rows(
-    call: Call,
-    found: ModelVersion,
-    rows: Sequence[dict[str, Any]],
-    *,
-    explain: bool = False,
-    asked: str | None = None,
-) -> list[Reply]:
-    """Have several rows of one request run, each a request of its own for the batches.
-
-    Raises:
-        ServeError: One of them failed.
-    """
-    headers = handler_headers(call.scope, explain=explain)
-    jobs = []
-    for number, row in enumerate(rows):
-        name = call.request_id if len(rows) == 1 else f"{call.request_id}.{number}"
-        request = Request(id=name, headers=headers, row=row)
-        jobs.append(found.job(request, explain=explain))
-    # More at a time would fill the queue, and refuse this very request.
-    few = asyncio.Semaphore(max(1, found.settings.queue_size // 2))
-
-    async def ask(job: Job) -> Reply | Stream | None:
-        async with few:
-            return await found.ask(job, asked=asked)
-
-    def forget() -> None:
-        for job in jobs:
-            job.forget()
-
-    arrival = arrival_of(call.scope)
-    if arrival is not None:
-        arrival.on_gone = forget
-    try:
-        outcomes = await asyncio.gather(*map(ask, jobs))
-    finally:
-        forget()  # one has failed, or the client has gone: the others need not be run
-    if any(outcome is None for outcome in outcomes):
-        raise Gone
-    return [_whole(outcome) for outcome in outcomes]
-
-
-def _whole(outcome: Reply | Stream | None) -> Reply:
-    if outcome is None or isinstance(outcome, Stream):
-        raise bad_request("This model streams its answers; ask /predictions for them.")
-    if outcome.failure is not None:
-        raise failure_error(outcome)
-    return outcome
 
 
 def plain_value(reply: Reply) -> Any:

@@ -15,6 +15,7 @@ from mar_serve import log
 from mar_serve.clouds import adapted
 from mar_serve.config import ModelSource
 from mar_serve.errors import ServeError
+from mar_serve.extension import from_plugins
 from mar_serve.listening import bind, listeners
 from mar_serve.server import Server
 from mar_serve.sources import from_start, in_store
@@ -88,6 +89,7 @@ class _Life:
     async def run(self) -> None:
         """Serve."""
         server, loop = self._server, asyncio.get_running_loop()
+        server.extensions += from_plugins(server)
         if self._extend is not None:
             server.extensions.append(self._extend(server))
         for number in ENDING:

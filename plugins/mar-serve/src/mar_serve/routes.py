@@ -10,6 +10,7 @@ from starlette.routing import Route, Router
 from mar_serve import clouds, kserve, management, page, plain, tokens_api, v2
 from mar_serve.calls import Endpoint
 from mar_serve.errors import ServeError, method_not_allowed, not_found
+from mar_serve.extension import routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -69,10 +70,10 @@ class Routes:
         ]
         if inference is not None:
             routes += self._old(inference)
-        for extension in server.extensions:
-            for path, handler, methods, token in extension.routes(kinds):
-                guarded = token == MANAGEMENT
-                routes.insert(0, self._route(path, handler, methods, token=token, guarded=guarded))
+        taken = {route.path for route in routes}
+        for path, handler, methods, token in routes_of(server.extensions, kinds, taken):
+            guarded = token == MANAGEMENT
+            routes.insert(0, self._route(path, handler, methods, token=token, guarded=guarded))
         self._router = Router(routes, redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:

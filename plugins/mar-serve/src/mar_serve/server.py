@@ -12,8 +12,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import MetricsConfig, Recipe
-from mar_serve.devices import count_gpus
+from mar_core import MetricsConfig, Recipe, count_gpus, gpus_for
 from mar_serve.errors import internal, stopping
 from mar_serve.guard import Guard
 from mar_serve.inference import failure_error
@@ -218,16 +217,17 @@ class Server:
         self._workers += 1
         return 8999 + self._workers
 
-    def device_for(self, version: ModelVersion, number: int) -> str | None:
-        """Where a worker's model goes: the GPUs that it names in turn, else all in turn."""
+    def gpu_for(self, version: ModelVersion, number: int) -> int | None:
+        """Whose turn it is: of the GPUs that a model names, or of all; None for no GPU."""
         settings = version.settings
-        if self.config.device is not None or not self.gpus or settings.device_type == "cpu":
-            return self.config.device or ("cpu" if settings.device_type == "cpu" else None)
-        ids = [one for one in settings.device_ids if one < self.gpus]
-        if ids:
-            return f"cuda:{ids[number % len(ids)]}"
+        config = {"deviceType": settings.device_type, "deviceIds": settings.device_ids}
+        gpus = gpus_for(config, count=self.gpus) if self.config.device is None else []
+        if not gpus:
+            return None
+        if settings.device_ids:
+            return gpus[number % len(gpus)]
         self._dealt += 1
-        return f"cuda:{(self._dealt - 1) % self.gpus}"
+        return gpus[(self._dealt - 1) % len(gpus)]
 
     def hold(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something to its end, whoever waits for it: a task nobody holds is collected."""

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mar_core import count_gpus, gpus_for
 from mar_serve.config import RESPONSE_SECONDS, STARTUP_SECONDS
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def settings_of(
         config: What holds for every model.
         *wins: What wins over all of it, the last over the first.
     """
-    least, most, own = _workers(name, given, config.default_workers)
+    least, most, own = _workers(name, given, _default_workers(given, config))
     settings = ModelSettings(
         min_workers=least,
         max_workers=most,
@@ -136,6 +137,16 @@ def _workers(name: str, given: Mapping[str, Any], default: int) -> tuple[int, in
     if most is None or most < least:
         most = max(least, 1)
     return least, most, True
+
+
+def _default_workers(given: Mapping[str, Any], config: ServerConfig) -> int:
+    """What is said for every model, else one on each GPU that the model may use."""
+    if config.default_workers is not None:
+        return config.default_workers
+    if config.device is not None:
+        return 1
+    count = count_gpus() if config.gpus is None else config.gpus
+    return max(1, len(gpus_for(given, count=count)))
 
 
 def _apply(settings: ModelSettings, overrides: Overrides) -> None:

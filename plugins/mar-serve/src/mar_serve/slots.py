@@ -55,7 +55,7 @@ class Slot:
     Args:
         version: Whose worker it is.
         number: What it is called.
-        device: Where its model goes; None leaves that to the archive.
+        gpu: The GPU whose turn it is; None where there is none, or the user has named a device.
 
     Attributes:
         worker: The worker; None while there is none.
@@ -71,10 +71,10 @@ class Slot:
         first: Done when the first start has come to its end.
     """
 
-    def __init__(self, version: ModelVersion, number: int, device: str | None) -> None:
+    def __init__(self, version: ModelVersion, number: int, gpu: int | None) -> None:
         self.version = version
         self.number = number
-        self.device = device
+        self.gpu = gpu
         self.worker: AsyncWorker | None = None
         self.state: State = "starting"
         self.busy = 0
@@ -185,7 +185,7 @@ class Slot:
         version = self.version
         return await AsyncWorker.start(
             version.prepared,
-            device=self.device,
+            gpu=self.gpu,
             threads=version.threads,
             on_log=self._hear,
             on_metric=self._measure,

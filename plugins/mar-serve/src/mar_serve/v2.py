@@ -15,8 +15,9 @@ from mar_serve.answers import JSON, Answer
 from mar_serve.bodies import header_of
 from mar_serve.calls import parsed
 from mar_serve.errors import bad_request
-from mar_serve.kserve import ask_rows, is_passed_on, plain_value
+from mar_serve.kserve import is_passed_on, plain_value
 from mar_serve.outputs import outputs_of
+from mar_serve.rows import ask_rows
 from mar_serve.tensors import KINDS, Tensor, check_shape, flat, from_bytes, nested, to_bytes
 
 if TYPE_CHECKING:

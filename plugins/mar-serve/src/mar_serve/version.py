@@ -221,9 +221,7 @@ class ModelVersion:
     def add(self) -> Slot:
         """Start one more worker."""
         self._numbers += 1
-        slot = Slot(
-            self, self.server.next_worker(), self.server.device_for(self, self._numbers - 1)
-        )
+        slot = Slot(self, self.server.next_worker(), self.server.gpu_for(self, self._numbers - 1))
         self.slots.append(slot)
         return slot
 

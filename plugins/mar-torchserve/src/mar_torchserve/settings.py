@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_serve import Address, ModelSource, Overrides, ServerConfig
 
-from mar_core import UsageError
+from mar_core import UsageError, count_gpus
 from mar_torchserve import snapshots
 from mar_torchserve.keys import VARIABLES, fates
 from mar_torchserve.properties import DEFAULT_FILE, Properties, read_properties
@@ -336,7 +336,10 @@ class _Reader:
         """TorchServe's number: what is said, else a worker a GPU, else one a core."""
         if self._properties.flag("debug"):
             return 1
-        said = self._integer("default_workers_per_model") or self._integer("number_of_gpu") or 0
+        gpus = self._integer("number_of_gpu")
+        said = self._integer("default_workers_per_model") or (
+            count_gpus() if gpus is None else gpus
+        )
         return said if said > 0 else len(os.sched_getaffinity(0))
 
     def _sequence_headers(self) -> tuple[str, str, str]:

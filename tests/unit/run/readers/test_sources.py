@@ -10,7 +10,7 @@ import pytest
 from mar_core import Input, InputError, ReadOptions, hookimpl
 from mar_core.plugins import Plugins, new_manager
 from mar_core.run import readers as ours
-from mar_core.run.inputs import expand
+from mar_core.run.inputs import AS_TEXT, expand
 from mar_core.runtime.content import decode, guess_type
 
 
@@ -176,6 +176,9 @@ def test_a_file_that_begins_with_at_is_a_file(here, requests):
         ("empty", "The folder empty holds no file."),
         ("full", "The folder full holds no file that fits *.png or *.jpg."),
         ("a\x1b\x07b", r"There is no a\x1b\x07b."),
+        ("some text", f"There is no file 'some text'. {AS_TEXT}"),
+        ("text", f"There is no file 'text'. {AS_TEXT}"),
+        ("is it this/or that?", f"No file fits is it this/or that?. {AS_TEXT}"),
     ],
 )
 def test_what_is_not_there_costs_one_row(here, requests, source, sentence):

@@ -104,6 +104,19 @@ def test_parquet_has_types(tmp_path):
     assert (row["result"], row["streamed"], row["response"]) == ("cat", '["x"]', '{"status": 201}')
 
 
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet"])
+def test_text_that_utf8_cannot_hold_costs_no_table(tmp_path, ending, flat):
+    path = tmp_path / f"out{ending}"
+    name = os.fsdecode(b"caf\xe9.png")
+    with open_writer(path, options=WriteOptions(flat=flat)) as writer:
+        writer.write([Outcome(index=0, id=name, result={"a\ud800": "lone \ud800", "n": 1 << 70})])
+    (row,) = read(path)
+    assert row["id"] == (name if ending != ".parquet" else "caf\\udce9.png")
+    if flat:
+        assert (row["a\\ud800"], row["n"]) == ("lone \\ud800", str(1 << 70))
+
+
 def test_parquet_without_pyarrow_is_refused_before_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"needs pyarrow.*mar-core\[parquet\]"):

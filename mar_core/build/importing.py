@@ -1,0 +1,217 @@
+"""``mar archive --from SOURCE``: what is there becomes a request, by the plugin that knows it.
+
+Nothing of a source is imported, unpickled or run here, nor by an importer: what it is, its files
+say. A ``.tar.gz`` is unpacked first, under the rules for archives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import unicodedata
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mar_core.build.config_files import merged_config
+from mar_core.build.extra_files import files_below
+from mar_core.build.request import ArchiveRequest
+from mar_core.errors import PluginError, UsageError
+from mar_core.format.codes import finding, refusal
+from mar_core.format.limits import DEFAULT_LIMITS
+from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.format.tar_folder import is_gzip, unpack_tar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mar_core.plugins import Plugins
+
+__all__ = ["Imported", "default_name", "requested"]
+
+VERSION = "1.0"
+# What an importer has a say in; where the archive goes and what is trusted, the user alone says.
+_IMPORTED = (
+    "model_name", "handler", "version", "model_file", "serialized_file", "requirements_file",
+    "config_file", "examples",
+)  # fmt: skip
+# What in a folder says which plugin of mar's to install, the more special first.
+_REMEDIES = (
+    ("modules.json", "mar-sentence-transformers"),
+    ("MLmodel", "mar-mlflow"),
+    ("code/inference.py", "mar-endpoints"),
+    ("handler.py", "mar-endpoints"),
+    ("config.json", "mar-transformers"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an importer makes of a source.
+
+    Attributes:
+        what: What the source is, in a few words: ``a Hugging Face model for text-classification``.
+        request: The request that the importer was given, with what it adds: the handler, the
+            weights, more files, a model-config.yaml. What the user said by flags wins over it.
+        reasons: One line for each choice, such as ``model.safetensors are the weights``.
+    """
+
+    what: str
+    request: ArchiveRequest
+    reasons: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def requested(
+    asked: ArchiveRequest, *, source: Path | None = None, convert: str | None = None
+) -> Iterator[Imported]:
+    """The whole request, be it all in flags or in part in a source; good inside the block.
+
+    Args:
+        asked: What the flags said.
+        source: A file or folder that says the rest, or None.
+        convert: ``safetensors`` to turn a state dict into that, or None.
+
+    Yields:
+        What is to be packed, and why.
+
+    Raises:
+        UsageError: The source is not there, nobody knows what it is, or it cannot be converted.
+        ValidationError: The source holds what no archive may.
+        PluginError: An importer failed.
+    """
+    if source is None and convert is None:
+        yield Imported(what="", request=asked)
+        return
+    with tempfile.TemporaryDirectory(prefix="mar-import-") as name:
+        folder = Path(name)
+        made = Imported(what="", request=asked)
+        if source is not None:
+            made = _import(source, asked, folder)
+        if convert is not None:
+            made = _converted(made, folder / "converted")
+        yield made
+
+
+def default_name(source: Path) -> str:
+    """A model's name after its file or folder, made valid.
+
+    A snapshot in the cache of Hugging Face's hub is called after its repository.
+    """
+    path = Path(os.path.realpath(source))
+    name = path.name if path.is_dir() else re.sub(r"\.(tar\.gz|tgz|[^.]*)\Z", "", path.name)
+    if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
+        name = path.parent.parent.name.rpartition("--")[2]
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^\w.-]+", "_", ascii_only).lstrip("_.-") or "model"
+
+
+def _import(source: Path, asked: ArchiveRequest, folder: Path) -> Imported:
+    from mar_core.plugins import get_plugins
+
+    plugins = get_plugins()
+    request = replace(asked, model_name=asked.model_name or default_name(source))
+    own = folder / "made"
+    own.mkdir()
+    for place in _places(source, folder):
+        found = plugins.import_source(place, request, own)
+        if found is not None:
+            return _settled(_checked(found), asked, folder)
+    raise _unknown(source, plugins)
+
+
+def _places(source: Path, folder: Path) -> Iterator[Path]:
+    """Where to look: the source, or what is unpacked from it, and the one thing in that."""
+    if not source.exists():
+        raise UsageError(f"There is no file or folder {str(source)!r}.", hint="Check --from.")
+    packed = not source.is_dir() and is_gzip(source)
+    place = source
+    if packed:
+        place = folder / "unpacked"
+        place.mkdir()
+        unpack_tar(source, place)
+    if place.is_dir():
+        _check_folder(place)
+    inner = list(place.iterdir()) if packed else []
+    places = [place, *inner] if len(inner) == 1 else [place]
+    if source.suffix == ".mar" or any((one / MANIFEST_NAME).is_file() for one in places):
+        raise UsageError(
+            f"{source} is a model archive already.",
+            hint="Run it with `mar run`, or change it with `mar update`.",
+        )
+    yield from places
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what would not be taken from an archive.
+
+    Raises:
+        UsageError: A link leads nowhere, or something is no file.
+        ValidationError: There are too many files, or a link leads out of the folder.
+    """
+    root = folder.resolve()
+    roots = [root]
+    if root.parent.name == "snapshots":  # of Hugging Face's cache
+        roots.append(root.parent.parent / "blobs")
+    for count, (name, path) in enumerate(files_below(folder), 1):
+        many = DEFAULT_LIMITS.too_many(count)
+        if many is not None:
+            raise refusal(folder, many)
+        real = path.resolve()
+        if not any(real.is_relative_to(one) for one in roots):
+            message = "The link leads out of the folder."
+            raise refusal(folder, finding("MAR-A120", message, member=name))
+
+
+def _checked(found: object) -> Imported:
+    if not isinstance(found, Imported) or not isinstance(found.request, ArchiveRequest):
+        kind = type(found).__name__
+        raise PluginError(f"A plugin gave {kind} from mar_import, not an Imported with a request.")
+    return found
+
+
+def _settled(found: Imported, asked: ArchiveRequest, folder: Path) -> Imported:
+    """What the importer says, under what the user says."""
+    theirs = found.request
+    changes = {name: getattr(asked, name) or getattr(theirs, name) for name in _IMPORTED}
+    changes["version"] = theirs.version if asked.version is None else asked.version
+    changes["version"] = VERSION if changes["version"] is None else changes["version"]
+    more = tuple(item for item in asked.extra_files if item not in theirs.extra_files)
+    changes["extra_files"] = (*theirs.extra_files, *more)
+    configs = asked.config_file, theirs.config_file
+    if configs[0] and configs[1] and configs[0] != configs[1]:
+        changes["config_file"] = merged_config(configs[0], configs[1], folder / "merged")
+    if not changes["handler"]:
+        raise PluginError(f"The importer of {found.what} names no handler.", hint="Use --handler.")
+    return replace(found, request=replace(asked, **changes))
+
+
+def _converted(made: Imported, folder: Path) -> Imported:
+    from mar_core.build.convert import to_safetensors
+
+    request = made.request
+    if request.serialized_file is None:
+        raise UsageError("--convert needs weights.", hint="Name them with --serialized-file.")
+    folder.mkdir()
+    weights, reasons = to_safetensors(
+        request.serialized_file, folder, allow_pickle=request.allow_pickle
+    )
+    request = replace(request, serialized_file=weights)
+    return replace(made, request=request, reasons=(*made.reasons, *reasons))
+
+
+def _unknown(source: Path, plugins: Plugins) -> UsageError:
+    offers: dict[str, list[str]] = {}
+    for plugin, what in plugins.importers():
+        offers.setdefault(plugin, []).append(what)
+    looked = "; ".join(f"{', '.join(whats)} ({plugin})" for plugin, whats in offers.items())
+    missing = next(
+        (plugin for mark, plugin in _REMEDIES if plugin not in offers and (source / mark).exists()),
+        None,
+    )
+    hint = "Name the parts yourself: --handler, --serialized-file, --extra-files."
+    if missing is not None:
+        hint = f"The plugin {missing}, which is not installed, may know it."
+    return UsageError(f"No importer knows {source}. Looked for: {looked or 'nothing'}.", hint=hint)

@@ -1,0 +1,110 @@
+"""Loading a model from the unpacked archive, and from nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mar_core import ModelError
+from mar_sentence_transformers.folder import HINT, check, model_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mar_core import ModelSource
+
+__all__ = ["load_model"]
+
+OFFLINE = "HF_HUB_OFFLINE"
+_lock = threading.Lock()
+
+logger = logging.getLogger(__name__)
+
+
+def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> Any:
+    """Load a model in evaluation mode.
+
+    Args:
+        kind: The class of sentence-transformers: ``SentenceTransformer`` or ``CrossEncoder``.
+        source: The archive, and where the model goes.
+        options: What model-config.yaml says.
+
+    Raises:
+        ModelError: A file is missing, the library cannot load it, or it needs code that the user
+            has not trusted.
+    """
+    trusts = options.get("trust_remote_code", False)
+    if trusts and not source.trusted:
+        raise ModelError(
+            "model-config.yaml says trust_remote_code: the model would run code of its own.",
+            hint="Pass --trust if you trust whoever made the archive, or trust it once for all "
+            "with `mar trust`.",
+        )
+    folder = model_folder(source.model_dir)
+    check(folder, kind)
+    how = {key: options[key] for key in ("dtype", "attn_implementation") if key in options}
+    with _alone_and_offline():
+        import sentence_transformers
+
+        try:
+            model = getattr(sentence_transformers, kind)(
+                str(folder),
+                device=str(source.device),
+                local_files_only=True,
+                trust_remote_code=trusts,
+                model_kwargs=how,
+            )
+        except Exception as error:  # what is wrong with a file surfaces as anything
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise ModelError(
+                f"sentence-transformers {sentence_transformers.__version__} cannot load the model: "
+                f"{reason or type(error).__name__}.",
+                hint=HINT,
+            ) from error
+    if "max_length" in options:
+        model.max_seq_length = options["max_length"]
+    return model.eval()
+
+
+@contextmanager
+def _alone_and_offline() -> Iterator[None]:
+    """No hub is asked, whatever a config names, and no bar is drawn.
+
+    The hub's library reads the variable once, when it is imported; where that was before, its
+    constant is set. Whoever loads an archive in a process of their own gets both back.
+    """
+    with _lock:
+        before = os.environ.get(OFFLINE)
+        os.environ[OFFLINE] = "1"
+        constants: Any = sys.modules.get("huggingface_hub.constants")
+        online = constants is not None and not constants.HF_HUB_OFFLINE
+        try:
+            if online:
+                constants.HF_HUB_OFFLINE = True
+            with _no_bars():
+                yield
+        finally:
+            if online:
+                constants.HF_HUB_OFFLINE = False
+            if before is None:
+                del os.environ[OFFLINE]
+            else:
+                os.environ[OFFLINE] = before
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Progress bars would stand in the log of every worker."""
+    from transformers.utils import logging as library
+
+    shown = library.is_progress_bar_enabled()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            library.enable_progress_bar()
