@@ -15,6 +15,7 @@ from mar_core.run.clashes import check_inputs, check_reading, check_running
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
+from mar_core.run.truth import TRUTH, Truth
 from mar_core.runtime.interpreter import OFF, environment_named
 from mar_core.runtime.recipe import Recipe
 
@@ -37,6 +38,7 @@ class Asked:
     raw: bool = False
     lines: bool = False
     keep: tuple[str, ...] = ()
+    truth: str | None = None
     flat: bool = False
     top: int | None = None
     header: tuple[str, ...] = ()
@@ -126,8 +128,13 @@ def job_of(asked: Asked) -> Job:
         resume=asked.resume,
         force=asked.force,
         writing=WriteOptions(
-            details=asked.as_json, flat=asked.flat, top=asked.top, keep=asked.keep
+            details=asked.as_json,
+            flat=asked.flat,
+            top=asked.top,
+            keep=_kept(asked, TRUTH if asked.truth is not None else None),
+            explain=asked.explain,
         ),
+        truth=asked.truth,
         limit=asked.limit,
         quiet=asked.quiet,
         verbose=asked.verbose,
@@ -207,12 +214,17 @@ def _reading(asked: Asked) -> ReadOptions:
         column=asked.column,
         raw=asked.raw,
         lines=asked.lines,
-        keep=asked.keep,
+        keep=_kept(asked, Truth.column_of(asked.truth)),
         envelope=asked.envelope,
         content_type=asked.content_type or said or None,
         headers={**({"explain": "True"} if asked.explain else {}), **headers},
         max_input_size=_bytes(asked.max_input_size),
     )
+
+
+def _kept(asked: Asked, more: str | None) -> tuple[str, ...]:
+    """The columns to carry along, and another one where there is any."""
+    return tuple(dict.fromkeys([*asked.keep, *([] if more is None else [more])]))
 
 
 def _bytes(text: str | None) -> int:
