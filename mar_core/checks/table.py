@@ -60,6 +60,11 @@ _CONTENT = {
         "The manifest says when and with what it was made",
         "TorchServe warns of it; it matters for nothing else.",
     ),
+    "MAR-M009": (
+        _WARNING,
+        "The signature in the manifest can be read",
+        "It counts as none; make the archive again with `mar archive`.",
+    ),
     # references
     "MAR-R001": (_ERROR, "Every file that the manifest names is in the archive", _FRESH),
     "MAR-R002": (_ERROR, "The manifest names members, not paths", _FRESH),
@@ -200,6 +205,11 @@ _CONTENT = {
         _ERROR,
         "No two files are one module",
         "Rename one: Python takes a package first, then a compiled library, then the source.",
+    ),
+    "MAR-C011": (
+        _WARNING,
+        "What a handler calls `signature` says what it takes and gives",
+        "Write it in plain values, as the reference of signatures shows, or call it otherwise.",
     ),
     # model-config.yaml
     "MAR-Y001": (_ERROR, "The config is one document of plain YAML", "Correct the line."),

@@ -71,10 +71,26 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
         "requirements": ", ".join(inspection.requirements),
         "config": inspection.config and _config(inspection.config),
         "examples": inspection.examples,
+        **_signature(inspection.signature),
     }
     for key, value in facts.items():
         if value:
             yield key, printable(str(value))
+
+
+def _signature(data: dict[str, Any] | None) -> dict[str, str]:
+    """What it takes and gives, in a line each, and where that is known from."""
+    from mar_core.signature import Signature
+
+    if data is None:
+        return {}
+    signature = Signature.from_dict(data)
+    seen = " (as its examples show)" if signature.origin == "examples" else ""
+    return {
+        heading: "; ".join(f"{one.name}: {one}" for one in fields) + seen
+        for heading, fields in (("takes", signature.inputs), ("gives", signature.outputs))
+        if fields
+    }
 
 
 def _made(inspection: Inspection) -> str:

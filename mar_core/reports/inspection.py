@@ -9,6 +9,7 @@ from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
 from mar_core.checks.yamltext import YamlFault
 from mar_core.handlers.entry import find_entry
+from mar_core.signature.declared import read_signature
 
 if TYPE_CHECKING:
     import os
@@ -106,6 +107,8 @@ class Inspection:
         members: Every member in the order of the archive.
         size: Bytes of all members together, unpacked.
         examples: How many recorded examples it has.
+        signature: What it takes and gives, as ``Signature.to_dict`` says it; None where nothing
+            says it.
     """
 
     archive: str
@@ -124,6 +127,7 @@ class Inspection:
     members: list[MemberSummary] = field(default_factory=list)
     size: int = 0
     examples: int = 0
+    signature: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -149,6 +153,7 @@ def inspect_archive(path: str | os.PathLike[str]) -> Inspection:
 
 def _describe(archive: Archive) -> Inspection:
     manifest, subject = archive.manifest, Subject(archive)
+    signature = read_signature(archive)
     digests = manifest.mar.get("members")
     listed = digests if isinstance(digests, dict) else {}
     members = [_member(archive, name, listed) for name in archive.members]
@@ -169,6 +174,7 @@ def _describe(archive: Archive) -> Inspection:
         members=members,
         size=sum(member.size for member in members),
         examples=len(_examples(archive)),
+        signature=signature.to_dict() if signature is not None else None,
     )
 
 

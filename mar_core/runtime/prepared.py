@@ -11,6 +11,7 @@ from mar_core.cache import entries as cache
 from mar_core.checks.validation import check
 from mar_core.errors import ArchiveError
 from mar_core.plugins import get_plugins
+from mar_core.signature.declared import find_signature, read_signature
 from mar_core.ts.context import read_config
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.runtime.recipe import Recipe
+    from mar_core.signature import Signature
 
 __all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
 
@@ -39,6 +41,7 @@ class Prepared:
         findings: What validation found that did not refuse the archive.
         stamps: Size and time of each member's file, by which a change is known.
         needs_torch: Whether loading it will import PyTorch, as far as that shows.
+        signature: What it takes and gives; None where nothing says it.
     """
 
     recipe: Recipe
@@ -48,6 +51,7 @@ class Prepared:
     findings: tuple[Finding, ...] = ()
     stamps: tuple[tuple[str, int, int], ...] = ()
     needs_torch: bool = True
+    signature: Signature | None = None
 
     @property
     def name(self) -> str:
@@ -92,12 +96,15 @@ def prepare(recipe: Recipe) -> Prepared:
 
 def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
     """The same of an archive that is open."""
+    manifest = archive.manifest
     with _checking:
         findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
+        if recipe.handler is None:
+            signature = read_signature(archive)
+        else:
+            manifest = manifest.with_handler(recipe.handler)
+            signature = find_signature(archive, manifest)
     model_dir = cache.unpacked(archive)
-    manifest = archive.manifest
-    if recipe.handler is not None:
-        manifest = manifest.with_handler(recipe.handler)
     names = sorted(archive.members)
     return Prepared(
         recipe=recipe,
@@ -107,6 +114,7 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
         findings=tuple(findings),
         stamps=tuple((name, *_stamp(model_dir / name)) for name in names),
         needs_torch=needs_torch(archive),
+        signature=signature,
     )
 
 
