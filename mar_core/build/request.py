@@ -13,7 +13,7 @@ from mar_core.format.view import ArchiveFormat
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime", "in_a_tuple", "path_of"]
+__all__ = ["ArchiveFormat", "ArchiveRequest", "Imported", "Runtime", "in_a_tuple", "path_of"]
 
 
 class Runtime(StrEnum):
@@ -86,6 +86,22 @@ class ArchiveRequest:
             UsageError: A quote in it is not closed.
         """
         return tuple(Path(item.source) for item in split_items(self.extra_files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an importer makes of a source.
+
+    Attributes:
+        what: What the source is, in a few words: ``a Hugging Face model for text-classification``.
+        request: The request that the importer was given, with what it adds: the handler, the
+            weights, more files, a model-config.yaml. What the user said by flags wins over it.
+        reasons: One line for each choice, such as ``model.safetensors are the weights``.
+    """
+
+    what: str
+    request: ArchiveRequest
+    reasons: tuple[str, ...] = ()
 
 
 def path_of(value: str | Path | None) -> Path | None:
