@@ -41,6 +41,8 @@ class ArchiveRequest:
         archive_format: How to store it.
         force: Replace an archive that is there.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         allow_pickle: Take weights that can run code when loaded.
         examples: Inputs to run once and record in the archive.
@@ -57,6 +59,8 @@ class ArchiveRequest:
     archive_format: ArchiveFormat = ArchiveFormat.DEFAULT
     force: bool = False
     requirements_file: Path | None = None
+    lock: bool = False
+    allow_build: bool = False
     config_file: Path | None = None
     allow_pickle: bool = False
     examples: tuple[Path, ...] = ()
