@@ -25,6 +25,7 @@ NAMES = (
     "texts",
     "against_torchserve",
     "serving",
+    "overload",
 )
 
 

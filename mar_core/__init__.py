@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from mar_core.records import WriteOptions as WriteOptions
     from mar_core.records import Writer as Writer
     from mar_core.run.engines import Engine as Engine
+    from mar_core.run.report import page_files as page_files
+    from mar_core.run.writers.tables import Table as Table
+    from mar_core.run.writers.tables import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.deaths import Death as Death
@@ -73,6 +76,9 @@ if TYPE_CHECKING:
     from mar_core.runtime.protocol import Reply as Reply
     from mar_core.runtime.recipe import Recipe as Recipe
     from mar_core.runtime.requests import Request as Request
+    from mar_core.signature import Signature as Signature
+    from mar_core.signature import SignatureField as SignatureField
+    from mar_core.signature.declared import read_signature as read_signature
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
@@ -127,6 +133,10 @@ _HOME = {
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
+    "mar_core.signature": ("Signature", "SignatureField"),
+    "mar_core.signature.declared": ("read_signature",),
+    "mar_core.run.report": ("page_files",),
+    "mar_core.run.writers.tables": ("Table", "to_table"),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol
@@ -182,6 +183,10 @@ class RunSummary:
         stage_seconds: Seconds by stage, added over all batches and workers.
         batches: How many batches ran.
         interrupted: Whether the run was stopped before its end.
+        finished: Whether it has come to its end.
+        begun: When it began, in seconds since 1970.
+        judged: Inputs with a result and a true label, as ``--truth`` says.
+        right: Those of them whose result begins with the true label.
     """
 
     model: str
@@ -194,6 +199,10 @@ class RunSummary:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     batches: int = 0
     interrupted: bool = False
+    finished: bool = False
+    begun: float = field(default_factory=time.time)
+    judged: int = 0
+    right: int = 0
 
     @property
     def failed(self) -> int:
@@ -225,20 +234,24 @@ class WriteOptions:
         details: Write down what the handler said about its answers, too.
         flat: Give each value of a result a typed column of its own.
         top: Of labels with scores, and of found objects, the best so many; None keeps all.
-        keep: The columns of the inputs that rows carry along, under ``input``.
+        keep: The columns of the inputs that rows carry along, under ``input``; with ``--truth``
+            one of them is ``truth``.
+        explain: The results are explanations.
     """
 
     details: bool = False
     flat: bool = False
     top: int | None = None
     keep: tuple[str, ...] = ()
+    explain: bool = False
 
 
 class Writer(abc.ABC):
     """Writes results in one format; a plugin offers an object of it by ``mar_register_writers``.
 
     A row is a dict of JSON values: ``id``, and ``result`` or ``error`` (``stage``, ``type``,
-    ``message``, ``code``) or both; ``streamed``, ``response`` and ``input`` where there are any.
+    ``message``, ``code``) or both; ``streamed``, ``response`` and ``input`` where there are any,
+    and ``preview`` where ``previews`` asks for it.
 
     Attributes:
         name: What to call it in messages.
@@ -248,6 +261,9 @@ class Writer(abc.ABC):
             the run can be resumed.
         resumes: Of a writer that streams: ``parse`` reads its lines, so that a run can be resumed.
         flattens: It gives values typed columns of their own where ``options.flat`` is set.
+        previews: Rows have a ``preview`` of their input, for people to look at: ``{"text": …}``, or
+            ``{"picture": …, "type": …, "width": …, "height": …}``, a small picture in base64 with
+            its type, and the size of the input's in pixels. An input that is neither has none.
     """
 
     name: ClassVar[str]
@@ -255,6 +271,7 @@ class Writer(abc.ABC):
     streams: ClassVar[bool] = False
     resumes: ClassVar[bool] = False
     flattens: ClassVar[bool] = False
+    previews: ClassVar[bool] = False
 
     def check(self, options: WriteOptions) -> None:  # noqa: B027 - most need nothing
         """Say before a run what would be missing at its end.
@@ -277,8 +294,24 @@ class Writer(abc.ABC):
         """
 
     def parse(self, line: bytes) -> dict[str, Any] | None:  # noqa: ARG002 - for writers that resume
-        """The row that a line holds, its end included, or None where it is not a whole row."""
+        """The row that a line holds, its end included, or None where it is not whole.
+
+        Of a row, ``id`` and ``error`` count. An empty dict stands for a whole line that is no row:
+        one of ``head`` or ``note``.
+        """
         return None
+
+    def head(self, options: WriteOptions) -> bytes:  # noqa: ARG002 - most begin with a row
+        """What a file begins with, before its rows, in whole lines; of a writer that streams."""
+        return b""
+
+    def note(self, summary: RunSummary) -> bytes:  # noqa: ARG002 - most hold rows alone
+        """Whole lines that say how far a run is, in between the rows; of a writer that streams.
+
+        Asked for now and then, and a last time when the run has finished or was stopped; a run that
+        is resumed begins with a summary of its own.
+        """
+        return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

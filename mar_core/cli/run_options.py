@@ -103,8 +103,9 @@ OUTPUT_FILE = _option(
     "--output",
     "-o",
     metavar="FILE",
-    help="Write results here: `.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, or what a plugin "
-    "writes. Without it they are a table on a terminal, and JSON lines in a pipe.",
+    help="Write results here: `.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, `.html` (a "
+    "report for people), or what a plugin writes. Without it they are a table on a terminal, and "
+    "JSON lines in a pipe.",
 )
 OUTPUT_DIR = _option(
     OUTPUT,
@@ -124,6 +125,13 @@ FLAT = _option(
     "--flat",
     help="In a `.csv`, `.tsv` or `.parquet`: a typed column for each value, such as `label`, "
     "`score`, `box_0`; a found object has a row of its own.",
+)
+TRUTH = _option(
+    OUTPUT,
+    metavar="LABELS.csv|COLUMN|folder",
+    help="What the inputs really are: a table of files and labels, a column of the inputs, or the "
+    "name of their folder. Rows carry it as `truth`; the report and the summary say how often the "
+    "model is right.",
 )
 TOP = _option(OUTPUT, metavar="N", min=1, help="Keep the N best labels or found objects only.")
 UNORDERED = _option(OUTPUT, "--unordered", help="Give results as they come.")
@@ -189,6 +197,16 @@ PROFILE = _option(
 )
 WATCH = _option(LOOK, "--watch", help="Run again whenever a source file or input changes.")
 VERBOSE = _option(LOOK, "--verbose", help="Show the handler's own traceback at each failure.")
+
+
+def _how(option: Any) -> Any:
+    """An option of several commands in this one's panel."""
+    changed = copy.copy(option)
+    changed.rich_help_panel = HOW
+    return changed
+
+
+ENV, ALLOW_BUILD, OFFLINE = map(_how, (options.ENV, options.ALLOW_BUILD, options.OFFLINE))
 
 
 def _instead(option: Any) -> Any:

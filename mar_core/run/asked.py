@@ -15,6 +15,8 @@ from mar_core.run.clashes import check_inputs, check_reading, check_running
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
+from mar_core.run.truth import TRUTH, Truth
+from mar_core.runtime.interpreter import OFF, environment_named
 from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Asked", "job_of"]
@@ -36,6 +38,7 @@ class Asked:
     raw: bool = False
     lines: bool = False
     keep: tuple[str, ...] = ()
+    truth: str | None = None
     flat: bool = False
     top: int | None = None
     header: tuple[str, ...] = ()
@@ -55,6 +58,9 @@ class Asked:
     workers: int | None = None
     timeout: float | None = None
     fail_fast: bool = False
+    env: str | None = None
+    allow_build: bool = False
+    offline: bool = False
     allow_pickle: bool = False
     no_pixel_limit: bool = False
     metrics_config: Path | None = None
@@ -101,6 +107,9 @@ def job_of(asked: Asked) -> Job:
         allow_pickle=asked.allow_pickle,
         envelope=asked.envelope,
         limit_image_pixels=not asked.no_pixel_limit,
+        env=environment_named(asked.env),
+        allow_build=asked.allow_build,
+        offline=asked.offline,
         metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
     return Job(
@@ -119,8 +128,13 @@ def job_of(asked: Asked) -> Job:
         resume=asked.resume,
         force=asked.force,
         writing=WriteOptions(
-            details=asked.as_json, flat=asked.flat, top=asked.top, keep=asked.keep
+            details=asked.as_json,
+            flat=asked.flat,
+            top=asked.top,
+            keep=_kept(asked, TRUTH if asked.truth is not None else None),
+            explain=asked.explain,
         ),
+        truth=asked.truth,
         limit=asked.limit,
         quiet=asked.quiet,
         verbose=asked.verbose,
@@ -200,12 +214,17 @@ def _reading(asked: Asked) -> ReadOptions:
         column=asked.column,
         raw=asked.raw,
         lines=asked.lines,
-        keep=asked.keep,
+        keep=_kept(asked, Truth.column_of(asked.truth)),
         envelope=asked.envelope,
         content_type=asked.content_type or said or None,
         headers={**({"explain": "True"} if asked.explain else {}), **headers},
         max_input_size=_bytes(asked.max_input_size),
     )
+
+
+def _kept(asked: Asked, more: str | None) -> tuple[str, ...]:
+    """The columns to carry along, and another one where there is any."""
+    return tuple(dict.fromkeys([*asked.keep, *([] if more is None else [more])]))
 
 
 def _bytes(text: str | None) -> int:
@@ -219,6 +238,11 @@ def _running(asked: Asked) -> RunOptions:
         raise UsageError(
             f"{here} runs in this process, where --workers and --timeout do nothing.",
             hint="Leave them out, or leave it out.",
+        )
+    if here is not None and asked.env not in {None, "", OFF}:
+        raise UsageError(
+            f"{here} runs in mar's own environment, and --env {asked.env} (or MAR_ENV) in another.",
+            hint="Say `--env off`, or leave it out.",
         )
     return RunOptions(
         batch_size=_batch_size(asked.batch_size),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mar_core.errors import UsageError
 from mar_core.run.request import content_type_of, parse_headers
 from mar_core.run.session import STREAMS
+from mar_core.run.truth import Truth
 
 if TYPE_CHECKING:
     from mar_core.run.asked import Asked
@@ -43,6 +44,8 @@ def check_reading(asked: Asked) -> None:
     _refuse_both(one, "--include", asked.include, why="takes from folders, and a request is sent")
     _refuse_both(one, "--column", asked.column, why="takes from rows, and a request is sent whole")
     _refuse_both(one, "--keep", asked.keep, why="takes from rows, and a request is sent whole")
+    column = Truth.column_of(asked.truth)
+    _refuse_both(one, "--truth", column, why="names a column, and a request is sent whole")
     _refuse_both(
         one, "--lines", asked.lines, why="sends a text a line, and a request is sent whole"
     )

@@ -41,7 +41,8 @@ def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None
 
 @hookimpl
 def mar_register_writers(register: Callable[[Writer], None]) -> None:
-    """Offer JSON lines, JSON, CSV, TSV and Parquet."""
+    """Offer JSON lines, JSON, CSV, TSV, Parquet, and the report."""
+    from mar_core.run.report.writer import ReportWriter
     from mar_core.run.writers.formats import (
         CsvWriter,
         JsonLinesWriter,
@@ -50,8 +51,8 @@ def mar_register_writers(register: Callable[[Writer], None]) -> None:
         TsvWriter,
     )
 
-    for writer in (JsonLinesWriter(), JsonWriter(), CsvWriter(), TsvWriter(), ParquetWriter()):
-        register(writer)
+    for kind in (JsonLinesWriter, JsonWriter, CsvWriter, TsvWriter, ParquetWriter, ReportWriter):
+        register(kind())
 
 
 def _local() -> Engine:

@@ -19,7 +19,13 @@ CHUNK = 1 << 20
 
 
 def identify(
-    archive: Archive, recipe: Recipe, reading: ReadOptions, *, explain: bool, top: int | None = None
+    archive: Archive,
+    recipe: Recipe,
+    reading: ReadOptions,
+    *,
+    explain: bool,
+    top: int | None = None,
+    truth: str | None = None,
 ) -> str:
     """A digest of the archive and of the settings that change results.
 
@@ -31,13 +37,14 @@ def identify(
         reading: How inputs are read.
         explain: Whether explanations are asked for.
         top: How many of the best labels are kept.
+        truth: What says what the inputs really are.
     """
     said = {
         "archive": _content(archive),
         "envelope": recipe.envelope,
         "explain": explain,
         "column": reading.column,
-        "rows": [reading.raw, reading.lines, list(reading.keep), top],
+        "rows": [reading.raw, reading.lines, list(reading.keep), top, truth],
         "field": reading.field_name,
         "content_type": reading.content_type,
         "headers": sorted(reading.headers.items()),

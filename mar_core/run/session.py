@@ -7,10 +7,11 @@ import itertools
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mar_core.plugins import get_plugins
 from mar_core.records import ReadOptions, RunOptions, RunSummary, WriteOptions
+from mar_core.run.beside import Beside
 from mar_core.run.changed import ChangedSources
 from mar_core.run.engines import find_engine
 from mar_core.run.identity import identify
@@ -20,12 +21,13 @@ from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
 from mar_core.run.request import data_input, form_input, upload_input
 from mar_core.run.summary import count
+from mar_core.run.truth import Truth
 from mar_core.run.writers import open_writer
 from mar_core.runtime.place import sweep
 from mar_core.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rich.console import Console
@@ -60,6 +62,7 @@ class Job:
         resume: Go on with what ``output`` holds.
         force: Replace an output that mar did not write, or that holds an interrupted run.
         writing: How results are written.
+        truth: What says what the inputs really are, or None.
         limit: Run this many inputs at most.
         quiet: Say nothing but results and errors.
         verbose: Show where in the handler a failure happened.
@@ -77,6 +80,7 @@ class Job:
     resume: bool = False
     force: bool = False
     writing: WriteOptions = field(default_factory=WriteOptions)
+    truth: str | None = None
     limit: int | None = None
     quiet: bool = False
     verbose: bool = False
@@ -91,7 +95,8 @@ class Job:
     def sent_files(self) -> tuple[str, ...]:
         """The files that are sent as they are, or as parts of one request."""
         parts = [part.path for part in self.form] + [part.path for part in self.data]
-        return (*self.uploads, *(path for path in parts if path is not None))
+        labels = Truth.path_of(self.truth)
+        return (*self.uploads, *(path for path in (*parts, labels) if path is not None))
 
 
 def check_outputs(job: Job) -> None:
@@ -149,6 +154,7 @@ def _execute(
         digest=digest,
         output_dir=job.running.output_dir,
         options=job.writing,
+        summary=summary,
         stream=stream,
         console=console,
     )
@@ -158,6 +164,7 @@ def _execute(
     try:
         get_plugins().run_started(summary)
         finished = run.to_its_end(results_on_terminal=console is not None)
+        summary.finished = finished
     finally:
         writer.close(finished=finished)
         get_plugins().run_finished(summary)
@@ -167,7 +174,7 @@ def _execute(
 def _digest(job: Job, archive: Archive) -> str:
     """What the rows of the output are made of."""
     explain, top = job.running.explain, job.writing.top
-    return identify(archive, job.recipe, job.reading, explain=explain, top=top)
+    return identify(archive, job.recipe, job.reading, explain=explain, top=top, truth=job.truth)
 
 
 def _check_explains(archive: Archive) -> None:
@@ -215,7 +222,12 @@ class _Run:
         self._start = time.monotonic()
         self._interruption = Interruption()
         self._changed = ChangedSources(writer.done_since)
-        self._kept: dict[str, Mapping[str, Any]] = {}
+        self._beside = Beside(
+            keep=job.writing.keep,
+            truth=job.truth,
+            previews=writer.previews,
+            done=len(writer.done),
+        )
 
     def to_its_end(self, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
@@ -241,6 +253,7 @@ class _Run:
                 if stopped:
                     break
         self._changed.warn()
+        self._beside.close()
         summary.seconds = time.monotonic() - self._start
         summary.interrupted = interruption.wished
         return not stopped and not interruption.wished
@@ -253,15 +266,14 @@ class _Run:
                 self._summary.skipped += 1
                 self._changed.skipped()
             else:
-                if source.kept:
-                    self._kept[source.id] = source.kept
-                yield source
+                yield self._beside.watched(source)
 
     def _take(self, outcome: Outcome, show: Show) -> bool:
         """Write an outcome down; whether it is a failure."""
-        kept = {outcome.id: self._kept.pop(outcome.id)} if outcome.id in self._kept else {}
-        (written,) = self._writer.write([outcome], kept)
+        beside = self._beside.take(outcome.id)
+        (written,) = self._writer.write([outcome], beside)
         count(self._summary, written)
+        self._beside.judge(self._summary, written, beside)
         self._summary.seconds = time.monotonic() - self._start
         show(self._summary)
         if written.failure is None:

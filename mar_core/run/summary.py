@@ -37,6 +37,9 @@ def summary_lines(summary: RunSummary) -> list[str]:
     )
     ended = f"{summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
     lines = [f"{summary.model}: {done}; {ended}"]
+    if summary.judged:
+        share = summary.right / summary.judged
+        lines.append(f"  right: {summary.right:,} of {summary.judged:,}, {share:.1%}")
     lines += [f"  {number:,} x {kind}" for kind, number in summary.errors.most_common()]
     spent = [
         f"{stage} {_seconds(summary.stage_seconds[stage])}"

@@ -87,6 +87,7 @@ class Predictor:
         recipe: What to load, and how.
         prepared: The same archive, validated and unpacked already.
         code: This process's own archive; by default its modules are kept apart from others'.
+        steps: Of a handler with ``continuousBatching``, answer one step at a call.
 
     Attributes:
         recipe: What it was made of.
@@ -103,6 +104,7 @@ class Predictor:
         *,
         prepared: Prepared | None = None,
         code: OwnProcess | None = None,
+        steps: bool = False,
     ) -> None:
         self.recipe = recipe
         ready = prepare(recipe) if prepared is None else prepared
@@ -127,6 +129,7 @@ class Predictor:
             envelope=recipe.envelope,
             code=code,
             config=ready.config,
+            steps=steps,
         )
         if not (ready.files.is_unpacked or reads_by_context(type(self.loaded.instance))):
             self.loaded.code.settle(ready.files.unpack())

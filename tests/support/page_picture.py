@@ -11,12 +11,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+import browsers
 import httpx
 import serving
 import tree
-
-sys.path.append(str(tree.ROOT / "plugins" / "mar-serve" / "tests"))
-import browsers
 
 MNIST = tree.ROOT / "examples" / "image_classifier" / "mnist"
 IMAGES = tree.ROOT / "docs" / "images"

@@ -35,6 +35,7 @@ class Output(abc.ABC):
         done: The ids that an earlier run has written.
         failed_before: How many of those rows hold an error.
         done_since: When the run that wrote them began, in nanoseconds; 0 where that is not known.
+        previews: Whether rows are to have a preview of their input beside them.
     """
 
     def __init__(
@@ -46,18 +47,19 @@ class Output(abc.ABC):
         self.done = DoneIds()
         self.failed_before = 0
         self.done_since = 0
+        self.previews = False
         self.options = options or WriteOptions()
         self._save_for = save_for
-        self._kept: Mapping[str, Mapping[str, Any]] = {}
+        self._beside: Mapping[str, Mapping[str, Any]] = {}
 
     def write(
-        self, outcomes: Iterable[Outcome], kept: Mapping[str, Mapping[str, Any]] | None = None
+        self, outcomes: Iterable[Outcome], beside: Mapping[str, Mapping[str, Any]] | None = None
     ) -> list[Outcome]:
         """Write one row for each outcome, all of them at once.
 
         Args:
             outcomes: What an engine gave.
-            kept: For an input's id, the columns of it that go into its row.
+            beside: For an input's id, what goes into its row beside the result.
 
         Returns:
             The outcomes as written: one whose result cannot be written down has become a failure of
@@ -67,7 +69,7 @@ class Output(abc.ABC):
             OutputError: There is no room, or the place has gone.
         """
         written = [self._shown(outcome) for outcome in outcomes]
-        self._kept = kept or {}
+        self._beside = beside or {}
         self._put(written)
         return written
 
@@ -79,8 +81,10 @@ class Output(abc.ABC):
 
     def _rows(self, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
         """The rows of outcomes."""
-        details, kept = self.options.details, self._kept
-        return [to_row(outcome, details=details, kept=kept.get(outcome.id)) for outcome in outcomes]
+        details, beside = self.options.details, self._beside
+        return [
+            to_row(outcome, details=details, beside=beside.get(outcome.id)) for outcome in outcomes
+        ]
 
     def flush(self) -> None:  # noqa: B027 - not every place keeps anything back
         """Wait until all rows are where they should be."""

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mar_core.records import Outcome, WriteOptions, Writer
+    from mar_core.records import Outcome, RunSummary, WriteOptions, Writer
     from mar_core.runtime.values import Save
 
 __all__ = ["FileOutput"]
+
+# So often a writer notes how far the run is: what a kill leaves tells it, too.
+NOTE_SECONDS = 5.0
 
 
 class FileOutput(Output):
@@ -41,6 +44,7 @@ class FileOutput(Output):
         digest: What makes the rows: the archive's digest, and whatever else must stay the same.
         force: Replace a file that mar did not write, or an interrupted run.
         save_for: Makes, for an id, what takes over bytes, tensors and pictures.
+        summary: What the run has come to so far, for writers that note it.
 
     Raises:
         UsageError: The format cannot be resumed, or lacks a package.
@@ -59,8 +63,12 @@ class FileOutput(Output):
         digest: str,
         force: bool = False,
         save_for: Callable[[str], Save] | None = None,
+        summary: RunSummary | None = None,
     ) -> None:
         super().__init__(save_for=save_for, options=options)
+        self.previews = writer.previews
+        self._summary = summary
+        self._noted = time.monotonic()
         _check_options(path, writer, options, resume=resume)
         # Whole, for a handler in this process may change the folder that a short one begins in.
         self._path = real_path(path)
@@ -95,6 +103,9 @@ class FileOutput(Output):
         sweep(path.parent, path.name, RunState.path(path).name)
         self._begun = time.time_ns()
         RunState(digest=self._digest, finished=False, begun=self._begun).save(path)
+        if self._writer.streams and self._journal.empty:
+            with _told(self._writer):
+                self._journal.append(self._writer.head(self.options))
 
     def flush(self) -> None:
         """Wait until all rows are on the disk."""
@@ -106,6 +117,7 @@ class FileOutput(Output):
             return
         self._closed = True
         try:
+            self._note()
             self._journal.flush()
             if finished:
                 self._finish()
@@ -130,6 +142,16 @@ class FileOutput(Output):
         with _told(self._writer):
             self._writer.write(lambda: iter(rows), buffer, self.options)
         self._journal.append(buffer.getvalue())
+        if time.monotonic() - self._noted > NOTE_SECONDS:
+            self._note()
+
+    def _note(self) -> None:
+        self._noted = time.monotonic()
+        if self._summary is not None and self._writer.streams:
+            with _told(self._writer):
+                note = self._writer.note(self._summary)
+            if note:
+                self._journal.append(note)
 
     def _written(self) -> Iterator[dict[str, Any]]:
         """All rows, from the first."""

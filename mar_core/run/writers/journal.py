@@ -29,7 +29,7 @@ class Journal:
 
     Args:
         path: The file.
-        parse: Reads a line as a row; None where it is not a whole one.
+        parse: Reads a line as a row; None where it is not whole, an empty dict where it is no row.
 
     Attributes:
         done: The ids of the rows that were there.
@@ -58,7 +58,7 @@ class Journal:
         return os.fstat(self._descriptor).st_size == 0
 
     def begin(self, *, keep: bool) -> None:
-        """Make ready for rows.
+        """Make ready for rows; a file without any becomes empty.
 
         Args:
             keep: Go on behind the rows that are there, in place of starting afresh.
@@ -68,6 +68,8 @@ class Journal:
         """
         if keep:
             self.done = DoneIds(self._whole_ids())
+        if not self.done:
+            self._end = 0  # what it begins with may have been cut off
         with writing(self.path):
             os.ftruncate(self._descriptor, self._end)
 
@@ -139,8 +141,9 @@ class Journal:
                         hint="Name another output, or start afresh with --force.",
                     )
                 self._end += len(line)
-                self.failed += "error" in row
-                yield row["id"]
+                if row:
+                    self.failed += "error" in row
+                    yield row["id"]
 
 
 def _write_all(descriptor: int, lines: bytes, offset: int) -> None:

@@ -16,7 +16,7 @@ from mar_core.runtime.blobs import BlobFolder
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mar_core.records import Writer
+    from mar_core.records import RunSummary, Writer
     from mar_core.run.writers.base import Output
 
 __all__ = ["find_writer", "open_writer"]
@@ -30,6 +30,7 @@ def open_writer(
     digest: str = "",
     output_dir: Path | None = None,
     options: WriteOptions | None = None,
+    summary: RunSummary | None = None,
     stream: TextIO | None = None,
     console: Console | None = None,
 ) -> Output:
@@ -42,6 +43,7 @@ def open_writer(
         digest: What makes the rows: the archive's digest, and whatever else must stay the same.
         output_dir: Put bytes, tensors and pictures here, each in a file of its own.
         options: How rows are written.
+        summary: What the run has come to so far, for formats that note it.
         stream: Standard output, where it is not ``sys.stdout``.
         console: Show results for people here, in place of JSON lines on standard output.
 
@@ -71,6 +73,7 @@ def open_writer(
         force=force,
         digest=digest,
         save_for=save_for,
+        summary=summary,
     )
 
 

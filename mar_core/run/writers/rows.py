@@ -20,14 +20,14 @@ ANSWERED = "response"
 
 
 def to_row(
-    outcome: Outcome, *, details: bool = False, kept: Mapping[str, Any] | None = None
+    outcome: Outcome, *, details: bool = False, beside: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The row of an outcome: its id, and its result, its error or, of a refusal, both.
 
     Args:
         outcome: One whose result JSON can hold; see ``mar_core.runtime.values.plain``.
         details: Add what the handler said about its answer: status, content type, headers.
-        kept: Columns of the input to carry along.
+        beside: What else goes into it.
     """
     row: dict[str, Any] = {"id": outcome.id}
     failure = outcome.failure
@@ -40,8 +40,7 @@ def to_row(
             "message": failure.message,
             "code": failure.code,
         }
-    if kept:
-        row["input"] = dict(kept)
+    row |= beside or {}
     if outcome.streamed:
         row["streamed"] = list(outcome.streamed)
     if details and outcome.response != _NOTHING_SAID:

@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import browsers
 import pytest
@@ -333,7 +332,7 @@ def test_numbers_go_on_and_nothing_loses_its_focus(tab, server):
     assert tab.get_by_role("textbox", name="Text").input_value() == "half a sen"
 
 
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+CONTRAST = browsers.CONTRAST.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

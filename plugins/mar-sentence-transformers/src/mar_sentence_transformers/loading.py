@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import textwrap
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 OFFLINE = "HF_HUB_OFFLINE"
+# A library names every tensor that does not fit.
+SHOWN = 400
 _lock = threading.Lock()
 
 logger = logging.getLogger(__name__)
@@ -59,7 +62,7 @@ def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> An
                 model_kwargs=how,
             )
         except Exception as error:  # what is wrong with a file surfaces as anything
-            reason = " ".join(str(error).split()).rstrip(".")
+            reason = textwrap.shorten(str(error), SHOWN, placeholder=" …").rstrip(".")
             raise ModelError(
                 f"sentence-transformers {sentence_transformers.__version__} cannot load the model: "
                 f"{reason or type(error).__name__}.",

@@ -1,8 +1,9 @@
 """The page at ``/``: which models there are, how they do, and a request to try.
 
-Plain files that the package brings. The page asks ``page/models.json`` how the models do, and
-``predictions/…`` like any client; what a model answers goes into it as text only. Its policy allows
-nothing from elsewhere, no inline code, and no HTML made from strings.
+Plain files that the package brings, and those of mar's that draw answers. The page asks
+``page/models.json`` how the models do, and ``predictions/…`` like any client; what a model answers
+goes into it as text only. Its policy allows nothing from elsewhere, no inline code, and no HTML
+made from strings.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 from starlette.routing import Route
+
+from mar_core import page_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,8 +89,8 @@ def _file(request: Request, name: str) -> Response:
 @cache
 def _files() -> dict[str, tuple[bytes, str]]:
     """Each file's bytes and tag: read once, so that no path of a request ever reaches the disk."""
-    found = {}
-    for entry in (files(__name__) / "static").iterdir():
-        content = entry.read_bytes()
-        found[entry.name] = (content, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
-    return found
+    own = {entry.name: entry.read_bytes() for entry in (files(__name__) / "static").iterdir()}
+    return {
+        name: (content, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
+        for name, content in {**page_files(), **own}.items()
+    }

@@ -46,6 +46,9 @@ export function tabs(list, chosen = () => {}) {
   return choose;
 }
 
+/** The bytes of a base64 text. */
+export const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
 export function size(bytes) {
   const units = ["bytes", "kB", "MB", "GB"];
   let at = 0;

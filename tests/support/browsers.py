@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from pathlib import Path
 
 import pytest
 
+# Finds the texts of a page that do not stand out from their ground.
+CONTRAST = Path(__file__).with_name("contrast.js")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 

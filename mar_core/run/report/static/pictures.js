@@ -10,18 +10,21 @@ export function picture(blob, alt) {
   return make("img", { class: "answer-picture", src: URL.createObjectURL(blob), alt });
 }
 
-async function canvasOf(blob) {
+/** A canvas with a picture on it, and how long a pixel of the original is there. */
+async function canvasOf({ blob, width }) {
   const bitmap = await createImageBitmap(blob);
-  const scale = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
-  // A tiny picture is drawn larger, or boxes and labels would have no room.
-  const zoom = Math.max(scale, Math.min(8, 220 / Math.max(bitmap.width, bitmap.height)));
+  const side = Math.max(bitmap.width, bitmap.height);
+  const copy = width > bitmap.width;
+  // A tiny picture, or a small copy, is drawn larger, or boxes and labels would have no room.
+  const zoom = Math.max(Math.min(1, LARGEST / side), copy ? Math.min(2, width / bitmap.width) : Math.min(8, 220 / side));
   const canvas = make("canvas", { role: "img" });
   canvas.width = Math.round(bitmap.width * zoom);
   canvas.height = Math.round(bitmap.height * zoom);
   const context = canvas.getContext("2d");
-  context.imageSmoothingEnabled = zoom <= 1;
+  const smooth = copy || zoom <= 1;
+  context.imageSmoothingEnabled = smooth;
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return { canvas, context, bitmap, zoom };
+  return { canvas, context, bitmap, smooth, zoom: canvas.width / (width || bitmap.width) };
 }
 
 const stage = (canvas) => make("div", { class: "stage" }, canvas);
@@ -160,7 +163,7 @@ function region(canvas, top, where) {
 
 async function lay(given, top) {
   if (!given) return [stage(alone(top))];
-  const { canvas, context, bitmap } = await canvasOf(given);
+  const { canvas, context, bitmap, smooth } = await canvasOf(given);
   const same = Math.abs(bitmap.width / bitmap.height - top.width / top.height) < 0.01;
   const where = make("select", {}, make("option", { value: "whole" }, "the whole picture"),
     make("option", { value: "middle" }, "its middle"), make("option", { value: "imagenet" }, "the crop of ImageNet"));
@@ -168,7 +171,7 @@ async function lay(given, top) {
   const strength = make("input", { type: "range", min: "0", max: "100", value: "60" });
   const draw = () => {
     context.globalAlpha = 1;
-    context.imageSmoothingEnabled = bitmap.width > canvas.width;
+    context.imageSmoothingEnabled = smooth;
     context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     context.globalAlpha = Number(strength.value) / 100;
     context.imageSmoothingEnabled = false;

@@ -1,6 +1,6 @@
 // An answer as people look at it. `kindOf` says what it is by its shape; each kind has a view.
 
-import { make, size } from "./dom.js";
+import { bytesOf, make, size } from "./dom.js";
 import { boxes, heatMap, isGrid, maskOf, overlay, picture } from "./pictures.js";
 import { entities, plain, words } from "./texts.js";
 
@@ -24,23 +24,43 @@ export async function show(answer) {
   return value === undefined ? [plain(text, { long: text.length > 24 })] : view(value, answer);
 }
 
-/** What is asked about an answer's value, from the narrowest shape to the widest. */
-async function view(value, answer) {
+/**
+ * What a value is, asked from the narrowest shape to the widest.
+ *
+ * @param answer {explains, asked: {kind, text, file, width, height}}; the file may be a smaller copy
+ *     of a picture of that width and height
+ */
+export function kindOf(value, { asked }) {
+  const one = unwrapped(value);
+  const given = pictureOf(asked);
+  if (fromBase64(one?.base64)) return "picture";
+  if (classes(one)) return "classes";
+  if (given && detections(one)) return "boxes";
+  if (isWords(one)) return "words";
+  if (asked.kind === "text" && spans(one)) return "entities";
+  if (given && heatIn(one)) return "heat";
+  return isGrid(one) ? "grid" : "other";
+}
+
+const heatIn = (value) => fromBase64(value?.heatmap?.base64 ?? value?.heatmap);
+
+/** A value as people look at it: a promise of elements. */
+export async function view(value, answer) {
   const one = unwrapped(value);
   const given = pictureOf(answer.asked);
-  const scores = classes(one);
-  if (scores) return bars(scores);
-  const found = given && detections(one);
-  if (found) return boxes(given, found);
-  if (isWords(one)) return words(one);
-  const marks = answer.asked.kind === "text" && spans(one);
-  if (marks) return entities(answer.asked.text, marks);
-  if (typeof one?.heatmap === "string" && given) {
-    const blob = fromBase64(one.heatmap);
-    if (blob) return [...(await overlay(given, blob)), ...rest(one, ["heatmap", "attributions"])];
+  switch (kindOf(value, answer)) {
+    case "picture": {
+      const blob = fromBase64(one.base64);
+      return given ? overlay(given, blob) : [picture(blob, "The answer")];
+    }
+    case "classes": return bars(classes(one));
+    case "boxes": return boxes(given, detections(one));
+    case "words": return words(one);
+    case "entities": return entities(answer.asked.text, spans(one));
+    case "heat": return [...(await overlay(given, heatIn(one))), ...rest(one, ["heatmap", "attributions"])];
+    case "grid": return answer.explains ? heatMap(one, given) : maskOf(one, given);
+    default: return anything(one);
   }
-  if (isGrid(one)) return answer.explains ? heatMap(one, given) : maskOf(one, given);
-  return anything(one);
 }
 
 function anything(value) {
@@ -58,8 +78,10 @@ function rest(value, without) {
 
 // ── What an answer is ─────────────────────────────────────────────────────────────────────────
 
+// The holes are bytes that say nothing of the kind.
 const PICTURES = [
   ["image/png", [0x89, 0x50, 0x4e, 0x47]],
+  ["image/webp", [0x52, 0x49, 0x46, 0x46, , , , , 0x57, 0x45, 0x42, 0x50]],
   ["image/jpeg", [0xff, 0xd8, 0xff]],
   ["image/gif", [0x47, 0x49, 0x46, 0x38]],
 ];
@@ -95,8 +117,8 @@ function unwrapped(value) {
   return value;
 }
 
-function pictureOf(asked) {
-  return asked.kind === "file" && asked.file?.type.startsWith("image/") ? asked.file : null;
+function pictureOf({ kind, file, width, height }) {
+  return kind === "file" && file?.type.startsWith("image/") ? { blob: file, width, height } : null;
 }
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
@@ -167,10 +189,13 @@ function isRecords(value) {
   return Array.isArray(value) && value.length > 0 && value.every(isPlain);
 }
 
+/** The picture that a base64 text is, or null. */
 function fromBase64(text) {
+  if (typeof text !== "string") return null;
   try {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    return mediaType({ bytes, type: "" }) ? new Blob([bytes], { type: mediaType({ bytes, type: "" }) }) : null;
+    const bytes = bytesOf(text);
+    const type = mediaType({ bytes, type: "" });
+    return type ? new Blob([bytes], { type }) : null;
   } catch {
     return null;
   }
@@ -178,7 +203,7 @@ function fromBase64(text) {
 
 // ── Views ─────────────────────────────────────────────────────────────────────────────────────
 
-function percent(share) {
+export function percent(share) {
   const value = share * 100;
   if (value > 0 && value < 0.01) return "< 0.01 %";
   return `${value.toFixed(value < 10 ? 2 : 1)} %`;
@@ -208,7 +233,7 @@ function cell(value) {
 const rounded = (value) => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6))));
 const short = (text) => (text.length > 300 ? `${text.slice(0, 300)} …` : text);
 
-function scrolling(content, label) {
+export function scrolling(content, label) {
   return make("div", { class: "table", tabindex: "0", role: "region", "aria-label": label }, content);
 }
 

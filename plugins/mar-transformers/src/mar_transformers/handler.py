@@ -1,0 +1,212 @@
+"""``transformers``: a model of Hugging Face transformers, for the task that it was trained for."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mar_core import BaseHandler, Context, timed
+from mar_transformers.answers import shown
+from mar_transformers.inputs import is_chat, read_input
+from mar_transformers.loading import Loaded, go_offline, load_pipeline
+from mar_transformers.options import Options, read_options
+from mar_transformers.requests import Asked, bad_item, each, read_request
+from mar_transformers.running import Answer, Prepared, answer, parameters_of
+from mar_transformers.tasks import LABELS_INSIDE, Takes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import torch
+
+__all__ = ["TransformersHandler"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests that have been read, and whom to send what is streamed."""
+
+    requests: list[Prepared]
+    context: Context | None
+
+
+class TransformersHandler(BaseHandler):
+    """Answers as `transformers.pipeline` does, from the files of an archive alone.
+
+    The model's own config says what it is for, or `handler: {task: …}` in model-config.yaml. A
+    request is a text, a picture, a sound, or JSON in the form that the hub's API has:
+    `{"inputs": …, "parameters": …}`.
+
+    Attributes:
+        options: What model-config.yaml says under `handler:`.
+        loaded: The pipeline.
+    """
+
+    stages_independent = True
+    bucket_by_length = True
+    options: Options
+    loaded: Loaded
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        super().__init__()
+
+    # Several batches are prepared at once, each in a thread of its own and with its own context.
+    @property
+    def context(self) -> Context | None:
+        """The context of the batch that this thread prepares."""
+        return getattr(self._local, "context", None)
+
+    @context.setter
+    def context(self, value: Context | None) -> None:
+        self._local.context = value
+
+    def read_options(self, config: Mapping[str, Any] | None) -> Options:
+        """Read what model-config.yaml says; override it to have options of your own.
+
+        Args:
+            config: The archive's model-config.yaml.
+
+        Raises:
+            ModelError: A key is not known, or its value is not what it may be.
+        """
+        return read_options(config)
+
+    def initialize(self, context: Context) -> None:
+        """Load the model from the archive; no hub is asked.
+
+        Raises:
+            ModelError: A file is missing, an option is not what it may be, or transformers cannot
+                load the model.
+        """
+        go_offline()
+        properties = context.system_properties
+        self.model_yaml_config = context.model_yaml_config or {}
+        self.manifest = context.manifest
+        self.device = _device(properties.get("gpu_id"))
+        self.map_location = self.device.type
+        self.options = self.read_options(self.model_yaml_config)
+        if not properties.get("limit_max_image_pixels", True):
+            from PIL import Image
+
+            Image.MAX_IMAGE_PIXELS = None
+        self.loaded = load_pipeline(
+            Path(str(properties["model_dir"])),
+            self.options,
+            device=self.device,
+            trusted=properties.get("allow_pickle") is True,
+            config=self.model_yaml_config,
+            weights=(self.manifest or {}).get("model", {}).get("serializedFile"),
+        )
+        self.model = self.loaded.pipe.model
+        self.initialized = True
+
+    @timed
+    def preprocess(self, data: list[Any]) -> Batch:
+        """Read a batch of requests.
+
+        Args:
+            data: The requests.
+
+        Raises:
+            PredictionException: An item is not what the task takes, or asks for what it has not.
+        """
+        return Batch(each(data, self._read), self.context)
+
+    @timed
+    def inference(self, data: Batch, *_: Any, **__: Any) -> list[Answer]:
+        """Ask the pipeline, in batches of what can go together.
+
+        Args:
+            data: What `preprocess` returned.
+
+        Returns:
+            For each request the pipeline's answers; a text that was streamed lacks what was sent.
+        """
+        return answer(self.loaded, data.requests, _sender(data.context))
+
+    @timed
+    def postprocess(self, data: list[Answer]) -> list[Any]:
+        """Put answers into mar's formats.
+
+        Args:
+            data: What `inference` returned.
+        """
+        results = []
+        for one in data:
+            each_shown = [shown(self.loaded.task, raw, self.options.output) for raw in one.results]
+            results.append(each_shown if one.many else each_shown[0])
+        return results
+
+    def _read(self, row: Any) -> Prepared:
+        task = self.loaded.task
+        chats = task.takes in {Takes.PROMPT, Takes.IMAGE_AND_TEXT}
+        asked = read_request(row, is_one=is_chat if chats else _never)
+        parameters = dict(asked.parameters)
+        rate = getattr(self.loaded.pipe.feature_extractor, "sampling_rate", None)
+        items = tuple(read_input(task, one, parameters, rate=rate) for one in asked.inputs)
+        self._check(parameters)
+        parameters = {**self.options.parameters, **parameters}
+        seed = parameters.pop("seed", None)
+        if seed is not None and type(seed) is not int:
+            raise bad_item(f"its seed is {seed!r}, where a whole number is expected")
+        return Prepared(
+            items=items,
+            many=asked.many,
+            parameters=parameters_of(task, parameters),
+            stream=self._streams(asked),
+            seed=seed,
+        )
+
+    def _check(self, parameters: dict[str, Any]) -> None:
+        task = self.loaded.task
+        for name in parameters:
+            if name not in task.parameters:
+                near = difflib.get_close_matches(str(name), task.parameters, n=1)
+                meant = f"; is {near[0]!r} meant?" if near else ""
+                raise bad_item(f"the task {task.name} has no parameter {name!r}{meant}")
+        labelled = "candidate_labels" in task.parameters and task.name not in LABELS_INSIDE
+        given = {**self.options.parameters, **parameters}
+        if labelled and not given.get("candidate_labels"):
+            raise bad_item("the request has no candidate_labels, which say what it may be")
+
+    def _streams(self, asked: Asked) -> bool:
+        """Whether a request is answered as its text comes."""
+        name = self.loaded.task.name
+        able = name == "text-generation"
+        if asked.stream and not able:
+            raise bad_item(f"the task {name} does not stream; text-generation does")
+        wanted = able and (self.options.stream if asked.stream is None else asked.stream)
+        if wanted and asked.many:
+            raise bad_item("a list is not streamed; send one text a request, or stream: false")
+        return wanted
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+def _device(number: int | str | None) -> torch.device:
+    """The device of a `gpu_id`, as `BaseHandler` takes it."""
+    import torch
+
+    if number is not None and torch.cuda.is_available():
+        return torch.device(f"cuda:{number}")
+    if number is not None and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _sender(context: Context | None) -> Callable[[int, str], None]:
+    """What takes the pieces of a text: the context's sink, where there is one."""
+
+    def send(place: int, text: str) -> None:
+        if context is None or context.sink is None:
+            return
+        context.set_response_header(place, "ts_stream_next", "true")
+        context.sink(place, text)
+
+    return send

@@ -1,0 +1,143 @@
+"""What one request brought: its items, what it asks for, and whether it wants a stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mar_core import PredictionException, reject_item
+
+__all__ = ["Asked", "bad_item", "each", "read_request"]
+
+BAD_REQUEST = 400
+_MISSING = object()
+_BYTES = (bytes, bytearray, memoryview)
+# Fields of a row that are not the input. `options` is the hub's own: cache, wait for a model.
+_BESIDES = frozenset({"parameters", "stream", "options"})
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request.
+
+    Attributes:
+        inputs: What is to be answered, not yet read.
+        many: Whether it was a list, whose answer is a list.
+        parameters: What it asks for.
+        stream: Whether it wants its answer as it comes; None where it does not say.
+    """
+
+    inputs: tuple[Any, ...]
+    many: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool | None = None
+
+
+def read_request(row: Any, *, is_one: Callable[[Any], bool]) -> Asked:
+    """Take a row apart: a bare input, or the hub's `{"inputs": …, "parameters": …}`.
+
+    Args:
+        row: The row as the handler gets it.
+        is_one: Whether a list is one input, as the messages of a chat are, and not many.
+
+    Raises:
+        PredictionException: It is empty, or its parameters are none.
+    """
+    value, besides = _payload(row)
+    value = _opened(value)
+    if isinstance(value, Mapping) and "inputs" in value:
+        besides = {**besides, **{key: value[key] for key in _BESIDES & value.keys()}}
+        value = value["inputs"]
+    elif isinstance(value, Mapping) and "parameters" in value:
+        besides = {**besides, **{key: value[key] for key in _BESIDES & value.keys()}}
+        value = {key: one for key, one in value.items() if key not in _BESIDES}
+    if isinstance(value, (str, *_BYTES, list, Mapping)) and not value:
+        raise bad_item("the request is empty")
+    parameters = dict(_mapping(besides.get("parameters")))
+    stream = parameters.pop("stream", besides.get("stream"))
+    many = isinstance(value, list) and not is_one(value)
+    return Asked(
+        inputs=tuple(value) if many else (value,),
+        many=many,
+        parameters=parameters,
+        stream=None if stream is None else _truth(stream),
+    )
+
+
+def bad_item(message: str) -> PredictionException:
+    """The error of one request: the client's fault."""
+    sentence = f"{message[0].upper()}{message[1:]}"
+    end = "" if sentence.endswith((".", "?", "!")) else "."
+    return PredictionException(f"{sentence}{end}", BAD_REQUEST)
+
+
+def each(rows: list[Any], read: Callable[[Any], _Result]) -> list[_Result]:
+    """Read every request of a batch; one that cannot be read is left out, or named."""
+    results: list[_Result] = []
+    for index, row in enumerate(rows):
+        try:
+            results.append(read(row))
+        except PredictionException as error:
+            if not reject_item(index, error):
+                raise
+    return results
+
+
+def _payload(row: Any) -> tuple[Any, dict[str, Any]]:
+    """A row's input, and the fields that come beside it."""
+    if not isinstance(row, Mapping):
+        return row, {}
+    value = next((row[key] for key in ("data", "body") if row.get(key) is not None), _MISSING)
+    besides = {key: row[key] for key in _BESIDES & row.keys()}
+    if value is not _MISSING:
+        return value, besides
+    # A form's fields, or an instance of KServe's: `question` and `context`, `image` and `question`.
+    fields = {key: _text_of(one) for key, one in row.items() if key not in _BESIDES}
+    return fields, besides
+
+
+def _text_of(value: Any) -> Any:
+    """A form's field arrives as bytes; one that is text is text."""
+    if not isinstance(value, _BYTES):
+        return value
+    try:
+        return bytes(value).decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+
+
+def _opened(value: Any) -> Any:
+    """Bytes that are the hub's JSON, sent without a content type, as what they say."""
+    if not isinstance(value, _BYTES) or not bytes(value[:64]).lstrip().startswith(b"{"):
+        return value
+    try:
+        found = json.loads(bytes(value))
+    except (ValueError, RecursionError):
+        return value
+    return found if isinstance(found, dict) and "inputs" in found else value
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, (str, *_BYTES)):
+        try:
+            value = json.loads(value if isinstance(value, str) else bytes(value))
+        except (ValueError, RecursionError) as error:
+            raise bad_item("its parameters are not JSON") from error
+    if not isinstance(value, Mapping):
+        raise bad_item(f"its parameters are a {type(value).__name__}, where an object is expected")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, _BYTES):
+        value = bytes(value).decode("utf-8", errors="replace")
+    if isinstance(value, str):
+        value = {"true": True, "false": False, "1": True, "0": False}.get(value.lower(), value)
+    if not isinstance(value, bool):
+        raise bad_item(f"its stream is {value!r}, where true or false is expected")
+    return value

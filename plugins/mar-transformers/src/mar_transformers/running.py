@@ -1,0 +1,256 @@
+"""A batch of requests through a pipeline: what goes together, so that answers stay equal."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mar_core import PredictionException
+from mar_transformers.requests import bad_item
+from mar_transformers.tasks import GENERATION, Takes, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+
+    from mar_transformers.loading import Loaded
+
+__all__ = ["Answer", "Prepared", "answer", "parameters_of"]
+
+# Texts of a padded batch are at most so much longer than its shortest, or padding costs more.
+_LONGER, _MORE = 1.5, 8
+# Tasks whose answer has a part for each token, filling included: only equal lengths go together.
+_TOKEN_BY_TOKEN = frozenset({"feature-extraction"})
+# They cut long texts themselves, or read them in windows.
+_ANY_LENGTH = frozenset({"question-answering", "token-classification", "zero-shot-classification"})
+_ONE_BY_ONE = frozenset({Takes.DOCUMENT, Takes.IMAGE_AND_TEXT, Takes.TABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that has been read.
+
+    Attributes:
+        items: What the pipeline gets; one, or those of a list.
+        many: Whether it was a list.
+        parameters: What it asks for, in the pipeline's words.
+        stream: Whether it wants its text as it comes.
+        seed: Where the random numbers for it begin, or None.
+    """
+
+    items: tuple[Any, ...]
+    many: bool = False
+    parameters: dict[str, Any] = field(default_factory=dict)
+    stream: bool = False
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the pipeline said to a request: one result for each of its items."""
+
+    results: list[Any]
+    many: bool
+
+
+def answer(
+    loaded: Loaded, requests: Sequence[Prepared], send: Callable[[int, str], None]
+) -> list[Answer]:
+    """Answer a batch.
+
+    Args:
+        loaded: The pipeline.
+        requests: The requests.
+        send: Takes a request's place and a piece of its text, for those that want a stream.
+
+    Returns:
+        For each request what the pipeline answers to its items; of a text that was streamed, what
+        has not been sent.
+
+    Raises:
+        PredictionException: The one request of a batch cannot be answered as it is.
+    """
+    found: dict[tuple[int, int], Any] = {}
+    for group in _alike(requests):
+        first = requests[group[0][0]]
+        values = [requests[place].items[item] for place, item in group]
+        for part in _parts(loaded, values, first):
+            chosen = [values[at] for at in part]
+            places = [group[at] for at in part]
+            results = _call(loaded, chosen, first, lambda at, text: send(places[at][0], text))  # noqa: B023
+            found.update(zip(places, results, strict=True))
+    return [
+        Answer([found[place, item] for item in range(len(request.items))], request.many)
+        for place, request in enumerate(requests)
+    ]
+
+
+def _alike(requests: Sequence[Prepared]) -> Iterator[list[tuple[int, int]]]:
+    """The items of requests that ask for the same, as places of a request and of its item."""
+    groups: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for place, request in enumerate(requests):
+        key = json.dumps([request.parameters, request.stream], sort_keys=True, default=repr)
+        if request.seed is not None:  # its random numbers are its own
+            key = f"{place}"
+        groups[key] += [(place, item) for item in range(len(request.items))]
+    yield from groups.values()
+
+
+def _call(
+    loaded: Loaded, values: list[Any], asked: Prepared, send: Callable[[int, str], None]
+) -> list[Any]:
+    """Ask the pipeline; a single item alone, so that nothing is padded."""
+    import torch
+
+    pipe, parameters, streams = loaded.pipe, dict(asked.parameters), None
+    if asked.seed is not None:
+        torch.manual_seed(asked.seed)
+    if asked.stream:
+        from mar_transformers.streaming import Streams
+
+        streams = Streams(pipe.tokenizer, len(values), send)
+        parameters["streamer"] = streams
+    try:
+        with torch.inference_mode():
+            if len(values) == 1:
+                results = [pipe(values[0], **parameters)]
+            else:
+                results = list(pipe(values, batch_size=len(values), **parameters))
+    except (ValueError, TypeError, KeyError, PredictionException) as error:
+        if len(values) > 1:
+            raise  # they are asked one by one, and the one that is at fault says so
+        raise _refusal(error) from error
+    except Exception as error:
+        if type(error).__name__ != "PipelineException" or len(values) > 1:
+            raise
+        raise _refusal(error) from error
+    return results if streams is None else streams.tails
+
+
+def _refusal(error: Exception) -> PredictionException:
+    if isinstance(error, PredictionException):
+        return error
+    text = " ".join(str(error).split())
+    return bad_item(text or type(error).__name__)
+
+
+# ── What goes together ────────────────────────────────────────────────────────────────────────────
+
+
+def _parts(loaded: Loaded, values: list[Any], asked: Prepared) -> Iterator[list[int]]:
+    """Places of items that may share a batch without changing each other's answers."""
+    task = loaded.task
+    if task.takes in _ONE_BY_ONE or task.name == "zero-shot-object-detection":
+        yield from ([at] for at in range(len(values)))
+    elif task.takes is Takes.AUDIO:
+        yield from _equal(_sound_key(loaded, value, at) for at, value in enumerate(values))
+    elif task.takes in {Takes.IMAGE, Takes.IMAGE_AND_LABELS}:
+        resized = _has_one_size(loaded.pipe.image_processor)
+        yield from _equal(None if resized else value.size for value in values)
+    else:
+        lengths = [_length(loaded.pipe, value) for value in values]
+        _check_lengths(loaded, lengths, asked)
+        padded = "attention_mask" in loaded.pipe.tokenizer.model_input_names
+        if padded and task.name not in _TOKEN_BY_TOKEN:
+            yield from _near(lengths)
+        else:
+            yield from _equal(lengths)
+
+
+def _equal(keys: Iterable[Hashable]) -> Iterator[list[int]]:
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        groups[key].append(place)
+    yield from groups.values()
+
+
+def _near(lengths: list[int]) -> Iterator[list[int]]:
+    part: list[int] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if part and lengths[place] > lengths[part[0]] * _LONGER + _MORE:
+            yield part
+            part = []
+        part.append(place)
+    if part:
+        yield part
+
+
+def _sound_key(loaded: Loaded, samples: Any, at: int) -> Hashable:
+    """What sounds must have in common: nothing where each is made as long as the model's window."""
+    extractor = loaded.pipe.feature_extractor
+    if loaded.task.name == "automatic-speech-recognition":
+        # Windows of one sound share the batch too: they are of one length in Whisper's alone.
+        window = getattr(extractor, "n_samples", None)
+        return None if window is not None and len(samples) <= window else at
+    return None if hasattr(extractor, "max_length") else len(samples)
+
+
+def _has_one_size(processor: Any) -> bool:
+    """Whether every picture becomes one size."""
+    size, crop = (_keys(getattr(processor, name, None)) for name in ("size", "crop_size"))
+    if getattr(processor, "do_center_crop", False) and {"height", "width"} <= crop:
+        return True
+    kept = getattr(processor, "keep_aspect_ratio", False)  # DPT's
+    return bool(getattr(processor, "do_resize", False)) and {"height", "width"} <= size and not kept
+
+
+def _keys(size: Any) -> set[str]:
+    return {key for key, value in dict(size).items() if value is not None} if size else set()
+
+
+# ── How long ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _length(pipe: Any, value: Any) -> int:
+    """How many tokens an item has; of a chat, about."""
+    if isinstance(value, str):
+        return len(pipe.tokenizer(value)["input_ids"])
+    if isinstance(value, dict):
+        return sum(len(pipe.tokenizer(text)["input_ids"]) for text in value.values())
+    return sum(_length(pipe, str(message["content"])) for message in value)
+
+
+def _check_lengths(loaded: Loaded, lengths: list[int], asked: Prepared) -> None:
+    """Refuse what has no position in the model: on a GPU it would end the process.
+
+    Raises:
+        PredictionException: The one item is too long.
+    """
+    config, task = loaded.pipe.model.config.get_text_config(), loaded.task
+    most = getattr(config, "max_position_embeddings", None)
+    if not most or task.name in _ANY_LENGTH or asked.parameters.get("truncation"):
+        return
+    more = 0
+    if task.takes is Takes.PROMPT:
+        more = asked.parameters.get("max_new_tokens") or 1
+    elif task.model is None:  # positions of RoBERTa's begin with 2: the tokenizer knows
+        most = min(most, loaded.pipe.tokenizer.model_max_length)
+    longest = max(lengths)
+    if longest + more > most and len(lengths) == 1:
+        wanted = f" and asks for {more} more" if more > 1 else ""
+        cut = (
+            "" if task.takes is Takes.PROMPT else "; send the parameter truncation: true to cut it"
+        )
+        raise bad_item(
+            f"the text has {longest} tokens{wanted}, and the model takes {most} in all{cut}"
+        )
+    if longest + more > most:
+        raise ValueError(f"a text of the batch has {longest} tokens; the model takes {most}")
+
+
+def parameters_of(task: Task, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a request asks for, in the pipeline's words.
+
+    Args:
+        task: The task.
+        asked: The parameters, which are known to be the task's.
+    """
+    parameters = dict(asked)
+    if "stop" in parameters:
+        parameters["stop_sequence"] = parameters.pop("stop")
+    if task.nested:
+        generate = {name: parameters.pop(name) for name in GENERATION & parameters.keys()}
+        if generate:
+            parameters["generate_kwargs"] = generate
+    return parameters
