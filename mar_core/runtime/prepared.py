@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mar_core.cache import entries as cache
+from mar_core.checks.lock import LOCK
 from mar_core.checks.validation import check
 from mar_core.errors import ArchiveError
 from mar_core.plugins import get_plugins
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
+    from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.recipe import Recipe
     from mar_core.signature import Signature
 
@@ -41,6 +43,7 @@ class Prepared:
         findings: What validation found that did not refuse the archive.
         stamps: Size and time of each member's file, by which a change is known.
         needs_torch: Whether loading it will import PyTorch, as far as that shows.
+        interpreter: The Python that its workers run in; None for this one.
         signature: What it takes and gives; None where nothing says it.
     """
 
@@ -51,6 +54,7 @@ class Prepared:
     findings: tuple[Finding, ...] = ()
     stamps: tuple[tuple[str, int, int], ...] = ()
     needs_torch: bool = True
+    interpreter: Interpreter | None = None
     signature: Signature | None = None
 
     @property
@@ -114,8 +118,17 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
         findings=tuple(findings),
         stamps=tuple((name, *_stamp(model_dir / name)) for name in names),
         needs_torch=needs_torch(archive),
+        interpreter=_interpreter(archive, recipe, findings),
         signature=signature,
     )
+
+
+def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:
+    if recipe.here and (recipe.env == "off" or LOCK not in archive.members):
+        return None  # most runs, which need not import what follows
+    from mar_core.runtime.environment import interpreter_of
+
+    return interpreter_of(archive, recipe, findings)
 
 
 def needs_torch(archive: Archive) -> bool:
