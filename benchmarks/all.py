@@ -24,6 +24,7 @@ NAMES = (
     "texts",
     "against_torchserve",
     "serving",
+    "overload",
 )
 
 

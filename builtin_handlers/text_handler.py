@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -18,7 +18,7 @@ from builtin_handlers.vocabulary import TokenizerFile, Vocabulary, read_vocabula
 from mar_core import BaseHandler, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mar_core import Context
 
@@ -38,6 +38,9 @@ class TextHandler(BaseHandler, ABC):
         tokenizer: Turns a text into tokens.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "inputs": [{"name": "data", "type": "string", "description": "A text."}]
+    }
     stages_independent = True
     bucket_by_length = True
     ngrams = 1

@@ -17,6 +17,8 @@ from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, 
 from mar_core import BaseHandler, stacked, timed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mar_core import Context
 
 __all__ = ["VisionHandler"]
@@ -36,6 +38,15 @@ class VisionHandler(BaseHandler, ABC):
             and in RGB, too.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "inputs": [
+            {
+                "name": "data",
+                "type": "image",
+                "description": "A picture in any format that Pillow reads.",
+            }
+        ]
+    }
     stages_independent = True
     model_options = True
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed in place

@@ -61,6 +61,8 @@ def archive(
     archive_format: str | ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
     requirements_file: str | Path | None = None,
+    lock: bool = False,
+    allow_build: bool = False,
     config_file: str | Path | None = None,
     convert: str | None = None,
     allow_pickle: bool = False,
@@ -88,6 +90,8 @@ def archive(
         archive_format: ``default``, ``zip-store``, ``tgz`` or ``no-archive``.
         force: Replace an archive that is there.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         convert: ``safetensors`` turns a state dict into that.
         allow_pickle: Take weights that can run code when loaded.
@@ -117,6 +121,8 @@ def archive(
         archive_format=ArchiveFormat(archive_format),
         force=force,
         requirements_file=path_of(requirements_file),
+        lock=lock,
+        allow_build=allow_build,
         config_file=path_of(config_file),
         allow_pickle=allow_pickle,
         examples=tuple(map(Path, examples)),

@@ -33,6 +33,8 @@ def update(
     extra_files: str | Path | Sequence[str | Path] = (),
     runtime: str | Runtime | None = None,
     requirements_file: str | Path | None = None,
+    lock: bool = False,
+    allow_build: bool = False,
     config_file: str | Path | None = None,
     remove: Sequence[str] = (),
     allow_pickle: bool = False,
@@ -51,6 +53,8 @@ def update(
         extra_files: Files to add or to replace.
         runtime: ``python``, ``python3`` or ``LSP``.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         remove: Members to take out.
         allow_pickle: Take weights that can run code when loaded.
@@ -75,6 +79,8 @@ def update(
         extra_files=in_a_tuple(extra_files),
         runtime=None if runtime is None else Runtime(runtime),
         requirements_file=path_of(requirements_file),
+        lock=lock,
+        allow_build=allow_build,
         config_file=path_of(config_file),
         remove=tuple(remove),
     )

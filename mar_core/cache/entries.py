@@ -1,5 +1,7 @@
 """The cache of unpacked archives: each archive is unpacked once, verified while it is copied.
 
+Environments are kept in the same way (``mar_core.cache.environments``).
+
 An entry is named by content, so an archive that changes becomes another entry, and a copy of an
 archive finds the one that is there. Entries are made in a private folder and renamed into place:
 other processes see a whole entry or none. An entry that some process has in use is never removed.
@@ -7,6 +9,7 @@ other processes see a whole entry or none. An entry that some process has in use
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import itertools
@@ -29,9 +32,11 @@ from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.packed import PackedArchive, listed_digests
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mar_core.format.view import Archive, Member
 
-__all__ = ["clear", "entries", "unpacked"]
+__all__ = ["clear", "entries", "is_being_made", "kept", "scratch", "unpacked"]
 
 MAX_ENTRIES = 256
 LOCK = ".lock"
@@ -63,19 +68,70 @@ def unpacked(archive: Archive) -> Path:
     wanted = prepared_place() / _key(archive)
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}.{number}") if number else wanted
-        if _usable(folder) or _added(archive, folder):
+        if kept(folder, fill=lambda new: _fill(archive, new), usable=_is_whole, mend=_mend):
             return folder / FILES
     raise AssertionError  # count has no end
 
 
-def _added(archive: Archive, folder: Path) -> bool:
+def kept(
+    folder: Path,
+    *,
+    fill: Callable[[Path], None],
+    usable: Callable[[Path], bool],
+    mend: Callable[[Path], bool] = lambda _: False,
+) -> bool:
+    """Have an entry: the one that is there, or a new one.
+
+    From then on it is in use until this process ends. Of two who want it, one makes it.
+
+    Args:
+        folder: Its folder.
+        fill: Makes it, in another folder, which is then renamed.
+        usable: Whether what is there is what it must be.
+        mend: Makes it that; whether it could.
+
+    Returns:
+        Whether it is there; not where a damaged one stands that somebody still uses.
+    """
+
+    def found() -> bool:
+        return _held_now(folder, usable) or (
+            folder.exists() and mend(folder) and _held_now(folder, usable)
+        )
+
+    return found() or _added(folder, fill, found)
+
+
+def is_being_made(folder: Path) -> bool:
+    """Whether some process is making an entry at this moment."""
+    lock_file = folder.with_name(f"{folder.name}{LOCK}")
+    return lock_file.exists() and locks.is_held(lock_file)
+
+
+def scratch() -> Path:
+    """A folder in the cache that goes when this process ends, however it ends."""
+    folder, busy = _new_folder(prepared_place())
+    _held[folder] = busy
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # what was forked from here has not made it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+def _added(folder: Path, fill: Callable[[Path], None], found: Callable[[], bool]) -> bool:
     """Whether the entry is there now; not where a damaged one stands that somebody still uses."""
     lock_file = folder.with_name(f"{folder.name}{LOCK}")
     while (lock := locks.wait_exclusive(lock_file)) is None:
         pass
     try:
         _clear_leftovers(folder.parent)
-        added = _usable(folder) or (not locks.is_held(folder) and _add(archive, folder))
+        if not found() and not locks.is_held(folder):
+            _add(folder, fill)
+        added = found()
     finally:
         lock_file.unlink(missing_ok=True)
         os.close(lock)
@@ -138,15 +194,14 @@ def _file_digest(archive: PackedArchive) -> str:
     return digest.hexdigest()
 
 
-def _usable(folder: Path) -> bool:
+def _held_now(folder: Path, usable: Callable[[Path], bool]) -> bool:
     """Whether the entry is there and unchanged; if so, it is in use from now on."""
     descriptor = locks.hold(folder)
     if descriptor is None:
         return False
-    sound = cache_entry.is_sound(folder)
-    if not sound or cache_entry.strangers(folder):
+    if not usable(folder):
         os.close(descriptor)
-        return sound and cache_entry.clean(folder) and _usable(folder)
+        return False
     _note_use(folder / NOTE)
     previous = _held.pop(folder, None)
     if previous is not None:
@@ -155,29 +210,42 @@ def _usable(folder: Path) -> bool:
     return True
 
 
+def _is_whole(folder: Path) -> bool:
+    return cache_entry.is_sound(folder) and not cache_entry.strangers(folder)
+
+
+def _mend(folder: Path) -> bool:
+    """Take strangers out of an entry, which needs it for oneself."""
+    return cache_entry.is_sound(folder) and cache_entry.clean(folder)
+
+
 def _note_use(note: Path) -> None:
     if time.time() - note.stat().st_mtime > SAME_USE_SECONDS:
         os.utime(note)
 
 
-def _add(archive: Archive, folder: Path) -> bool:
-    needed = sum(member.size for member in archive.members.values() if member.source is None)
-    if not check_room(folder.parent, needed):
-        _prune(folder.parent, room_for=needed)
-        if not check_room(folder.parent, needed):
-            raise no_room(folder.parent, needed)
+def _add(folder: Path, fill: Callable[[Path], None]) -> None:
     new, busy = _new_folder(folder.parent)
     try:
-        (new / FILES).mkdir(mode=0o700)
-        unpack(archive, new / FILES)
-        cache_entry.write_note(new, name=_name(archive), source=str(archive))
+        fill(new)
         _replace(new, folder)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
     finally:
         os.close(busy)
-    return _usable(folder)
+
+
+def _fill(archive: Archive, new: Path) -> None:
+    place = new.parent
+    needed = sum(member.size for member in archive.members.values() if member.source is None)
+    if not check_room(place, needed):
+        _prune(place, room_for=needed)
+        if not check_room(place, needed):
+            raise no_room(place, needed)
+    (new / FILES).mkdir(mode=0o700)
+    unpack(archive, new / FILES)
+    cache_entry.write_note(new, name=_name(archive), source=str(archive))
 
 
 def _new_folder(place: Path) -> tuple[Path, int]:

@@ -59,13 +59,14 @@ class Answering:
         self._calls = 0
         code = OwnProcess(prepared.model_dir)
         code.enter()
-        self._predictor = Predictor(recipe, prepared=prepared, code=code)
+        self._predictor = Predictor(recipe, prepared=prepared, code=code, steps=setup.steps)
         self._setup, self._outbox, self._page = setup, outbox, page
         loaded = self._predictor.loaded
         independent = setup.overlap and loaded.independent
         self._runner = self._predictor.runner(
             explain=setup.explain, independent=independent, caught=CAUGHT
         )
+        self._runner.whole = setup.steps
         self._stages = _Stages(explain=setup.explain) if independent else None
         self._reply = self._as_body if setup.body else self._as_plain
         self._blobs = None

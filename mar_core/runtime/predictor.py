@@ -86,6 +86,7 @@ class Predictor:
         recipe: What to load, and how.
         prepared: The same archive, validated and unpacked already.
         code: This process's own archive; by default its modules are kept apart from others'.
+        steps: Of a handler with ``continuousBatching``, answer one step at a call.
 
     Attributes:
         recipe: What it was made of.
@@ -102,6 +103,7 @@ class Predictor:
         *,
         prepared: Prepared | None = None,
         code: OwnProcess | None = None,
+        steps: bool = False,
     ) -> None:
         self.recipe = recipe
         ready = prepare(recipe) if prepared is None else prepared
@@ -126,6 +128,7 @@ class Predictor:
             envelope=recipe.envelope,
             code=code,
             config=ready.config,
+            steps=steps,
         )
         self.life = LifeCycle(self.loaded, model=self.name, installed=get_plugins())
         self._lock = threading.Lock()

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mar_core.cache import entries as cache
+from mar_core.checks.lock import LOCK
 from mar_core.checks.validation import check
 from mar_core.errors import ArchiveError
 from mar_core.plugins import get_plugins
+from mar_core.signature.declared import find_signature, read_signature
 from mar_core.ts.context import read_config
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
+    from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.recipe import Recipe
+    from mar_core.signature import Signature
 
 __all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
 
@@ -39,6 +43,8 @@ class Prepared:
         findings: What validation found that did not refuse the archive.
         stamps: Size and time of each member's file, by which a change is known.
         needs_torch: Whether loading it will import PyTorch, as far as that shows.
+        interpreter: The Python that its workers run in; None for this one.
+        signature: What it takes and gives; None where nothing says it.
     """
 
     recipe: Recipe
@@ -48,6 +54,8 @@ class Prepared:
     findings: tuple[Finding, ...] = ()
     stamps: tuple[tuple[str, int, int], ...] = ()
     needs_torch: bool = True
+    interpreter: Interpreter | None = None
+    signature: Signature | None = None
 
     @property
     def name(self) -> str:
@@ -92,12 +100,15 @@ def prepare(recipe: Recipe) -> Prepared:
 
 def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
     """The same of an archive that is open."""
+    manifest = archive.manifest
     with _checking:
         findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
+        if recipe.handler is None:
+            signature = read_signature(archive)
+        else:
+            manifest = manifest.with_handler(recipe.handler)
+            signature = find_signature(archive, manifest)
     model_dir = cache.unpacked(archive)
-    manifest = archive.manifest
-    if recipe.handler is not None:
-        manifest = manifest.with_handler(recipe.handler)
     names = sorted(archive.members)
     return Prepared(
         recipe=recipe,
@@ -107,7 +118,17 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
         findings=tuple(findings),
         stamps=tuple((name, *_stamp(model_dir / name)) for name in names),
         needs_torch=needs_torch(archive),
+        interpreter=_interpreter(archive, recipe, findings),
+        signature=signature,
     )
+
+
+def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:
+    if recipe.here and (recipe.env == "off" or LOCK not in archive.members):
+        return None  # most runs, which need not import what follows
+    from mar_core.runtime.environment import interpreter_of
+
+    return interpreter_of(archive, recipe, findings)
 
 
 def needs_torch(archive: Archive) -> bool:

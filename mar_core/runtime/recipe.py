@@ -31,6 +31,12 @@ class Recipe:
         batch_size: Requests in a batch; None takes the archive's ``batchSize``.
         limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
         handler: The handler to load in place of the one that the archive names, or None.
+        env: Where worker processes run: ``off`` is this environment, ``auto`` the one that the
+            archive brings, a path a virtual environment. None is ``off``, and says of an archive
+            with a lock what this environment lacks.
+        inherit: Let ``auto`` use packages of this environment that the archive's own lacks.
+        allow_build: Build packages that have no wheels, for ``auto``.
+        offline: Make environments of what uv has cached, for ``auto``.
         metrics_config: The file that says what metrics there are, in TorchServe's format; None
             takes what ``TS_METRICS_CONFIG`` names, if anything.
     """
@@ -42,7 +48,16 @@ class Recipe:
     batch_size: int | None = None
     limit_image_pixels: bool = True
     handler: str | None = None
+    env: str | None = None
+    inherit: bool = False
+    allow_build: bool = False
+    offline: bool = False
     metrics_config: Path | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether its workers run in this environment, whatever the archive brings."""
+        return self.env in {None, "", "off"}
 
     def open(self) -> Archive:
         """Open the archive, without loading anything of it.

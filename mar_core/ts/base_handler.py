@@ -18,6 +18,8 @@ from mar_core.ts.timer import timed
 from mar_core.ts.util import PredictionException, load_label_mapping
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from mar_core.ts.context import Context
@@ -83,6 +85,9 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         target: The class to explain.
         profiler_args: Arguments of ``torch.profiler.profile``.
         model_yaml_config: The archive's model-config.yaml.
+        signature: What the handler takes and gives, as
+            ``{"inputs": [FIELD, …], "outputs": [FIELD, …]}`` in plain values: mar reads it from the
+            source, without importing anything. What is left out is inherited.
         stages_independent: Says that the stages share nothing but what ``initialize`` has set, so
             that they may work on different batches at once. A class that overrides a stage says it
             anew.
@@ -95,6 +100,7 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             for networks with operations that exist in float32 only.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = None
     stages_independent: ClassVar[bool] = True
     bucket_by_length: ClassVar[bool] = False
     model_options: ClassVar[bool] = True

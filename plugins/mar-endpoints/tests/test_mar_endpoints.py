@@ -395,6 +395,15 @@ def test_an_endpoint_gets_what_hugging_face_gives_it(endpoint):
             assert asked(predictor, bytearray(body), kind).failure.code == 400
 
 
+@pytest.mark.parametrize("config", ['{"architecture": "resnet18", "pretrained_cfg": {}}', "{"])
+def test_an_endpoint_is_that_even_where_others_know_the_folder(tmp_path, config):
+    files = {"handler.py": HANDLER, "config.json": config, "modules.json": "[]"}
+    source = write(tmp_path / "repository", files)
+    path = mar_core.archive(source=source, export_path=tmp_path)
+    with mar_core.open_archive(path) as archive:
+        assert archive.manifest.handler == "huggingface_endpoint"
+
+
 def test_an_endpoint_comes_before_what_others_make_of_its_config(endpoint):
     with mar_core.open_archive(endpoint) as archive:
         assert archive.manifest.handler == "huggingface_endpoint"
