@@ -22,6 +22,7 @@ from mar_core.cache import entries as cache
 from mar_core.runtime.needed import files_for
 from mar_core.runtime.recipe import Recipe
 from mar_core.testing import make_archive
+from mar_core.weights.source import source_of
 
 PICTURES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 PLAIN = "from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n"
@@ -201,6 +202,19 @@ def test_the_path_is_there_when_it_is_asked_for(contents, place, tmp_path):
         assert not unpacked(place)
         path = Path(served.loaded.instance.model_pt_path)
         assert path.read_bytes() == contents["script.pt"]
+
+
+def test_a_loader_that_looks_into_the_folder_finds_everything(contents, place, tmp_path):
+    """As those of plugins do; what asks for the folder's name alone has not unpacked it."""
+    archive = made(tmp_path, "w.safetensors", contents["w.safetensors"])
+    with load(archive) as served:
+        source = source_of(served.loaded.instance, served.context)
+        assert source.in_place
+        assert "w.safetensors" not in unpacked(place)
+        assert (source.model_dir / "w.safetensors").is_file()
+        assert not source.in_place
+        assert source.path == source.model_dir / "w.safetensors"
+        assert bytes(source.view()) == contents["w.safetensors"]
 
 
 def test_an_overridden_loader_gets_a_file(contents, model, place, tmp_path):
