@@ -21,6 +21,7 @@ NAMES = (
     "repack",
     "cold_start",
     "batch",
+    "loaders",
     "texts",
     "against_torchserve",
     "serving",
