@@ -245,7 +245,7 @@ class _Run:
                 if stopped:
                     break
         self._changed.warn()
-        self._beside.warn()
+        self._beside.close()
         summary.seconds = time.monotonic() - self._start
         summary.interrupted = interruption.wished
         return not stopped and not interruption.wished
