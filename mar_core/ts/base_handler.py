@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.ts.context import Context
+    from mar_core.weights.source import ModelSource
 
 __all__ = [
     "IPEX_AVAILABLE",
@@ -153,6 +154,22 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         self.model = self._computing(load_model(self, context))
         self.mapping = load_label_mapping(Path(model_dir, "index_to_name.json"))
         self.initialized = True
+
+    def model_from_source(self, source: ModelSource) -> object | None:  # noqa: ARG002 - for others
+        """Load the model in a way that only this handler knows.
+
+        The device, ``pt2`` and what `handler:` says of the network are seen to, as for any model.
+
+        Args:
+            source: What the archive holds, the device, and whether the user trusts it.
+
+        Returns:
+            Something callable on the device, in evaluation mode; None leaves it to mar.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        return None
 
     def _computing(self, model: Any) -> Any:
         """A loaded model, made ready to compute as model-config.yaml says."""

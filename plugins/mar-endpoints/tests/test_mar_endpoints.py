@@ -253,6 +253,16 @@ def test_without_a_model_fn_the_model_is_the_only_one_there(tmp_path):
     assert outcome.result == b"torch.Size([2, 2])"
 
 
+def test_a_script_for_hugging_faces_container_gets_objects(tmp_path):
+    script = """
+    def model_fn(model_dir):
+        return lambda inputs, top_k=1: [{"label": inputs.upper(), "score": 1.0}] * top_k
+    """
+    body = {"inputs": "yes", "parameters": {"top_k": 2}}
+    outcome = run_once(tmp_path, {"code/inference.py": script}, body)
+    assert json.loads(outcome.result) == [{"label": "YES", "score": 1.0}] * 2
+
+
 def test_a_script_of_another_name_is_found_by_its_functions(tmp_path):
     more = {"code/serve.py": MODEL_FN, "code/train.py": "raise SystemExit\n"}
     outcome = run_once(tmp_path, more, VALUES)
