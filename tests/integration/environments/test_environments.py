@@ -198,7 +198,8 @@ def test_torch_is_installed_only_where_another_release_is_locked(place, told):
         "import importlib.metadata as known, torch\n\n"
         "def handle(data, context):\n"
         "    names = sorted({d.name for d in known.distributions()} & {'granite', 'pebble'})\n"
-        "    return [[torch.__version__.partition('+')[0], names] for _ in data] if data else None\n"
+        "    version = torch.__version__.partition('+')[0]\n"
+        "    return [[version, names] for _ in data] if data else None\n"
     )
     # The release of this environment is taken where the requirements allow it.
     same = place.archive("same", "torch", "pebble", handler=handler, lock=True)
