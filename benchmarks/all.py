@@ -19,6 +19,7 @@ NAMES = (
     "one_call",
     "pack",
     "repack",
+    "load",
     "cold_start",
     "batch",
     "texts",
