@@ -50,6 +50,7 @@ class VisionHandler(BaseHandler, ABC):
         ]
     }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
     image_processing: Any = DefaultTransform(AS_IT_IS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.build.extra_files import expand_items, split_items
 from mar_core.build.handler import HandlerSpec, resolve_handler
+from mar_core.build.locking import add_lock
 from mar_core.build.request import Runtime
 from mar_core.build.secrets import secrets_in
 from mar_core.errors import ArchiveError, MarError, UsageError
@@ -73,7 +74,10 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
                 assembly.add(file.name, file.content, owner=f"the plugin {plugin}")
     model = {key: path.name for key, path in files.items()}
     model |= {"modelName": request.model_name, "modelVersion": request.version or ""}
-    return with_signature(assembly.sources(describe(model, handler, runtime=request.runtime.value)))
+    manifest = describe(model, handler, runtime=request.runtime.value)
+    if request.lock:
+        add_lock(assembly, manifest, allow_build=request.allow_build)
+    return with_signature(assembly.sources(manifest))
 
 
 FLAGS = {

@@ -36,7 +36,11 @@ _TRUST = (
 _PICKLE = f"Save a state dict (`torch.save(model.state_dict(), …)`) instead. {_TRUST}"
 _AGAIN = "Get or save the file again; it is damaged or was made to deceive."
 _KEYS = "The reference of model-config.yaml lists the keys and their types."
-_PLAIN = "mar installs nothing; whoever does is safest with names, versions, markers and hashes."
+_PLAIN = (
+    "It is neither locked nor installed like that (--lock, --env auto): write names, versions, "
+    "markers and hashes."
+)
+_LOCK = "Make it again with `mar update ARCHIVE --lock`."
 
 _CONTENT = {
     # the manifest
@@ -240,6 +244,8 @@ _CONTENT = {
         "Requirements ship no packages of their own",
         "Make sure that you trust the archive: its package runs code when it is installed.",
     ),
+    "MAR-Q008": (_WARNING, "The lock can be installed", _LOCK),
+    "MAR-Q009": (_WARNING, "The lock is of the requirements beside it", _LOCK),
 }
 
 RULES: dict[str, Code] = {

@@ -6,6 +6,7 @@ and ``examples.json``, which says for each what came out and how far numbers may
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mar_core.build import ArchiveRequest
     from mar_core.format import Archive
     from mar_core.records import Input
+    from mar_core.runtime.local_workers import LocalWorkers
     from mar_core.runtime.predictor import Predictor
     from mar_core.runtime.recipe import Recipe
     from mar_core.signature import Signature
@@ -119,7 +121,7 @@ def mar_collect_files(request: ArchiveRequest) -> list[ExtraFile]:
         return []
     from mar_core.runtime.recipe import Recipe
 
-    sources = dataclasses.replace(request, examples=())
+    sources = dataclasses.replace(request, examples=(), lock=False)
     recipe = Recipe(source=sources, allow_pickle=request.allow_pickle)
     files: list[ExtraFile] = []
     examples: list[Example] = []
@@ -176,9 +178,26 @@ def run_examples(recipe: Recipe, *, tolerance: Tolerance | None = None) -> list[
                 hint="Record some when it is made: `mar archive … --example INPUT`.",
             )
         paths = [_extracted(archive, example, Path(scratch)) for example in examples]
-        with recipe.load() as predictor:
+        with _loaded(recipe) as predictor:
             pairs = zip(examples, paths, strict=True)
             return [_run_one(predictor, one, path, tolerance) for one, path in pairs]
+
+
+@contextlib.contextmanager
+def _loaded(recipe: Recipe) -> Iterator[Predictor | LocalWorkers]:
+    """The archive in this process, or in a worker where it has an environment of its own."""
+    if recipe.here:
+        with recipe.load() as predictor:
+            yield predictor
+        return
+    from mar_core.records import RunOptions
+    from mar_core.runtime.local_workers import LocalWorkers
+
+    workers = LocalWorkers(recipe, RunOptions())
+    try:
+        yield workers
+    finally:
+        workers.close()
 
 
 def _recorded_again(results: Sequence[ExampleResult], signature: Signature | None) -> bytes:
@@ -233,7 +252,10 @@ def _record_one(predictor: Predictor, path: Path) -> list[Any]:
 
 
 def _run_one(
-    predictor: Predictor, example: Example, path: Path, tolerance: Tolerance | None
+    predictor: Predictor | LocalWorkers,
+    example: Example,
+    path: Path,
+    tolerance: Tolerance | None,
 ) -> ExampleResult:
     got, error = _answers(predictor, path)
     allowed = tolerance or example.tolerance
@@ -243,7 +265,7 @@ def _run_one(
     return ExampleResult(example=example, got=got, error=error, differences=found)
 
 
-def _answers(predictor: Predictor, path: Path) -> tuple[list[Any], str]:
+def _answers(predictor: Predictor | LocalWorkers, path: Path) -> tuple[list[Any], str]:
     """The results for a file, read as ``mar run`` reads it, or why there are none."""
     from mar_core.runtime.values import plain
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mar_core.checks.lock import LockError, is_stale, read_lock
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
 from mar_core.checks.yamltext import YamlFault
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 __all__ = [
     "HandlerSummary",
     "Inspection",
+    "LockSummary",
     "MemberSummary",
     "WeightsSummary",
     "inspect_archive",
     "read_config",
+    "summary_of_lock",
 ]
 
 _EXAMPLES = "MAR-INF/examples/"
@@ -87,6 +90,23 @@ class MemberSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockSummary:
+    """The lock, which says what ``--env auto`` installs.
+
+    Attributes:
+        packages: Each package's version; of one that differs by platform, all of them.
+        requires_python: The Pythons that it is for, or None.
+        current: Whether it was made of the requirements beside it, as far as it says.
+        fault: Why it cannot be read or installed, or None.
+    """
+
+    packages: dict[str, str] = field(default_factory=dict)
+    requires_python: str | None = None
+    current: bool = True
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """An archive, described.
 
@@ -102,7 +122,8 @@ class Inspection:
         handler: What a run would execute.
         model_file: The member that defines the network.
         weights: The weights.
-        requirements: The lines of the requirements file.
+        requirements: The lines of the requirements file, or what the handler's file lists.
+        lock: What was locked, or None.
         config: model-config.yaml, or None.
         members: Every member in the order of the archive.
         size: Bytes of all members together, unpacked.
@@ -123,6 +144,7 @@ class Inspection:
     model_file: str | None
     weights: WeightsSummary | None
     requirements: list[str] = field(default_factory=list)
+    lock: LockSummary | None = None
     config: Any = None
     members: list[MemberSummary] = field(default_factory=list)
     size: int = 0
@@ -170,6 +192,7 @@ def _describe(archive: Archive) -> Inspection:
         model_file=manifest.model_file,
         weights=_weights(manifest.serialized_file, subject.weights),
         requirements=_requirements(subject),
+        lock=summary_of_lock(subject),
         config=read_config(subject),
         members=members,
         size=sum(member.size for member in members),
@@ -232,6 +255,22 @@ def _weights(member: str | None, report: WeightsReport | None) -> WeightsSummary
 
 def _requirements(subject: Subject) -> list[str]:
     return [line for _, line in read_requirements(subject)]
+
+
+def summary_of_lock(subject: Subject) -> LockSummary | None:
+    """What an archive's lock says; None where it has none."""
+    try:
+        lock = read_lock(subject)
+    except LockError as error:
+        return LockSummary(fault=str(error))
+    if lock is None:
+        return None
+    return LockSummary(
+        packages=lock.versions,
+        requires_python=lock.requires_python,
+        current=not is_stale(lock, subject),
+        fault=next(lock.faults(), None),
+    )
 
 
 def read_config(subject: Subject) -> Any:

@@ -131,7 +131,8 @@ class AsyncWorker:
         """
         prepared = await asyncio.to_thread(source.prepare) if isinstance(source, Recipe) else source
         prepared.check_unchanged()
-        worker = cls(Process(threads=threads, environment=env), on_log=on_log, on_metric=on_metric)
+        process = Process(threads=threads, environment=env, interpreter=prepared.interpreter)
+        worker = cls(process, on_log=on_log, on_metric=on_metric)
         try:
             await worker._connect()
             if prepared.needs_torch:

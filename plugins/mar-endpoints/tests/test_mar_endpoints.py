@@ -253,6 +253,16 @@ def test_without_a_model_fn_the_model_is_the_only_one_there(tmp_path):
     assert outcome.result == b"torch.Size([2, 2])"
 
 
+def test_a_script_for_hugging_faces_container_gets_objects(tmp_path):
+    script = """
+    def model_fn(model_dir):
+        return lambda inputs, top_k=1: [{"label": inputs.upper(), "score": 1.0}] * top_k
+    """
+    body = {"inputs": "yes", "parameters": {"top_k": 2}}
+    outcome = run_once(tmp_path, {"code/inference.py": script}, body)
+    assert json.loads(outcome.result) == [{"label": "YES", "score": 1.0}] * 2
+
+
 def test_a_script_of_another_name_is_found_by_its_functions(tmp_path):
     more = {"code/serve.py": MODEL_FN, "code/train.py": "raise SystemExit\n"}
     outcome = run_once(tmp_path, more, VALUES)
@@ -393,6 +403,15 @@ def test_an_endpoint_gets_what_hugging_face_gives_it(endpoint):
         assert got == [{"size": [7, 5], "mode": "RGB", "parameters": None}]
         for body, kind in ((b"x", "image/png"), (b"{", "application/json"), (b"x", "a/b")):
             assert asked(predictor, bytearray(body), kind).failure.code == 400
+
+
+@pytest.mark.parametrize("config", ['{"architecture": "resnet18", "pretrained_cfg": {}}', "{"])
+def test_an_endpoint_is_that_even_where_others_know_the_folder(tmp_path, config):
+    files = {"handler.py": HANDLER, "config.json": config, "modules.json": "[]"}
+    source = write(tmp_path / "repository", files)
+    path = mar_core.archive(source=source, export_path=tmp_path)
+    with mar_core.open_archive(path) as archive:
+        assert archive.manifest.handler == "huggingface_endpoint"
 
 
 def test_an_endpoint_comes_before_what_others_make_of_its_config(endpoint):

@@ -20,7 +20,7 @@ _PROGRAM = "inference.py"
 _MOST_SOURCE = 1 << 20
 _FUNCTION = re.compile(rb"^def ([a-z]+_fn)\b", re.MULTILINE)
 _FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
-_CLASS = re.compile(rb"^class EndpointHandler\b", re.MULTILINE)
+_CLASS = re.compile(rb"^(class EndpointHandler\b|EndpointHandler\s*=)", re.MULTILINE)
 _IMPORTED_CLASS = re.compile(rb"^from .+ import .*\bEndpointHandler\b", re.MULTILINE)
 _DEFAULT_WEIGHTS = "model.pt"
 _WEIGHTS = (".pt", ".pth")
