@@ -159,12 +159,20 @@ class _Code:
                 return own
         hidden |= facts.methods & (_TAKING | _GIVING)
         for base in facts.bases:
-            home, _, last = base.rpartition(".")
+            home, last = _home(base)
             found = module if base in module.classes else self.module(home) if home else None
             inherited = self.declared(found, last, hidden) if found is not None else None
             if inherited is not None:
                 return _completed(own, inherited)
         return own or None
+
+
+def _home(base: str) -> tuple[str, str]:
+    """The module that a base is defined in, and what it is called there."""
+    from mar_core import _MODULE_OF
+
+    home, _, last = base.rpartition(".")
+    return (_MODULE_OF.get(last, home) if home == "mar_core" else home), last
 
 
 def _completed(own: Signature, inherited: Signature) -> Signature:
