@@ -34,6 +34,8 @@ _MOST_CLASSES = 20
 # Overriding one of these changes what a handler takes, or gives.
 _TAKING = frozenset({"handle", "preprocess"})
 _GIVING = frozenset({"handle", "postprocess"})
+# Where a public name is at home that a handler may inherit a declaration from.
+_PUBLIC = {"mar_core.VisionHandler": "builtin_handlers.vision_handler.VisionHandler"}
 _NO_HANDLERS = frozenset({*sys.stdlib_module_names, "numpy", "torch", "torchvision"})
 
 
@@ -159,20 +161,12 @@ class _Code:
                 return own
         hidden |= facts.methods & (_TAKING | _GIVING)
         for base in facts.bases:
-            home, last = _home(base)
+            home, _, last = _PUBLIC.get(base, base).rpartition(".")
             found = module if base in module.classes else self.module(home) if home else None
             inherited = self.declared(found, last, hidden) if found is not None else None
             if inherited is not None:
                 return _completed(own, inherited)
         return own or None
-
-
-def _home(base: str) -> tuple[str, str]:
-    """The module that a base is defined in, and what it is called there."""
-    from mar_core import _MODULE_OF
-
-    home, _, last = base.rpartition(".")
-    return (_MODULE_OF.get(last, home) if home == "mar_core" else home), last
 
 
 def _completed(own: Signature, inherited: Signature) -> Signature:
