@@ -42,8 +42,8 @@ the command                              done
 ```
 
 `load()` in Python goes through the same stages as `mar run`, without `mar_run_started`,
-`mar_run_finished`, engines and readers. So do the workers of `mar serve`, which calls `mar_extend_server`
-once, before it listens.
+`mar_run_finished`, engines and readers. So do the workers of `mar serve`, which calls
+`mar_extend_server` once, before it listens.
 
 A plugin is a module, or an object, whose functions carry `@hookimpl`. An entry point in the group
 `mar.plugins` names it; [how to write one](../how-to/write-a-plugin.md) shows the whole way.
