@@ -198,6 +198,21 @@ def test_the_config_says_what_holds_without_a_word(tmp_path, embedder):
             embedder[1].max_seq_length = before
 
 
+def test_dimensions_that_were_saved_with_the_model_hold_unless_others_are_asked_for(
+    tmp_path, embedder
+):
+    folder = shutil.copytree(embedder[0], tmp_path / "cut")
+    config = json.loads((folder / "config_sentence_transformers.json").read_text())
+    (folder / "config_sentence_transformers.json").write_text(
+        json.dumps({**config, "truncate_dim": 6, "default_prompt_name": "passage"})
+    )
+    with load(archived(tmp_path, folder)) as model:
+        expected = embedder[1].encode(TEXTS[:1], prompt_name="passage")
+        np.testing.assert_allclose(model.predict(TEXTS[:1]), expected[:, :6], **CLOSE)
+        found = model.predict([{"text": TEXTS[0], "dimensions": 16}])
+        np.testing.assert_allclose(found, expected, **CLOSE)
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
