@@ -313,6 +313,29 @@ def test_what_would_be_fetched_or_made_up_is_refused(tmp_path, embedder, reranke
         load(archived(tmp_path / "c", broken))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("modules.json", "[]", "names no module"),
+        ("modules.json", '{"a": 1}', "is no list of modules"),
+        ("modules.json", "[" * 100_000, "not valid JSON"),
+        ("config_sentence_transformers.json", "[]", "holds no JSON object"),
+        ("config.json", "\0", "cannot load the model"),
+        ("adapter_config.json", "7", "holds no JSON object"),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "b.safetensors"}}', None),
+    ],
+)
+def test_files_that_are_not_what_they_should_be(tmp_path, embedder, name, text, sentence):
+    folder = shutil.copytree(embedder[0], tmp_path / "model")
+    (folder / name).write_text(text)
+    if sentence is None:  # the weights are whole, and what lists parts of others is beside them
+        load(archived(tmp_path, folder)).close()
+        (folder / "model.safetensors").unlink()
+        sentence = r"lacks b\.safetensors"
+    with pytest.raises(ModelError, match=sentence):
+        load(archived(tmp_path / "again", folder))
+
+
 def test_code_of_the_model_runs_only_where_it_is_trusted(tmp_path, embedder):
     folder = shutil.copytree(embedder[0], tmp_path / "custom")
     modules = json.loads((folder / "modules.json").read_text())
