@@ -19,11 +19,14 @@ NAMES = (
     "one_call",
     "pack",
     "repack",
+    "load",
     "cold_start",
     "batch",
+    "loaders",
     "texts",
     "against_torchserve",
     "serving",
+    "overload",
 )
 
 

@@ -34,7 +34,8 @@ torch.manual_seed(0)
 torch.save(Net().state_dict(), sys.argv[2])
 """
 CONFIG = (
-    "minWorkers: 1\nmaxWorkers: 1\nbatchSize: {size}\nmaxBatchDelay: {delay}\njobQueueSize: 5000\n"
+    "minWorkers: 1\nmaxWorkers: 1\nbatchSize: {size}\nmaxBatchDelay: {delay}\n"
+    "jobQueueSize: {queue}\n"
 )
 TOLERANCE = 1e-4
 
@@ -60,12 +61,12 @@ class Served:
     delay: int
 
 
-def make(kind: str, folder: Path, *, size: int, delay: int) -> Served:
+def make(kind: str, folder: Path, *, size: int, delay: int, queue: int = 5000) -> Served:
     """Write a model, its archive and a request."""
-    folder = folder / f"{kind}-{size}"
+    folder = folder / f"{kind}-{size}-{queue}"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "model-config.yaml"
-    config.write_text(CONFIG.format(size=size, delay=delay))
+    config.write_text(CONFIG.format(size=size, delay=delay, queue=queue))
     body, weights = folder / "body", folder / f"{kind}.pt"
     if kind == "resnet18":
         archive, weights = make_archive(folder, config)

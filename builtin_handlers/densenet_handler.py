@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from builtin_handlers.requests import bad_item, each, payload
 from mar_core import BaseHandler, stacked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["DenseNetHandler"]
 
@@ -27,7 +30,27 @@ class DenseNetHandler(BaseHandler):
     a batch have the same shape.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "inputs": [
+            {
+                "name": "data",
+                "type": "tensor",
+                "shape": None,
+                "description": "A tensor as torch.save wrote it, an array as numpy.save wrote it, "
+                "or nested lists.",
+            }
+        ],
+        "outputs": [
+            {
+                "name": "tensor",
+                "type": "tensor",
+                "shape": None,
+                "description": "The request's part of the model's output, a batch of one.",
+            }
+        ],
+    }
     stages_independent = True
+    reads_by_context = True
     model_options = True
 
     def preprocess(self, data: list[Any]) -> torch.Tensor:

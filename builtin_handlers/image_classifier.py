@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -11,6 +11,8 @@ from builtin_handlers.transforms import IMAGENET, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mar_core import Context
 
 __all__ = ["ImageClassifier"]
@@ -24,7 +26,19 @@ class ImageClassifier(VisionHandler):
         image_processing: Resize to 256, crop 224×224 from the centre, normalise as for ImageNet.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "outputs": [
+            {
+                "name": "classes",
+                "type": "object",
+                "values": {"type": "float32"},
+                "description": "The most probable classes and their probabilities.",
+                "example": {"cat": 0.93, "dog": 0.05},
+            }
+        ],
+    }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     topk = 5
     image_processing: Any = DefaultTransform(IMAGENET)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from PIL import Image
@@ -11,6 +11,9 @@ from PIL import Image
 from builtin_handlers.transforms import IMAGENET, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
 from mar_core import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ImageSegmenter"]
 
@@ -27,7 +30,18 @@ class ImageSegmenter(VisionHandler):
         image_processing: Resize to 256, crop 224×224 from the centre, normalise as for ImageNet.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "outputs": [
+            {
+                "name": "classes",
+                "any_of": [{"type": "float32", "shape": [-1, -1, 2]}, {"type": "image"}],
+                "description": "For each pixel its class and the probability of it; with "
+                "`output: png` a picture of the classes.",
+            }
+        ],
+    }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     image_processing: Any = DefaultTransform(IMAGENET)
 

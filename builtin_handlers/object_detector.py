@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -12,6 +12,8 @@ from builtin_handlers.vision_handler import VisionHandler
 from mar_core import PredictionException, to_device
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mar_core import Context
 
 __all__ = ["ObjectDetector"]
@@ -32,7 +34,23 @@ class ObjectDetector(VisionHandler):
         image_processing: The image as float32 in 0 to 1, at its own size.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "outputs": [
+            {
+                "name": "boxes",
+                "type": "list",
+                "items": {
+                    "type": "object",
+                    "fields": {"score": {"type": "float32"}},
+                    "values": {"type": "float32", "shape": [4]},
+                },
+                "description": "For each box its label with x1, y1, x2, y2 in pixels, and a score.",
+                "example": [{"dog": [12.5, 30.0, 220.5, 310.0], "score": 0.98}],
+            }
+        ],
+    }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     model_autocast = True
     threshold = 0.5

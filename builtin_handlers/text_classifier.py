@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, ClassVar
+
 import torch
 
 from builtin_handlers.labels import labelled
 from builtin_handlers.text_handler import TextHandler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["TextClassifier"]
 
@@ -17,7 +22,19 @@ class TextClassifier(TextHandler):
         ngrams: Words and pairs of neighbouring words are looked up in the vocabulary.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "outputs": [
+            {
+                "name": "classes",
+                "type": "object",
+                "values": {"type": "float32"},
+                "description": "Every class and its probability.",
+                "example": {"bad": 0.05, "good": 0.95},
+            }
+        ],
+    }
     stages_independent = True
+    reads_by_context = True
     ngrams = 2
 
     def postprocess(self, data: torch.Tensor) -> list[dict[str, float]]:

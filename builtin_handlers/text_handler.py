@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -18,7 +18,7 @@ from builtin_handlers.vocabulary import TokenizerFile, Vocabulary, read_vocabula
 from mar_core import BaseHandler, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mar_core import Context
 
@@ -38,7 +38,11 @@ class TextHandler(BaseHandler, ABC):
         tokenizer: Turns a text into tokens.
     """
 
+    signature: ClassVar[Mapping[str, Any] | None] = {
+        "inputs": [{"name": "data", "type": "string", "description": "A text."}]
+    }
     stages_independent = True
+    reads_by_context = True
     bucket_by_length = True
     ngrams = 1
 
@@ -75,13 +79,15 @@ class TextHandler(BaseHandler, ABC):
         Raises:
             ModelError: There is none.
         """
-        folder = Path(str(ctx.system_properties["model_dir"]))
+        files = getattr(ctx, "files", None)
+        folder = Path("" if files else str(ctx.system_properties["model_dir"]))
         config = (ctx.model_yaml_config or {}).get("handler") or {}
         manifest = (ctx.manifest or {}).get("model") or {}
         named = config.get("vocabulary") or manifest.get("sourceVocab")
         for name in (named,) if named else VOCABULARY_FILES:
-            if (folder / name).is_file():
-                return str(folder / name)
+            path = files.path(name) if files else folder / name
+            if path.is_file():
+                return str(path)
         raise ModelError(
             f"The vocabulary {named!r} is not in the archive."
             if named

@@ -76,6 +76,9 @@ if TYPE_CHECKING:
     from mar_core.runtime.protocol import Reply as Reply
     from mar_core.runtime.recipe import Recipe as Recipe
     from mar_core.runtime.requests import Request as Request
+    from mar_core.signature import Signature as Signature
+    from mar_core.signature import SignatureField as SignatureField
+    from mar_core.signature.declared import read_signature as read_signature
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.context import Context as Context
@@ -130,6 +133,8 @@ _HOME = {
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
+    "mar_core.signature": ("Signature", "SignatureField"),
+    "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
     "mar_core.run.writers.tables": ("Table", "to_table"),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mar_core.build.importing import Imported
-from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
+from mar_core.build.request import ArchiveFormat, ArchiveRequest, Imported, Runtime
 
 __all__ = ["ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"]

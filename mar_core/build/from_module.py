@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mar_core.build.convert import save_tensors
-from mar_core.build.importing import VERSION, Imported
+from mar_core.build.importing import VERSION
 from mar_core.build.module_source import NoSource, source_file
+from mar_core.build.request import Imported
 from mar_core.errors import ModelError, UsageError
 from mar_core.text import first_line
 

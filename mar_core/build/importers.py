@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mar_core.build.importing import Imported
+from mar_core.build.request import Imported
 from mar_core.hookspecs import hookimpl
 from mar_core.weights.registry import identify
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.build.config_files import merged_config
 from mar_core.build.extra_files import files_below
-from mar_core.build.request import ArchiveRequest
+from mar_core.build.request import ArchiveRequest, Imported
 from mar_core.errors import PluginError, UsageError
 from mar_core.format.codes import finding, refusal
 from mar_core.format.limits import DEFAULT_LIMITS
 from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.format.scratch import scratch_folder
 from mar_core.format.tar_folder import is_gzip, unpack_tar
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mar_core.plugins import Plugins
 
-__all__ = ["Imported", "default_name", "requested"]
+__all__ = ["default_name", "requested"]
 
 VERSION = "1.0"
 # What an importer has a say in; where the archive goes and what is trusted, the user alone says.
@@ -37,30 +37,6 @@ _IMPORTED = (
     "model_name", "handler", "version", "model_file", "serialized_file", "requirements_file",
     "config_file", "examples",
 )  # fmt: skip
-# What in a folder says which plugin of mar's to install, the more special first.
-_REMEDIES = (
-    ("modules.json", "mar-sentence-transformers"),
-    ("MLmodel", "mar-mlflow"),
-    ("code/inference.py", "mar-endpoints"),
-    ("handler.py", "mar-endpoints"),
-    ("config.json", "mar-transformers"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """What an importer makes of a source.
-
-    Attributes:
-        what: What the source is, in a few words: ``a Hugging Face model for text-classification``.
-        request: The request that the importer was given, with what it adds: the handler, the
-            weights, more files, a model-config.yaml. What the user said by flags wins over it.
-        reasons: One line for each choice, such as ``model.safetensors are the weights``.
-    """
-
-    what: str
-    request: ArchiveRequest
-    reasons: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -85,8 +61,7 @@ def requested(
     if source is None and convert is None:
         yield Imported(what="", request=asked)
         return
-    with tempfile.TemporaryDirectory(prefix="mar-import-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         made = Imported(what="", request=asked)
         if source is not None:
             made = _import(source, asked, folder)
@@ -100,7 +75,7 @@ def default_name(source: Path) -> str:
 
     A snapshot in the cache of Hugging Face's hub is called after its repository.
     """
-    path = Path(os.path.realpath(source))
+    path = Path(os.path.abspath(source))  # noqa: PTH100 - a link is called what it is called
     name = path.name if path.is_dir() else re.sub(r"\.(tar\.gz|tgz|[^.]*)\Z", "", path.name)
     if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
         name = path.parent.parent.name.rpartition("--")[2]
@@ -124,7 +99,7 @@ def _import(source: Path, asked: ArchiveRequest, folder: Path) -> Imported:
 
 def _places(source: Path, folder: Path) -> Iterator[Path]:
     """Where to look: the source, or what is unpacked from it, and the one thing in that."""
-    if not source.exists():
+    if not source.is_dir() and not source.is_file():
         raise UsageError(f"There is no file or folder {str(source)!r}.", hint="Check --from.")
     packed = not source.is_dir() and is_gzip(source)
     place = source
@@ -207,11 +182,8 @@ def _unknown(source: Path, plugins: Plugins) -> UsageError:
     for plugin, what in plugins.importers():
         offers.setdefault(plugin, []).append(what)
     looked = "; ".join(f"{', '.join(whats)} ({plugin})" for plugin, whats in offers.items())
-    missing = next(
-        (plugin for mark, plugin in _REMEDIES if plugin not in offers and (source / mark).exists()),
-        None,
+    hint = (
+        "Install the plugin for it, or name the parts yourself: --handler, --serialized-file, "
+        "--extra-files."
     )
-    hint = "Name the parts yourself: --handler, --serialized-file, --extra-files."
-    if missing is not None:
-        hint = f"The plugin {missing}, which is not installed, may know it."
     return UsageError(f"No importer knows {source}. Looked for: {looked or 'nothing'}.", hint=hint)

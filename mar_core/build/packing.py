@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.atomic import check_place, is_inside, same_file
 from mar_core.format.digests import quiet
 from mar_core.format.locks import alone
+from mar_core.format.scratch import scratch_folder
 from mar_core.format.writer import write
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def archive(
     archive_format: str | ArchiveFormat = ArchiveFormat.DEFAULT,
     force: bool = False,
     requirements_file: str | Path | None = None,
+    lock: bool = False,
+    allow_build: bool = False,
     config_file: str | Path | None = None,
     convert: str | None = None,
     allow_pickle: bool = False,
@@ -88,6 +90,8 @@ def archive(
         archive_format: ``default``, ``zip-store``, ``tgz`` or ``no-archive``.
         force: Replace an archive that is there.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         convert: ``safetensors`` turns a state dict into that.
         allow_pickle: Take weights that can run code when loaded.
@@ -117,6 +121,8 @@ def archive(
         archive_format=ArchiveFormat(archive_format),
         force=force,
         requirements_file=path_of(requirements_file),
+        lock=lock,
+        allow_build=allow_build,
         config_file=path_of(config_file),
         allow_pickle=allow_pickle,
         examples=tuple(map(Path, examples)),
@@ -135,8 +141,8 @@ def archive(
 def _create_of(model: torch.nn.Module, example: Any, asked: ArchiveRequest, save_as: str) -> Path:
     from mar_core.build.from_module import imported_module
 
-    with tempfile.TemporaryDirectory(prefix="mar-model-") as folder:
-        made = imported_module(model, example, asked, Path(folder), save_as=save_as)
+    with scratch_folder() as folder:
+        made = imported_module(model, example, asked, folder, save_as=save_as)
         return create(made.request).path
 
 

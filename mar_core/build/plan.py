@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.build.extra_files import expand_items, split_items
 from mar_core.build.handler import HandlerSpec, resolve_handler
+from mar_core.build.locking import add_lock
+from mar_core.build.request import Runtime
 from mar_core.build.secrets import secrets_in
 from mar_core.errors import ArchiveError, MarError, UsageError
 from mar_core.findings import Finding, has_errors
@@ -28,8 +30,18 @@ if TYPE_CHECKING:
     from mar_core.build.request import ArchiveRequest
     from mar_core.plugins import Plugins
 
-__all__ = ["Assembly", "check_model_name", "check_version", "describe", "named_files", "plan"]
+__all__ = [
+    "Assembly",
+    "check_model_name",
+    "check_version",
+    "describe",
+    "named_files",
+    "plan",
+    "with_signature",
+]
 
+_EXAMPLES = "MAR-INF/examples/"
+_LARGEST_SOURCE = 1 << 20
 _VERSION = re.compile(r"(?=.{1,128}\Z)[^\W_](?:[\w.+-]| (?! |\Z))*")
 
 
@@ -62,7 +74,10 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
                 assembly.add(file.name, file.content, owner=f"the plugin {plugin}")
     model = {key: path.name for key, path in files.items()}
     model |= {"modelName": request.model_name, "modelVersion": request.version or ""}
-    return assembly.sources(describe(model, handler, runtime=request.runtime.value))
+    manifest = describe(model, handler, runtime=request.runtime.value)
+    if request.lock:
+        add_lock(assembly, manifest, allow_build=request.allow_build)
+    return with_signature(assembly.sources(manifest))
 
 
 FLAGS = {
@@ -170,6 +185,35 @@ def describe(model: Mapping[str, str | None], handler: HandlerSpec, *, runtime: 
         owner = {"distribution": handler.distribution, "version": handler.version}
         data["mar"] = {"handler": owner}
     return Manifest(data)
+
+
+def with_signature(sources: Sources, *, otherwise: Any = None) -> Sources:
+    """The same sources, whose manifest keeps what the archive takes and gives.
+
+    Args:
+        sources: What an archive will hold.
+        otherwise: What is kept where nothing says it, as the manifest of an archive kept it.
+    """
+    manifest = sources.manifest
+    kept = otherwise
+    if _may_say(sources, manifest):
+        from mar_core.signature.declared import find_signature
+
+        found = find_signature(sources, manifest)
+        kept = found.to_dict() if found is not None else otherwise
+    return sources if kept is None else sources.keeping("signature", kept)
+
+
+def _may_say(sources: Sources, manifest: Manifest) -> bool:
+    """Whether to look for a signature: most handlers that are a plain function have none."""
+    file = str(manifest.handler).partition(":")[0]
+    name = file if file.endswith(".py") else f"{file}.py"
+    if manifest.runtime == Runtime.LSP or any(m.startswith(_EXAMPLES) for m in sources.members):
+        return manifest.runtime != Runtime.LSP
+    if name not in sources.members or sources.members[name].size > _LARGEST_SOURCE:
+        return name not in sources.members
+    source = sources.read(name)
+    return b"class " in source or b"signature" in source
 
 
 class Assembly:

@@ -13,7 +13,7 @@ from mar_core.format.view import ArchiveFormat
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ArchiveFormat", "ArchiveRequest", "Runtime", "in_a_tuple", "path_of"]
+__all__ = ["ArchiveFormat", "ArchiveRequest", "Imported", "Runtime", "in_a_tuple", "path_of"]
 
 
 class Runtime(StrEnum):
@@ -41,6 +41,8 @@ class ArchiveRequest:
         archive_format: How to store it.
         force: Replace an archive that is there.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         allow_pickle: Take weights that can run code when loaded.
         examples: Inputs to run once and record in the archive.
@@ -57,6 +59,8 @@ class ArchiveRequest:
     archive_format: ArchiveFormat = ArchiveFormat.DEFAULT
     force: bool = False
     requirements_file: Path | None = None
+    lock: bool = False
+    allow_build: bool = False
     config_file: Path | None = None
     allow_pickle: bool = False
     examples: tuple[Path, ...] = ()
@@ -82,6 +86,22 @@ class ArchiveRequest:
             UsageError: A quote in it is not closed.
         """
         return tuple(Path(item.source) for item in split_items(self.extra_files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an importer makes of a source.
+
+    Attributes:
+        what: What the source is, in a few words: ``a Hugging Face model for text-classification``.
+        request: The request that the importer was given, with what it adds: the handler, the
+            weights, more files, a model-config.yaml. What the user said by flags wins over it.
+        reasons: One line for each choice, such as ``model.safetensors are the weights``.
+    """
+
+    what: str
+    request: ArchiveRequest
+    reasons: tuple[str, ...] = ()
 
 
 def path_of(value: str | Path | None) -> Path | None:

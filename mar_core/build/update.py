@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
-from mar_core.build.plan import FLAGS, Assembly, check_version, describe
+from mar_core.build.locking import add_lock
+from mar_core.build.plan import FLAGS, Assembly, check_version, describe, with_signature
 from mar_core.build.request import Runtime
+from mar_core.checks.lock import LOCK
 from mar_core.errors import UsageError
 from mar_core.format.contents import Kept
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
+from mar_core.handlers.lookup import look_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "plan_update"]
 
+_OWN_KEYS = {"handler", "members", "signature"}
 _FILE_KEYS = ("modelFile", "serializedFile", "requirementsFile", "configFile")
 
 
@@ -35,6 +39,8 @@ class Changes:
         serialized_file: The weights.
         extra_files: Files to add or replace, as ``--extra-files`` takes them.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         runtime: The handler's runtime.
         remove: Members to take out.
@@ -46,6 +52,8 @@ class Changes:
     serialized_file: Path | None = None
     extra_files: tuple[str | Path, ...] = ()
     requirements_file: Path | None = None
+    lock: bool = False
+    allow_build: bool = False
     config_file: Path | None = None
     runtime: Runtime | None = None
     remove: tuple[str, ...] = ()
@@ -90,9 +98,24 @@ def plan_update(archive: Archive, changes: Changes) -> Sources:
     new = _keep_other_keys(old, describe(model, handler, runtime=runtime.value))
     dropped = _removed(archive, changes) | (_named(old, archive) - _named(new, archive))
     for name, member in archive.members.items():
-        if name not in dropped and name not in assembly.contents and name != MANIFEST_NAME:
+        again = changes.lock and name == LOCK
+        if (
+            name not in dropped
+            and not again
+            and name not in assembly.contents
+            and name != MANIFEST_NAME
+        ):
             assembly.add(name, Kept(archive=archive, member=member), owner=str(archive))
-    return assembly.sources(new)
+    if changes.lock:
+        add_lock(assembly, new, allow_build=changes.allow_build)
+    return with_signature(assembly.sources(new), otherwise=_kept_signature(archive, changes))
+
+
+def _kept_signature(archive: Archive, changes: Changes) -> Any:
+    """The signature that stays where this machine has not the handler that declares it."""
+    handler = archive.manifest.handler
+    unknown = changes.handler is None and handler and look_up(handler, archive.members) is None
+    return archive.manifest.mar.get("signature") if unknown else None
 
 
 def _handler(archive: Archive, changes: Changes, runtime: Runtime) -> HandlerSpec:
@@ -124,7 +147,7 @@ def _model(old: dict[str, Any], changes: Changes, files: dict[str, Path]) -> dic
 def _keep_other_keys(old: Manifest, new: Manifest) -> Manifest:
     """Keys that mar does not write stay as they are."""
     data = {**new.data, **{key: old.data[key] for key in old.data if key not in new.data}}
-    others = {key: old.mar[key] for key in old.mar if key not in {"handler", "members"}}
+    others = {key: old.mar[key] for key in old.mar if key not in _OWN_KEYS}
     data["mar"] = {**new.mar, **others}
     return Manifest(data)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from mar_core.build import ArchiveFormat
 from mar_core.build.packing import Written
 from mar_core.build.request import Runtime, in_a_tuple, path_of
-from mar_core.build.rewrite import rewrite
+from mar_core.build.rewrite import rewrite, rewrite_end
 from mar_core.build.update import Changes, plan_update
+from mar_core.errors import UsageError
 from mar_core.format import open_archive
 from mar_core.format.digests import quiet
 from mar_core.format.locks import alone
@@ -33,9 +34,12 @@ def update(
     extra_files: str | Path | Sequence[str | Path] = (),
     runtime: str | Runtime | None = None,
     requirements_file: str | Path | None = None,
+    lock: bool = False,
+    allow_build: bool = False,
     config_file: str | Path | None = None,
     remove: Sequence[str] = (),
     allow_pickle: bool = False,
+    in_place: bool = False,
 ) -> Path:
     """Change parts of an archive, as ``mar update`` does.
 
@@ -51,9 +55,13 @@ def update(
         extra_files: Files to add or to replace.
         runtime: ``python``, ``python3`` or ``LSP``.
         requirements_file: A pip requirements file.
+        lock: Resolve the requirements with uv, and keep versions and hashes as ``pylock.toml``.
+        allow_build: Lock packages that have no wheels, too.
         config_file: A model-config.yaml.
         remove: Members to take out.
         allow_pickle: Take weights that can run code when loaded.
+        in_place: Change the end of the file itself: takes no time and no room for the weights. A
+            crash leaves the old archive or the new one, but nobody may read it meanwhile.
 
     Returns:
         The archive's path.
@@ -75,10 +83,12 @@ def update(
         extra_files=in_a_tuple(extra_files),
         runtime=None if runtime is None else Runtime(runtime),
         requirements_file=path_of(requirements_file),
+        lock=lock,
+        allow_build=allow_build,
         config_file=path_of(config_file),
         remove=tuple(remove),
     )
-    return apply_changes(Path(path), changes, allow_pickle=allow_pickle).path
+    return apply_changes(Path(path), changes, allow_pickle=allow_pickle, in_place=in_place).path
 
 
 def apply_changes(
@@ -86,6 +96,7 @@ def apply_changes(
     changes: Changes,
     *,
     allow_pickle: bool = False,
+    in_place: bool = False,
     progress: Callable[[int], None] = quiet,
 ) -> Written:
     """Change parts of an archive.
@@ -94,6 +105,7 @@ def apply_changes(
         path: The archive.
         changes: What to change.
         allow_pickle: Take weights that can run code when loaded.
+        in_place: Change the end of the file itself, in place of replacing it.
         progress: Told the bytes done since it was last called.
 
     Raises:
@@ -108,11 +120,16 @@ def apply_changes(
     target = path.resolve()
     # Of two who update at once, the second waits, and changes what the first has written.
     with alone(target), open_archive(path) as archive:
+        if in_place and not isinstance(archive, ZipArchive):
+            raise UsageError(
+                f"{path} cannot be changed in place: it is no .mar.", hint="Leave --in-place out."
+            )
         before = target.stat()
         sources = plan_update(archive, changes)
         findings = check(sources, plugins=plugins, allow_pickle=allow_pickle)
         if isinstance(archive, ZipArchive):
-            manifest = rewrite(archive, sources, target, instead_of=before, progress=progress)
+            put = rewrite_end if in_place else rewrite
+            manifest = put(archive, sources, target, instead_of=before, progress=progress)
         else:
             tgz = ArchiveFormat.TGZ if archive.kind == "tgz" else ArchiveFormat.NO_ARCHIVE
             manifest = write(

@@ -1,5 +1,7 @@
 """The cache of unpacked archives: each archive is unpacked once, verified while it is copied.
 
+Environments are kept in the same way (``mar_core.cache.environments``).
+
 An entry is named by content, so an archive that changes becomes another entry, and a copy of an
 archive finds the one that is there. Entries are made in a private folder and renamed into place:
 other processes see a whole entry or none. An entry that some process has in use is never removed.
@@ -7,6 +9,7 @@ other processes see a whole entry or none. An entry that some process has in use
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import itertools
@@ -20,8 +23,16 @@ from typing import TYPE_CHECKING
 
 from mar_core.cache import entry as cache_entry
 from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
-from mar_core.cache.place import bound, place, prepared_place
-from mar_core.cache.unpack import check_room, no_room, unpack
+from mar_core.cache.place import (
+    UnusableError,
+    bound,
+    memory_place,
+    place,
+    prepared_memory,
+    prepared_place,
+)
+from mar_core.cache.unpack import check_room, failure, no_room, unpack
+from mar_core.cache.verified import forget
 from mar_core.errors import ManifestError
 from mar_core.format import locks
 from mar_core.format.file import CHUNK
@@ -29,11 +40,16 @@ from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.packed import PackedArchive, listed_digests
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from mar_core.format.view import Archive, Member
 
-__all__ = ["clear", "entries", "unpacked"]
+__all__ = ["clear", "entries", "is_being_made", "kept", "scratch", "unpacked"]
 
 MAX_ENTRIES = 256
+# So little is kept in memory where the disk takes nothing, in one entry and in all.
+FEW_BYTES = 16 << 20
+FEW_BYTES_TOGETHER = 256 << 20
 LOCK = ".lock"
 # When an entry was last used is known to within this, so that most runs write nothing at all.
 SAME_USE_SECONDS = 3600
@@ -42,7 +58,7 @@ SAME_USE_SECONDS = 3600
 _held: dict[Path, int] = {}
 
 
-def unpacked(archive: Archive) -> Path:
+def unpacked(archive: Archive, *, without: str | None = None) -> Path:
     """A folder with the members of an archive, each as it is in the archive.
 
     A folder archive is its own. Sources that are not packed become a folder of links to them.
@@ -50,6 +66,8 @@ def unpacked(archive: Archive) -> Path:
 
     Args:
         archive: The open archive.
+        without: A member that need not be there: it is read where it lies in the archive. Asked for
+            later, it comes into the same folder.
 
     Returns:
         The folder. It stays at least until this process ends.
@@ -60,32 +78,140 @@ def unpacked(archive: Archive) -> Path:
     """
     if archive.kind == "folder" and archive.path is not None:
         return archive.path.absolute()
-    wanted = prepared_place() / _key(archive)
+    key, members = _key(archive), [m for m in archive.members.values() if m.name != without]
+    try:
+        return _unpacked(archive, members, prepared_place() / key)
+    except UnusableError:
+        if sum(member.size for member in members) > FEW_BYTES:
+            raise
+        with contextlib.suppress(UnusableError):
+            return _unpacked(archive, members, prepared_memory() / key)
+        raise
+
+
+def _unpacked(archive: Archive, members: list[Member], wanted: Path) -> Path:
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}.{number}") if number else wanted
-        if _usable(folder) or _added(archive, folder):
+        if kept(
+            folder, fill=lambda new: _fill(archive, members, new), usable=_is_whole, mend=_mend
+        ) and _complete(archive, members, folder):
             return folder / FILES
     raise AssertionError  # count has no end
 
 
-def _added(archive: Archive, folder: Path) -> bool:
-    """Whether the entry is there now; not where a damaged one stands that somebody still uses."""
+def _complete(archive: Archive, members: list[Member], folder: Path) -> bool:
+    """Give an entry that is in use the members that nobody had asked for; whether it is whole.
+
+    Who looks meanwhile sees an entry that is not as noted, and waits for the lock.
+    """
+    if not _absent(members, folder):
+        return True
+    with _locked(folder):
+        absent = _absent(members, folder)
+        if not absent or not _is_whole(folder):
+            return not absent
+        new, busy = _new_folder(folder.parent)
+        try:
+            _make_room(folder.parent, absent)
+            unpack(archive, absent, new)
+            for member in absent:
+                target = folder / FILES / member.name
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                (new / member.name).rename(target)
+            cache_entry.note_more(folder, [member.name for member in absent])
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            os.close(busy)
+    _prune(folder.parent)
+    return True
+
+
+def _absent(members: list[Member], folder: Path) -> list[Member]:
+    """The members that an entry does not have."""
+    there = cache_entry.member_names(folder)
+    return [member for member in members if member.name not in there]
+
+
+def kept(
+    folder: Path,
+    *,
+    fill: Callable[[Path], None],
+    usable: Callable[[Path], bool],
+    mend: Callable[[Path], bool] = lambda _: False,
+) -> bool:
+    """Have an entry: the one that is there, or a new one.
+
+    From then on it is in use until this process ends. Of two who want it, one makes it.
+
+    Args:
+        folder: Its folder.
+        fill: Makes it, in another folder, which is then renamed.
+        usable: Whether what is there is what it must be.
+        mend: Makes it that; whether it could.
+
+    Returns:
+        Whether it is there; not where a damaged one stands that somebody still uses.
+    """
+
+    def found() -> bool:
+        return _held_now(folder, usable) or (
+            folder.exists() and mend(folder) and _held_now(folder, usable)
+        )
+
+    return found() or _added(folder, fill, found)
+
+
+def is_being_made(folder: Path) -> bool:
+    """Whether some process is making an entry at this moment."""
     lock_file = folder.with_name(f"{folder.name}{LOCK}")
-    while (lock := locks.wait_exclusive(lock_file)) is None:
-        pass
-    try:
+    return lock_file.exists() and locks.is_held(lock_file)
+
+
+def scratch() -> Path:
+    """A folder in the cache that goes when this process ends, however it ends."""
+    folder, busy = _new_folder(prepared_place())
+    _held[folder] = busy
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # what was forked from here has not made it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+def _added(folder: Path, fill: Callable[[Path], None], found: Callable[[], bool]) -> bool:
+    """Whether the entry is there now; not where a damaged one stands that somebody still uses."""
+    with _locked(folder):
         _clear_leftovers(folder.parent)
-        added = _usable(folder) or (not locks.is_held(folder) and _add(archive, folder))
-    finally:
-        lock_file.unlink(missing_ok=True)
-        os.close(lock)
+        if not found() and not locks.is_held(folder):
+            _add(folder, fill)
+        added = found()
     _prune(folder.parent)
     return added
 
 
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Be the only one who makes an entry, or adds to it."""
+    lock_file = folder.with_name(f"{folder.name}{LOCK}")
+    try:
+        while (lock := locks.wait_exclusive(lock_file)) is None:
+            pass
+    except OSError as error:
+        raise failure(folder.parent, error) from error
+    try:
+        yield
+    finally:
+        lock_file.unlink(missing_ok=True)
+        os.close(lock)
+
+
 def entries() -> list[CacheEntry]:
     """What is in the cache, the longest unused first."""
-    return cache_entry.entries(place())
+    found = cache_entry.entries(place()) + cache_entry.entries(memory_place())
+    return sorted(found, key=lambda one: one.last_used)
 
 
 def clear(*, older_than: float = 0) -> list[CacheEntry]:
@@ -97,10 +223,12 @@ def clear(*, older_than: float = 0) -> list[CacheEntry]:
     Returns:
         The entries that were removed.
     """
-    folder = place()
-    _clear_leftovers(folder)
+    for folder in (place(), memory_place()):
+        _clear_leftovers(folder)
+    if not older_than:
+        forget(place().parent)
     limit = time.time() - older_than
-    old = [entry for entry in cache_entry.entries(folder) if entry.last_used <= limit]
+    old = [entry for entry in entries() if entry.last_used <= limit]
     return [entry for entry in old if cache_entry.remove(entry.path)]
 
 
@@ -138,15 +266,14 @@ def _file_digest(archive: PackedArchive) -> str:
     return digest.hexdigest()
 
 
-def _usable(folder: Path) -> bool:
+def _held_now(folder: Path, usable: Callable[[Path], bool]) -> bool:
     """Whether the entry is there and unchanged; if so, it is in use from now on."""
     descriptor = locks.hold(folder)
     if descriptor is None:
         return False
-    sound = cache_entry.is_sound(folder)
-    if not sound or cache_entry.strangers(folder):
+    if not usable(folder):
         os.close(descriptor)
-        return sound and cache_entry.clean(folder) and _usable(folder)
+        return False
     _note_use(folder / NOTE)
     previous = _held.pop(folder, None)
     if previous is not None:
@@ -155,35 +282,55 @@ def _usable(folder: Path) -> bool:
     return True
 
 
+def _is_whole(folder: Path) -> bool:
+    return cache_entry.is_sound(folder) and not cache_entry.strangers(folder)
+
+
+def _mend(folder: Path) -> bool:
+    """Take strangers out of an entry, which needs it for oneself."""
+    return cache_entry.is_sound(folder) and cache_entry.clean(folder)
+
+
 def _note_use(note: Path) -> None:
     if time.time() - note.stat().st_mtime > SAME_USE_SECONDS:
-        os.utime(note)
+        with contextlib.suppress(OSError):  # a cache that came with an image is read-only
+            os.utime(note)
 
 
-def _add(archive: Archive, folder: Path) -> bool:
-    needed = sum(member.size for member in archive.members.values() if member.source is None)
-    if not check_room(folder.parent, needed):
-        _prune(folder.parent, room_for=needed)
-        if not check_room(folder.parent, needed):
-            raise no_room(folder.parent, needed)
+def _add(folder: Path, fill: Callable[[Path], None]) -> None:
     new, busy = _new_folder(folder.parent)
     try:
-        (new / FILES).mkdir(mode=0o700)
-        unpack(archive, new / FILES)
-        cache_entry.write_note(new, name=_name(archive), source=str(archive))
+        fill(new)
         _replace(new, folder)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
     finally:
         os.close(busy)
-    return _usable(folder)
+
+
+def _fill(archive: Archive, members: list[Member], new: Path) -> None:
+    _make_room(new.parent, members)
+    (new / FILES).mkdir(mode=0o700)
+    unpack(archive, members, new / FILES)
+    cache_entry.write_note(new, name=_name(archive), source=str(archive))
+
+
+def _make_room(place: Path, members: list[Member]) -> None:
+    needed = sum(member.size for member in members if member.source is None)
+    if not check_room(place, needed):
+        _prune(place, room_for=needed)
+        if not check_room(place, needed):
+            raise no_room(place, needed)
 
 
 def _new_folder(place: Path) -> tuple[Path, int]:
     """A folder to unpack to, and the descriptor that says that it is no leftover."""
     while True:
-        new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+        try:
+            new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+        except OSError as error:
+            raise failure(place, error) from error
         busy = locks.hold(new)
         if busy is not None:
             return new, busy
@@ -216,6 +363,8 @@ def _prune(folder: Path, *, room_for: int = 0) -> None:
     """Remove the longest unused entries until the cache is within its bounds."""
     found = cache_entry.entries(folder)
     total, count, allowed = sum(entry.size for entry in found), len(found), bound()
+    if folder == memory_place():
+        allowed = min(allowed, FEW_BYTES_TOGETHER)
     for entry in found:
         enough = not room_for or check_room(folder, room_for)
         if total <= allowed and count <= MAX_ENTRIES and enough:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers", "remove",
-    "strangers", "write_note",
+    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers",
+    "member_names", "note_more", "read_note", "remove", "strangers", "write_note",
 ]  # fmt: skip
 
 NOTE, FILES = "entry.json", "model"
+# What the name of an environment's folder begins with.
+ENVIRONMENT = "env-"
 NEW, OLD = ".new-", ".old-"
 COMPILED = "compiled-"
 
@@ -33,8 +35,8 @@ class CacheEntry:
 
     Attributes:
         path: Its folder; the members are in ``model`` below it.
-        name: The model's name.
-        source: The archive that it was unpacked from, as named then.
+        name: The model's name; of an environment, of the first model that it was made for.
+        source: The archive that it was made from, as named then.
         members: How many files there are.
         size: Their bytes together.
         last_used: Seconds since the epoch.
@@ -46,6 +48,13 @@ class CacheEntry:
     members: int
     size: int
     last_used: float
+
+    @property
+    def kind(self) -> str:
+        """``archive``, ``environment`` or ``compiled model``."""
+        if self.compiled:
+            return "compiled model"
+        return "environment" if self.path.name.startswith(ENVIRONMENT) else "archive"
 
     @property
     def digest(self) -> str:
@@ -67,6 +76,7 @@ class CacheEntry:
         return {
             **asdict(self),
             "path": str(self.path),
+            "kind": self.kind,
             "digest": self.digest,
             "compiled": self.compiled,
             "in_use": self.in_use,
@@ -112,6 +122,18 @@ def write_note(
 def is_noted(folder: Path) -> bool:
     """Whether a folder is an entry, with a note that can be read."""
     return _entry(folder) is not None
+
+
+def note_more(folder: Path, names: Iterable[str]) -> None:
+    """Note members that came into an entry later; what else has come there stays a stranger."""
+    note = read_note(folder)
+    paths = [folder / FILES / name for name in {*note["members"], *names}]
+    write_note(folder, name=note["name"], source=note["source"], paths=paths)
+
+
+def member_names(folder: Path) -> frozenset[str]:
+    """The members that an entry has."""
+    return frozenset(_noted(folder) or ())
 
 
 def is_sound(folder: Path) -> bool:
@@ -196,13 +218,13 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _entry(path: Path) -> CacheEntry | None:
-    note = _note(path)
+    note = read_note(path)
     try:
         return CacheEntry(
             path=path,
             name=str(note["name"]),
             source=str(note["source"]),
-            members=len(note["members"]),
+            members=int(note.get("files", len(note["members"]))),
             size=int(note["size"]),
             last_used=(path / NOTE).stat().st_mtime,
         )
@@ -210,7 +232,8 @@ def _entry(path: Path) -> CacheEntry | None:
         return None
 
 
-def _note(folder: Path) -> dict[str, Any]:
+def read_note(folder: Path) -> dict[str, Any]:
+    """What is noted of an entry; empty where nothing can be read."""
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -219,7 +242,7 @@ def _note(folder: Path) -> dict[str, Any]:
 
 
 def _noted(folder: Path) -> dict[str, Any] | None:
-    members = _note(folder).get("members")
+    members = read_note(folder).get("members")
     return members if isinstance(members, dict) else None
 
 

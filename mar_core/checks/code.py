@@ -14,9 +14,12 @@ from mar_core.format.names import folded
 from mar_core.handlers.entry import Kind, find_entry, networks
 from mar_core.handlers.installed import is_installed
 from mar_core.handlers.source import Module, SourceFault
+from mar_core.signature import SignatureError
+from mar_core.signature.declared import evaluated
 from mar_core.weights.model_file import class_to_write
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Iterator
 
     from mar_core.checks.subject import Subject
@@ -141,6 +144,16 @@ def _handler(subject: Subject, member: str) -> Iterator[Finding]:
         yield finding("MAR-C005", entry.fault.rstrip(".") + f"{wanted}.", member=member)
     elif entry.doubt:
         yield finding("MAR-C006", entry.doubt, member=member)
+    place_of_it = parsed.classes[entry.name] if entry.is_class and entry.name else parsed
+    yield from _signature(place_of_it.signature, member)
+
+
+def _signature(declaration: ast.expr | None, member: str) -> Iterator[Finding]:
+    if declaration is not None:
+        try:
+            evaluated(declaration)
+        except SignatureError as error:
+            yield finding("MAR-C011", printable(error.message), member=member)
 
 
 def _model_file(subject: Subject, member: str) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from mar_core.findings import Severity, ValidationError, has_errors, printable
 from mar_core.format.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
 from mar_core.format.names import check_name
 from mar_core.handlers.lookup import Reason, missing_entry, split_handler, why_absent
+from mar_core.signature import Signature, SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,7 @@ def manifest_findings(subject: Subject) -> Iterator[Finding]:
         yield from _types(data)
         yield from _needed(data)
         yield from _values(subject)
+        yield from _signature(subject.manifest.mar)
 
 
 def _types(data: dict[str, Any]) -> Iterator[Finding]:
@@ -77,6 +79,15 @@ def _our_types(ours: Any) -> Iterator[Finding]:
             continue
         yield from _typed(entry, "size", int, prefix=f"{prefix}.")
         yield from _typed(entry, "sha256", str, prefix=f"{prefix}.")
+
+
+def _signature(ours: dict[str, Any]) -> Iterator[Finding]:
+    if "signature" in ours:
+        try:
+            Signature.from_dict(ours["signature"])
+        except SignatureError as error:
+            message = f"mar.signature: {printable(error.message)}"
+            yield finding("MAR-M009", message, member=MANIFEST_NAME)
 
 
 def _typed(record: Any, key: str, kind: type, *, prefix: str = "") -> Iterator[Finding]:

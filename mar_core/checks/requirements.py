@@ -1,24 +1,28 @@
 """requirements.txt: names, versions, markers and hashes; nothing that leads elsewhere.
 
 pip takes far more from such a file: options, URLs, paths, other files, environment variables.
-Whoever installs the requirements of an archive hands its author all of that. mar installs nothing,
-and TorchServe took it all: what is found here is a warning.
+Whoever installs the requirements of an archive hands its author all of that. TorchServe took it
+all, and most runs install nothing: what is found here is a warning, and an error only where the
+requirements are locked or installed. A handler's file may list them in place of a file of their own
+(PEP 723).
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from mar_core.checks.script import OPENING, Script, ScriptError, read_script
 from mar_core.checks.table import finding
 from mar_core.findings import Finding, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from mar_core.checks.subject import Subject
 
-__all__ = ["read_requirements", "requirement_findings"]
+__all__ = ["lines_digest", "read_requirements", "requirement_findings", "script_of"]
 
 _MAX_BYTES = 1 << 20
 _MAX_LINES = 10_000
@@ -53,31 +57,78 @@ def requirement_findings(subject: Subject) -> Iterator[Finding]:
     Args:
         subject: The archive.
     """
-    text = _read(subject)
-    if isinstance(text, Finding):
-        yield text
+    member = subject.manifest.requirements_file or _script_member(subject)
+    given = _lines(subject)
+    if isinstance(given, Finding):
+        yield given
         return
     lines: dict[str, list[tuple[int, str]]] = {}
-    for number, line in _logical_lines(text):
+    for number, line in given:
         code = _judge(line, subject.archive.members)
         if code is not None:
             lines.setdefault(code, []).append((number, line))
     for code, found in lines.items():
-        yield finding(code, _sentence(code, found), member=subject.manifest.requirements_file)
+        yield finding(code, _sentence(code, found), member=member)
 
 
 def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:
     """The lines of the requirements as pip sees them, with their numbers.
 
+    Without a file of requirements they are what the handler's own file lists.
+
     Args:
         subject: The archive.
 
     Yields:
-        Nothing where there is no such file, or it cannot be read.
+        Nothing where there are none, or they cannot be read.
     """
-    text = _read(subject)
-    if not isinstance(text, Finding):
-        yield from _logical_lines(text)
+    lines = _lines(subject)
+    if not isinstance(lines, Finding):
+        yield from lines
+
+
+def lines_digest(lines: Iterable[tuple[int, str]]) -> str:
+    """What names requirements, whatever their comments and blank lines."""
+    text = "\n".join(line for _, line in lines)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def script_of(subject: Subject) -> Script | None:
+    """What the handler's file says of itself, or None where it says nothing.
+
+    Raises:
+        ScriptError: It cannot be read.
+    """
+    member = _script_member(subject)
+    if member is None:
+        return None
+    try:
+        return read_script(subject.archive.read(member).decode())
+    except UnicodeDecodeError:
+        return None  # the rules of code have their say
+
+
+def _script_member(subject: Subject) -> str | None:
+    """The handler's file, where it has a block that may be read."""
+    member = subject.handler.member if subject.handler else None
+    if member is None or not member.endswith(".py"):
+        return None
+    if subject.archive.members[member].size > _MAX_BYTES:
+        return None
+    return member if OPENING.encode() in subject.archive.read(member) else None
+
+
+def _lines(subject: Subject) -> list[tuple[int, str]] | Finding:
+    """The logical lines, or what is wrong with all of them."""
+    if subject.manifest.requirements_file:
+        text = _read(subject)
+        return text if isinstance(text, Finding) else list(_logical_lines(text))
+    try:
+        script = script_of(subject)
+    except ScriptError as error:
+        return finding("MAR-Q006", str(error), member=_script_member(subject))
+    listed = script.dependencies if script else ()
+    return [(number, " ".join(line.split())) for number, line in enumerate(listed, 1)]
 
 
 def _sentence(code: str, found: list[tuple[int, str]]) -> str:

@@ -25,7 +25,9 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
     """
     # Every command that calls a hook loads this plugin; not every one validates.
     from mar_core.checks.code import code_findings
+    from mar_core.checks.lock import LOCK, lock_findings
     from mar_core.checks.manifest import manifest_findings, reference_findings
+    from mar_core.checks.requirements import requirement_findings
     from mar_core.checks.subject import Subject
     from mar_core.checks.weights import weights_findings
 
@@ -35,10 +37,9 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
         from mar_core.checks.config import config_findings
 
         families.append(config_findings)
-    if subject.manifest.requirements_file:
-        from mar_core.checks.requirements import requirement_findings
-
-        families.append(requirement_findings)
+    families.append(requirement_findings)
+    if LOCK in archive.members:
+        families.append(lock_findings)
     for family in families:
         try:
             yield from family(subject)

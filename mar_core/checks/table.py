@@ -36,7 +36,11 @@ _TRUST = (
 _PICKLE = f"Save a state dict (`torch.save(model.state_dict(), …)`) instead. {_TRUST}"
 _AGAIN = "Get or save the file again; it is damaged or was made to deceive."
 _KEYS = "The reference of model-config.yaml lists the keys and their types."
-_PLAIN = "mar installs nothing; whoever does is safest with names, versions, markers and hashes."
+_PLAIN = (
+    "It is neither locked nor installed like that (--lock, --env auto): write names, versions, "
+    "markers and hashes."
+)
+_LOCK = "Make it again with `mar update ARCHIVE --lock`."
 
 _CONTENT = {
     # the manifest
@@ -59,6 +63,11 @@ _CONTENT = {
         _INFO,
         "The manifest says when and with what it was made",
         "TorchServe warns of it; it matters for nothing else.",
+    ),
+    "MAR-M009": (
+        _WARNING,
+        "The signature in the manifest can be read",
+        "It counts as none; make the archive again with `mar archive`.",
     ),
     # references
     "MAR-R001": (_ERROR, "Every file that the manifest names is in the archive", _FRESH),
@@ -201,6 +210,11 @@ _CONTENT = {
         "No two files are one module",
         "Rename one: Python takes a package first, then a compiled library, then the source.",
     ),
+    "MAR-C011": (
+        _WARNING,
+        "What a handler calls `signature` says what it takes and gives",
+        "Write it in plain values, as the reference of signatures shows, or call it otherwise.",
+    ),
     # model-config.yaml
     "MAR-Y001": (_ERROR, "The config is one document of plain YAML", "Correct the line."),
     "MAR-Y002": (_ERROR, "The config is bounded", "Make it smaller, with fewer aliases."),
@@ -230,6 +244,8 @@ _CONTENT = {
         "Requirements ship no packages of their own",
         "Make sure that you trust the archive: its package runs code when it is installed.",
     ),
+    "MAR-Q008": (_WARNING, "The lock can be installed", _LOCK),
+    "MAR-Q009": (_WARNING, "The lock is of the requirements beside it", _LOCK),
 }
 
 RULES: dict[str, Code] = {

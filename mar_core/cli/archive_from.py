@@ -38,11 +38,11 @@ def archive_from(
         writing(quiet=quiet or dry_run) as progress,
         requested(asked, source=source, convert=convert) as made,
     ):
+        for line in () if quiet and not dry_run else _source_lines(made):
+            typer.echo(line, err=not dry_run)
         if dry_run:
             _show_plan(made, *prepare(made.request))
             return
-        for line in () if quiet else _source_lines(made):
-            typer.echo(line, err=True)
         written = create(made.request, progress=progress)
     report(written, quiet=quiet)
 
@@ -51,7 +51,7 @@ def _show_plan(made: Imported, sources: Sources, findings: list[Finding]) -> Non
     """Print what would be packed: where to, with which handler, each file with its size."""
     for finding in findings:
         typer.echo(str(finding), err=True)
-    for line in [*_source_lines(made), *_facts(made, sources), *_files(sources)]:
+    for line in [*_facts(made, sources), *_files(sources)]:
         typer.echo(line)
 
 

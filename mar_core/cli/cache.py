@@ -1,7 +1,8 @@
-"""``mar cache``: what is unpacked, and clearing it."""
+"""``mar cache``: what is unpacked, which environments were made, and clearing both."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,10 +29,10 @@ def cache(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the cache of unpacked archives and compiled models, or clear it.
+    """Show the cache of unpacked archives, environments and compiled models, or clear it.
 
     `mar run` unpacks an archive once, checks it while copying, and finds it here the next time.
-    What `pt2` in model-config.yaml compiles is kept here, too.
+    The environments of `--env auto` are kept here, and what `pt2` in model-config.yaml compiles.
     The longest unused entries go when it grows over `MAR_CACHE_SIZE` (20G); `MAR_CACHE_DIR` says
     where it lies.
 
@@ -77,7 +78,7 @@ def _print_entries(found: list[CacheEntry]) -> None:
 
     total = sum(entry.size for entry in found)
     typer.echo(f"{place()}: {_counted(found)}, {size_in_words(total)} of {size_in_words(bound())}")
-    heading = ("model", "digest", "files", "size", "last used")
+    heading = ("model", "what", "digest", "files", "size", "last used")
     rows = [heading, *(_row(entry) for entry in reversed(found))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if found else ():
@@ -91,7 +92,8 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
     used = datetime.fromtimestamp(entry.last_used).astimezone().strftime("%Y-%m-%d %H:%M")
     when = "in use" if entry.in_use else used
     return (
-        f"{printable(entry.name)}{' (compiled)' if entry.compiled else ''}",
+        printable(entry.name),
+        entry.kind,
         entry.digest[:12],
         str(entry.members),
         size_in_words(entry.size),
@@ -100,7 +102,6 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
 
 
 def _counted(found: list[CacheEntry]) -> str:
-    models = sum(entry.compiled for entry in found)
-    archives = len(found) - models
-    words = f"{archives} {plural(archives, 'archive')}"
-    return f"{words} and {models} compiled {plural(models, 'model')}" if models else words
+    """How many of each kind; archives are said also where there are none."""
+    counts = {"archive": 0, **Counter(entry.kind for entry in found)}
+    return " and ".join(f"{count} {plural(count, kind)}" for kind, count in counts.items())

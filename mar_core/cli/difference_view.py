@@ -12,7 +12,7 @@ from mar_core.text import size_in_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.reports.difference import ArchiveDifference, TensorChange
+    from mar_core.reports.difference import ArchiveDifference, Change, TensorChange
 
 __all__ = ["print_lines", "print_tables"]
 
@@ -55,8 +55,7 @@ def print_tables(difference: ArchiveDifference) -> None:
 
 def _rows(difference: ArchiveDifference) -> Iterator[_Row]:
     for key in difference.manifest:
-        change = "added" if key.before is None else "removed" if key.after is None else "changed"
-        yield change, "manifest", key.name, _values(key.before, key.after)
+        yield _change(key), "manifest", key.name, _values(key.before, key.after)
     for member in difference.added:
         yield "added", "member", member.name, size_in_words(member.after)
     for member in difference.removed:
@@ -64,11 +63,14 @@ def _rows(difference: ArchiveDifference) -> Iterator[_Row]:
     for member in difference.changed:
         sizes = size_in_words(member.before), size_in_words(member.after)
         yield "changed", "member", member.name, _values(*sizes)
+    for package in difference.packages:
+        yield _change(package), "package", package.name, _values(package.before, package.after)
     for tensor in difference.tensors:
-        change = (
-            "added" if tensor.before is None else "removed" if tensor.after is None else "changed"
-        )
-        yield change, "tensor", tensor.name, _tensor(tensor)
+        yield _change(tensor), "tensor", tensor.name, _tensor(tensor)
+
+
+def _change(found: Change | TensorChange) -> str:
+    return "added" if found.before is None else "removed" if found.after is None else "changed"
 
 
 def _tensor(tensor: TensorChange) -> str:

@@ -13,7 +13,12 @@ from mar_core.text import plural, size_in_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.reports.inspection import HandlerSummary, Inspection, WeightsSummary
+    from mar_core.reports.inspection import (
+        HandlerSummary,
+        Inspection,
+        LockSummary,
+        WeightsSummary,
+    )
 
 __all__ = ["print_lines", "print_tables"]
 
@@ -69,12 +74,29 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
         "model file": inspection.model_file,
         "weights": inspection.weights and _weights(inspection.weights),
         "requirements": ", ".join(inspection.requirements),
+        "lock": inspection.lock and _lock(inspection.lock),
         "config": inspection.config and _config(inspection.config),
         "examples": inspection.examples,
+        **_signature(inspection.signature),
     }
     for key, value in facts.items():
         if value:
             yield key, printable(str(value))
+
+
+def _signature(data: dict[str, Any] | None) -> dict[str, str]:
+    """What it takes and gives, in a line each, and where that is known from."""
+    from mar_core.signature import Signature
+
+    if data is None:
+        return {}
+    signature = Signature.from_dict(data)
+    seen = " (as its examples show)" if signature.origin == "examples" else ""
+    return {
+        heading: "; ".join(f"{one.name}: {one}" for one in fields) + seen
+        for heading, fields in (("takes", signature.inputs), ("gives", signature.outputs))
+        if fields
+    }
 
 
 def _made(inspection: Inspection) -> str:
@@ -105,6 +127,16 @@ def _weights(weights: WeightsSummary) -> str:
         parts.append(f"loading imports {', '.join(weights.imports)}")
     parts.extend(weights.faults[:1] if not weights.imports else [])
     return ", ".join(parts)
+
+
+def _lock(lock: LockSummary) -> str:
+    """How many packages, for which Pythons, and what is wrong; `--json` lists them."""
+    if lock.fault:
+        return f"cannot be installed: {lock.fault}"
+    count = len(lock.packages)
+    python = f", for Python {lock.requires_python}" if lock.requires_python else ""
+    stale = "" if lock.current else ", of other requirements than these"
+    return f"{count} {plural(count, 'package')}{python}{stale}"
 
 
 def _config(config: Any) -> str:

@@ -7,10 +7,12 @@ from typing import Literal
 import typer
 
 __all__ = [
+    "ALLOW_BUILD",
     "ALLOW_PICKLE",
     "CONFIG_FILE",
     "CONVERT",
     "DRY_RUN",
+    "ENV",
     "EXAMPLE",
     "EXPORT_PATH",
     "EXTRA_FILES",
@@ -18,8 +20,10 @@ __all__ = [
     "FORMAT",
     "FROM",
     "HANDLER",
+    "LOCK",
     "MODEL_FILE",
     "MODEL_NAME",
+    "OFFLINE",
     "QUIET",
     "REMOVE",
     "REQUIREMENTS_FILE",
@@ -104,6 +108,33 @@ REQUIREMENTS_FILE = typer.Option(
     metavar="FILE",
     help="The packages that the handler needs, as a requirements.txt for pip.",
     rich_help_panel=_WHAT,
+)
+LOCK = typer.Option(
+    "--lock",
+    help="Resolve the requirements with uv, and keep the versions and hashes as `pylock.toml`, for "
+    "`--env auto`.",
+    rich_help_panel=_WHAT,
+)
+ALLOW_BUILD = typer.Option(
+    "--allow-build",
+    help="Take packages that have no wheels for this machine too: building them runs their code.",
+    show_default=False,
+    rich_help_panel=_MORE,
+)
+ENV = typer.Option(
+    "--env",
+    envvar="MAR_ENV",
+    metavar="auto|off|FOLDER",
+    help="Run in the environment that the archive brings (`auto`), in mar's own (`off`), or in a "
+    "virtual environment of yours.",
+    show_default=False,
+    rich_help_panel=_MORE,
+)
+OFFLINE = typer.Option(
+    "--offline",
+    help="Make the environment of what uv has cached, without a network.",
+    show_default=False,
+    rich_help_panel=_MORE,
 )
 CONFIG_FILE = typer.Option(
     "--config-file",

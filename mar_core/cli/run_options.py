@@ -199,6 +199,16 @@ WATCH = _option(LOOK, "--watch", help="Run again whenever a source file or input
 VERBOSE = _option(LOOK, "--verbose", help="Show the handler's own traceback at each failure.")
 
 
+def _how(option: Any) -> Any:
+    """An option of several commands in this one's panel."""
+    changed = copy.copy(option)
+    changed.rich_help_panel = HOW
+    return changed
+
+
+ENV, ALLOW_BUILD, OFFLINE = map(_how, (options.ENV, options.ALLOW_BUILD, options.OFFLINE))
+
+
 def _instead(option: Any) -> Any:
     """An option of ``mar archive`` that here takes the place of an archive."""
     changed = copy.copy(option)

@@ -31,6 +31,9 @@ def check_examples(
     update: Annotated[
         bool, typer.Option("--update", help="Record what comes out now in the archive.")
     ] = False,
+    env: Annotated[str | None, options.ENV] = None,
+    allow_build: Annotated[bool, options.ALLOW_BUILD] = False,
+    offline: Annotated[bool, options.OFFLINE] = False,
     allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -43,9 +46,17 @@ def check_examples(
     """
     from mar_core.reports.comparison import Tolerance
     from mar_core.reports.examples import run_examples, update_examples
+    from mar_core.runtime.interpreter import environment_named
     from mar_core.runtime.recipe import Recipe
 
-    recipe = Recipe(source=archive, device=device, allow_pickle=allow_pickle)
+    recipe = Recipe(
+        source=archive,
+        device=device,
+        allow_pickle=allow_pickle,
+        env=environment_named(env),
+        allow_build=allow_build,
+        offline=offline,
+    )
     given = None if tolerance is None else Tolerance(relative=tolerance)
     results = run_examples(recipe, tolerance=given)
     _show(results, as_json=as_json)

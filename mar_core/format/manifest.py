@@ -4,7 +4,8 @@ The keys are TorchServe's (``createdOn``, ``runtime``, ``model``, ``archiverVers
 adds lives under one key of its own, ``mar``, which TorchServe ignores:
 
 - ``mar.members``: for each member its ``size`` in bytes and its ``sha256``;
-- ``mar.handler``: the ``distribution`` and ``version`` that ship the handler, where one does.
+- ``mar.handler``: the ``distribution`` and ``version`` that ship the handler, where one does;
+- ``mar.signature``: what the archive takes and gives, where its handler or its examples say it.
 
 Unknown keys are kept as they are.
 """

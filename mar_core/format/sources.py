@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.contents import Content, in_order, member_of, open_content
@@ -60,6 +60,12 @@ class Sources(Archive):
             contents[file.name] = file.content
         ordered = in_order(contents, self.manifest.serialized_file)
         return Sources(self.manifest, ordered, findings=self.findings)
+
+    def keeping(self, key: str, value: Any) -> Sources:
+        """The same sources with one more of mar's own keys in the manifest."""
+        data = {**self.manifest.data, "mar": {**self.manifest.mar, key: value}}
+        contents = {name: self.contents[name] for name in self.contents if name != MANIFEST_NAME}
+        return Sources(Manifest(data), contents, findings=self.findings)
 
     def open(self, name: str) -> BinaryIO:
         """A stream over what one member is made of.

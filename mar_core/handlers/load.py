@@ -16,7 +16,7 @@ from mar_core.handlers.lookup import FoundHandler, look_up, why_absent
 from mar_core.ts import compat
 from mar_core.ts.adapter import is_staged, stages_independent
 from mar_core.ts.context import read_config
-from mar_core.ts.continuous_batching import continuing
+from mar_core.ts.continuous_batching import continuing, one_step
 from mar_core.ts.envelopes import find_envelope
 from mar_core.ts.event_loop import LoopThread
 
@@ -81,6 +81,7 @@ def load_handler(
     envelope: str | None = None,
     code: ArchiveCode | OwnProcess | None = None,
     config: Mapping[str, Any] | None = None,
+    steps: bool = False,
 ) -> LoadedHandler:
     """Import the handler of an unpacked archive.
 
@@ -93,6 +94,7 @@ def load_handler(
         code: The archive's code, where this process is its own; by default it is kept apart from
             other archives'.
         config: The archive's model-config.yaml, where it has been read already.
+        steps: With ``continuousBatching``, answer one step of each request at a call.
 
     Raises:
         HandlerError: It cannot be found, imported or made; the sentence says why.
@@ -104,7 +106,7 @@ def load_handler(
         code = ArchiveCode(model_dir, manifest.model_name or "model")
     try:
         with code.active(), code.in_folder():
-            return _load(manifest, code, envelope, _config(manifest, code, config))
+            return _load(manifest, code, envelope, _config(manifest, code, config), steps=steps)
     except BaseException:
         code.close()
         raise
@@ -115,6 +117,8 @@ def _load(
     code: ArchiveCode | OwnProcess,
     envelope: str | None,
     config: Mapping[str, Any],
+    *,
+    steps: bool,
 ) -> LoadedHandler:
     found = _find(manifest, code)
     shipped = found.registered
@@ -136,7 +140,9 @@ def _load(
     continuous = config.get("continuousBatching") is True
     staged = envelope is None and not continuous and is_staged(instance)
     loop = LoopThread()
-    answer = continuing(loop.completing(entry)) if continuous else loop.completing(entry)
+    answer = loop.completing(entry)
+    if continuous:
+        answer = one_step(answer) if steps else continuing(answer)
     return LoadedHandler(
         name=found.name,
         instance=instance,

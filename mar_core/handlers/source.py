@@ -54,6 +54,7 @@ class ClassFacts:
         methods: The names that its body binds.
         attributes: The names that its methods set on ``self``.
         super_calls: For each method, the methods that it calls on its base.
+        signature: What its body gives the name ``signature``, not evaluated; None where nothing.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ClassFacts:
     methods: frozenset[str]
     attributes: frozenset[str]
     super_calls: dict[str, frozenset[str]]
+    signature: ast.expr | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class Module:
         imports: What imported names stand for.
         star_imports: The modules that it imports everything from.
         is_closed: Whether ``names`` is all that it has, as far as its text shows.
+        signature: What it gives the name ``signature`` at its top level, not evaluated.
     """
 
     classes: dict[str, ClassFacts] = field(default_factory=dict)
@@ -83,6 +86,7 @@ class Module:
     imports: dict[str, str] = field(default_factory=dict)
     star_imports: list[str] = field(default_factory=list)
     is_closed: bool = True
+    signature: ast.expr | None = None
 
     def full_name(self, dotted: str) -> str:
         """The name with its first part replaced by what it is imported as."""
@@ -175,6 +179,7 @@ def _note_import_from(module: Module, statement: ast.ImportFrom) -> None:
 
 def _note_assignment(module: Module, statement: ast.Assign | ast.AnnAssign) -> None:
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    module.signature = _signature([statement]) or module.signature
     for target in targets:
         for node in ast.walk(target):
             if isinstance(node, ast.Name):
@@ -196,7 +201,21 @@ def _class(module: Module, node: ast.ClassDef) -> ClassFacts:
         methods=frozenset(bound),
         attributes=frozenset(_self_attributes(functions)),
         super_calls={function.name: frozenset(_super_calls(function)) for function in functions},
+        signature=_signature(node.body),
     )
+
+
+def _signature(body: Iterable[ast.stmt]) -> ast.expr | None:
+    """What these statements give the name ``signature``, the last of them."""
+    found = None
+    for statement in body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            assigned = (
+                statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            )
+            if any(isinstance(one, ast.Name) and one.id == "signature" for one in assigned):
+                found = statement.value or found
+    return found
 
 
 def _base_name(base: ast.expr) -> str:

@@ -7,7 +7,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mar_core.checks.subject import Subject
 from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.reports.inspection import summary_of_lock
 from mar_core.weights import examine, seekable
 from mar_core.weights.compare import largest_difference
 
@@ -68,6 +70,7 @@ class ArchiveDifference:
         removed: Members that only the first has.
         changed: Members with another content.
         unchanged: How many members are the same.
+        packages: Packages of the two locks whose versions differ.
         tensors: Tensors that differ.
         same_tensors: How many tensors are the same, or None where they were not compared.
         note: Why tensors were not compared, or None.
@@ -80,6 +83,7 @@ class ArchiveDifference:
     removed: list[Change] = field(default_factory=list)
     changed: list[Change] = field(default_factory=list)
     unchanged: int = 0
+    packages: list[Change] = field(default_factory=list)
     tensors: list[TensorChange] = field(default_factory=list)
     same_tensors: int | None = None
     note: str | None = None
@@ -138,10 +142,22 @@ def _compare(one: Archive, other: Archive) -> ArchiveDifference:
             Change(name=n, before=one.members[n].size, after=other.members[n].size) for n in changed
         ],
         unchanged=len(both) - len(changed),
+        packages=_compare_locks(one, other),
         tensors=tensors,
         same_tensors=same,
         note=note,
     )
+
+
+def _compare_locks(one: Archive, other: Archive) -> list[Change]:
+    """The packages that only one lock has, or both in other versions."""
+    locks = (summary_of_lock(Subject(archive)) for archive in (one, other))
+    before, after = ({} if lock is None else lock.packages for lock in locks)
+    return [
+        Change(name=name, before=before.get(name), after=after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
 
 
 def _compare_manifests(one: Archive, other: Archive) -> list[Change]:

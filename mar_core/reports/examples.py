@@ -6,7 +6,9 @@ and ``examples.json``, which says for each what came out and how far numbers may
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import json
 import tempfile
 from dataclasses import dataclass, field
@@ -19,12 +21,15 @@ from mar_core.hookspecs import hookimpl
 from mar_core.reports.comparison import DEFAULT_TOLERANCE, Difference, Tolerance, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mar_core.build import ArchiveRequest
     from mar_core.format import Archive
+    from mar_core.records import Input
+    from mar_core.runtime.local_workers import LocalWorkers
     from mar_core.runtime.predictor import Predictor
     from mar_core.runtime.recipe import Recipe
+    from mar_core.signature import Signature
 
 __all__ = [
     "FOLDER",
@@ -39,6 +44,8 @@ __all__ = [
 
 FOLDER = "MAR-INF/examples"
 INDEX = f"{FOLDER}/examples.json"
+# Requests and results that are looked at for the archive's signature.
+_MOST_SEEN = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +121,7 @@ def mar_collect_files(request: ArchiveRequest) -> list[ExtraFile]:
         return []
     from mar_core.runtime.recipe import Recipe
 
-    sources = dataclasses.replace(request, examples=())
+    sources = dataclasses.replace(request, examples=(), lock=False)
     recipe = Recipe(source=sources, allow_pickle=request.allow_pickle)
     files: list[ExtraFile] = []
     examples: list[Example] = []
@@ -123,7 +130,8 @@ def mar_collect_files(request: ArchiveRequest) -> list[ExtraFile]:
             name = f"{FOLDER}/{number}/{path.name}"
             examples.append(Example(input=name, results=_record_one(predictor, path)))
             files.append(ExtraFile(name=name, content=path))
-    return [*files, ExtraFile(name=INDEX, content=_dump(examples))]
+    index = _dump(examples, _seen(examples, request.examples))
+    return [*files, ExtraFile(name=INDEX, content=index)]
 
 
 def read_examples(archive: Archive) -> list[Example]:
@@ -170,16 +178,34 @@ def run_examples(recipe: Recipe, *, tolerance: Tolerance | None = None) -> list[
                 hint="Record some when it is made: `mar archive … --example INPUT`.",
             )
         paths = [_extracted(archive, example, Path(scratch)) for example in examples]
-        with recipe.load() as predictor:
+        with _loaded(recipe) as predictor:
             pairs = zip(examples, paths, strict=True)
             return [_run_one(predictor, one, path, tolerance) for one, path in pairs]
 
 
-def _recorded_again(results: Sequence[ExampleResult]) -> bytes:
+@contextlib.contextmanager
+def _loaded(recipe: Recipe) -> Iterator[Predictor | LocalWorkers]:
+    """The archive in this process, or in a worker where it has an environment of its own."""
+    if recipe.here:
+        with recipe.load() as predictor:
+            yield predictor
+        return
+    from mar_core.records import RunOptions
+    from mar_core.runtime.local_workers import LocalWorkers
+
+    workers = LocalWorkers(recipe, RunOptions())
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def _recorded_again(results: Sequence[ExampleResult], signature: Signature | None) -> bytes:
     """The ``examples.json`` that holds what came out now, in place of what was recorded.
 
     Args:
         results: What ``run_examples`` returned.
+        signature: What was seen when the examples were recorded, whose inputs are the same.
 
     Raises:
         ArchiveError: An example has failed.
@@ -187,7 +213,9 @@ def _recorded_again(results: Sequence[ExampleResult]) -> bytes:
     for result in results:
         if result.error:
             raise ArchiveError(f"The example {result.example.name} fails: {result.error}")
-    return _dump([dataclasses.replace(result.example, results=result.got) for result in results])
+    examples = [dataclasses.replace(result.example, results=result.got) for result in results]
+    inputs = signature.inputs if signature is not None else ()
+    return _dump(examples, dataclasses.replace(_seen(examples), inputs=inputs))
 
 
 def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickle: bool) -> None:
@@ -201,10 +229,14 @@ def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickl
     Raises:
         ArchiveError: An example has failed, or the archive cannot be written. It stays as it is.
     """
-    recorded = _recorded_again(results)
+    from mar_core.format import open_archive
+    from mar_core.signature.declared import recorded
+
+    with open_archive(path) as archive:
+        again = _recorded_again(results, recorded(archive))
     with tempfile.TemporaryDirectory(prefix="mar-test-") as scratch:
         index = Path(scratch, Path(INDEX).name)
-        index.write_bytes(recorded)
+        index.write_bytes(again)
         from mar_core.build.updating import update
 
         update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
@@ -220,7 +252,10 @@ def _record_one(predictor: Predictor, path: Path) -> list[Any]:
 
 
 def _run_one(
-    predictor: Predictor, example: Example, path: Path, tolerance: Tolerance | None
+    predictor: Predictor | LocalWorkers,
+    example: Example,
+    path: Path,
+    tolerance: Tolerance | None,
 ) -> ExampleResult:
     got, error = _answers(predictor, path)
     allowed = tolerance or example.tolerance
@@ -230,15 +265,11 @@ def _run_one(
     return ExampleResult(example=example, got=got, error=error, differences=found)
 
 
-def _answers(predictor: Predictor, path: Path) -> tuple[list[Any], str]:
+def _answers(predictor: Predictor | LocalWorkers, path: Path) -> tuple[list[Any], str]:
     """The results for a file, read as ``mar run`` reads it, or why there are none."""
-    from mar_core.plugins import get_plugins
-    from mar_core.records import ReadOptions
-    from mar_core.run.inputs import expand
     from mar_core.runtime.values import plain
 
-    inputs = list(expand([str(path)], ReadOptions(), get_plugins().readers()))
-    outcomes = [plain(outcome) for outcome in predictor.run(inputs)]
+    outcomes = [plain(outcome) for outcome in predictor.run(list(_inputs(path)))]
     for outcome in outcomes:
         if outcome.failure is not None:
             failure = outcome.failure
@@ -253,9 +284,37 @@ def _extracted(archive: Archive, example: Example, folder: Path) -> Path:
     return path
 
 
-def _dump(examples: Sequence[Example]) -> bytes:
-    data = {"examples": [example.to_dict() for example in examples]}
-    return json.dumps(data, indent=2).encode()
+def _dump(examples: Sequence[Example], seen: Signature) -> bytes:
+    data: dict[str, Any] = {"examples": [example.to_dict() for example in examples]}
+    return json.dumps({**data, "signature": seen.to_dict()}, indent=2).encode()
+
+
+def _seen(examples: Sequence[Example], paths: Iterable[Path] = ()) -> Signature:
+    """The signature that examples and the files that were their inputs show."""
+    from mar_core.signature.values import observed
+
+    return observed(_rows(paths), _results(examples))
+
+
+def _inputs(path: Path) -> Iterator[Input]:
+    """The requests that a file holds, as ``mar run`` finds them."""
+    from mar_core.plugins import get_plugins
+    from mar_core.records import ReadOptions
+    from mar_core.run.inputs import expand
+
+    return expand([str(path)], ReadOptions(), get_plugins().readers())
+
+
+def _rows(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """The first requests of some files, as the handler gets them."""
+    inputs = itertools.chain.from_iterable(map(_inputs, paths))
+    return [one.read() for one in itertools.islice(inputs, _MOST_SEEN)]
+
+
+def _results(examples: Sequence[Example]) -> list[Any]:
+    """The first results of some examples."""
+    results = itertools.chain.from_iterable(example.results for example in examples)
+    return list(itertools.islice(results, _MOST_SEEN))
 
 
 def _example(entry: dict[str, Any]) -> Example:

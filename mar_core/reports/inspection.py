@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mar_core.checks.lock import LockError, is_stale, read_lock
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
 from mar_core.checks.yamltext import YamlFault
 from mar_core.handlers.entry import find_entry
+from mar_core.signature.declared import read_signature
 
 if TYPE_CHECKING:
     import os
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 __all__ = [
     "HandlerSummary",
     "Inspection",
+    "LockSummary",
     "MemberSummary",
     "WeightsSummary",
     "inspect_archive",
     "read_config",
+    "summary_of_lock",
 ]
 
 _EXAMPLES = "MAR-INF/examples/"
@@ -86,6 +90,23 @@ class MemberSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockSummary:
+    """The lock, which says what ``--env auto`` installs.
+
+    Attributes:
+        packages: Each package's version; of one that differs by platform, all of them.
+        requires_python: The Pythons that it is for, or None.
+        current: Whether it was made of the requirements beside it, as far as it says.
+        fault: Why it cannot be read or installed, or None.
+    """
+
+    packages: dict[str, str] = field(default_factory=dict)
+    requires_python: str | None = None
+    current: bool = True
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """An archive, described.
 
@@ -101,11 +122,14 @@ class Inspection:
         handler: What a run would execute.
         model_file: The member that defines the network.
         weights: The weights.
-        requirements: The lines of the requirements file.
+        requirements: The lines of the requirements file, or what the handler's file lists.
+        lock: What was locked, or None.
         config: model-config.yaml, or None.
         members: Every member in the order of the archive.
         size: Bytes of all members together, unpacked.
         examples: How many recorded examples it has.
+        signature: What it takes and gives, as ``Signature.to_dict`` says it; None where nothing
+            says it.
     """
 
     archive: str
@@ -120,10 +144,12 @@ class Inspection:
     model_file: str | None
     weights: WeightsSummary | None
     requirements: list[str] = field(default_factory=list)
+    lock: LockSummary | None = None
     config: Any = None
     members: list[MemberSummary] = field(default_factory=list)
     size: int = 0
     examples: int = 0
+    signature: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -149,6 +175,7 @@ def inspect_archive(path: str | os.PathLike[str]) -> Inspection:
 
 def _describe(archive: Archive) -> Inspection:
     manifest, subject = archive.manifest, Subject(archive)
+    signature = read_signature(archive)
     digests = manifest.mar.get("members")
     listed = digests if isinstance(digests, dict) else {}
     members = [_member(archive, name, listed) for name in archive.members]
@@ -165,10 +192,12 @@ def _describe(archive: Archive) -> Inspection:
         model_file=manifest.model_file,
         weights=_weights(manifest.serialized_file, subject.weights),
         requirements=_requirements(subject),
+        lock=summary_of_lock(subject),
         config=read_config(subject),
         members=members,
         size=sum(member.size for member in members),
         examples=len(_examples(archive)),
+        signature=signature.to_dict() if signature is not None else None,
     )
 
 
@@ -226,6 +255,22 @@ def _weights(member: str | None, report: WeightsReport | None) -> WeightsSummary
 
 def _requirements(subject: Subject) -> list[str]:
     return [line for _, line in read_requirements(subject)]
+
+
+def summary_of_lock(subject: Subject) -> LockSummary | None:
+    """What an archive's lock says; None where it has none."""
+    try:
+        lock = read_lock(subject)
+    except LockError as error:
+        return LockSummary(fault=str(error))
+    if lock is None:
+        return None
+    return LockSummary(
+        packages=lock.versions,
+        requires_python=lock.requires_python,
+        current=not is_stale(lock, subject),
+        fault=next(lock.faults(), None),
+    )
 
 
 def read_config(subject: Subject) -> Any:

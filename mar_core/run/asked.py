@@ -16,6 +16,7 @@ from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
 from mar_core.run.truth import TRUTH, Truth
+from mar_core.runtime.interpreter import OFF, environment_named
 from mar_core.runtime.recipe import Recipe
 
 __all__ = ["Asked", "job_of"]
@@ -57,6 +58,9 @@ class Asked:
     workers: int | None = None
     timeout: float | None = None
     fail_fast: bool = False
+    env: str | None = None
+    allow_build: bool = False
+    offline: bool = False
     allow_pickle: bool = False
     no_pixel_limit: bool = False
     metrics_config: Path | None = None
@@ -103,6 +107,9 @@ def job_of(asked: Asked) -> Job:
         allow_pickle=asked.allow_pickle,
         envelope=asked.envelope,
         limit_image_pixels=not asked.no_pixel_limit,
+        env=environment_named(asked.env),
+        allow_build=asked.allow_build,
+        offline=asked.offline,
         metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
     return Job(
@@ -231,6 +238,11 @@ def _running(asked: Asked) -> RunOptions:
         raise UsageError(
             f"{here} runs in this process, where --workers and --timeout do nothing.",
             hint="Leave them out, or leave it out.",
+        )
+    if here is not None and asked.env not in {None, "", OFF}:
+        raise UsageError(
+            f"{here} runs in mar's own environment, and --env {asked.env} (or MAR_ENV) in another.",
+            hint="Say `--env off`, or leave it out.",
         )
     return RunOptions(
         batch_size=_batch_size(asked.batch_size),

@@ -72,8 +72,10 @@ class Beside:
         summary.judged += 1
         summary.right += answer_of(outcome.result) == truth
 
-    def warn(self) -> None:
+    def close(self) -> None:
         """Say when inputs have no true label, though somebody asked for it."""
+        if self._previews is not None:
+            self._previews.close()
         if self._unknown:
             warnings.warn(
                 f"{self._unknown:,} of {self._asked:,} {plural(self._asked, 'input')} without a "

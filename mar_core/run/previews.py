@@ -11,10 +11,12 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from PIL import Image
 
@@ -25,6 +27,7 @@ __all__ = ["Previewed", "Previews", "preview_of", "small_picture"]
 LARGE, LARGE_COUNT = 320, 2_000
 SMALL, SMALL_COUNT = 128, 20_000
 TEXT = 2_000
+THREADS = 2
 # A larger picture is said to be there, and not drawn: it may be a bomb.
 PIXELS = 100_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -35,7 +38,7 @@ _MODES = ("L", "RGB", "RGBA")
 
 
 class Previews:
-    """Makes the previews of a run's inputs; the first ones are larger.
+    """Makes the previews of a run's inputs in threads of its own; the first ones are larger.
 
     Args:
         begun: How many inputs an earlier run has done.
@@ -43,6 +46,7 @@ class Previews:
 
     def __init__(self, begun: int = 0) -> None:
         self._numbers = itertools.count(begun)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mar-preview")
         # What is wrong with a picture is its handler's to say.
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -51,6 +55,14 @@ class Previews:
         number = next(self._numbers)
         side = LARGE if number < LARGE_COUNT else SMALL if number < SMALL_COUNT else 0
         return preview_of(request, side=side)
+
+    def begin(self, request: dict[str, Any]) -> Future[dict[str, Any] | None]:
+        """The same, while the request goes on its way."""
+        return self._threads.submit(self.of, dict(request))
+
+    def close(self) -> None:
+        """Make no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Previewed:
@@ -68,13 +80,14 @@ class Previewed:
         self._read = read
         self._previews = previews
         self._begun = False
-        self._made: dict[str, Any] | None = None
+        self._made: Future[dict[str, Any] | None] | None = None
 
     def __call__(self) -> dict[str, Any]:
         """Read the request."""
         self._begun = True
         request = self._read()
-        self._made = self._previews.of(request)
+        with contextlib.suppress(Exception):  # it is no dict, which is not ours to say
+            self._made = self._previews.begin(request)
         return request
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -82,10 +95,11 @@ class Previewed:
 
     def preview(self) -> dict[str, Any] | None:
         """What there is to look at, if anything."""
-        if not self._begun:
-            with contextlib.suppress(Exception):  # a plugin's reader may raise anything
+        with contextlib.suppress(Exception):  # a plugin's reader may raise anything
+            if not self._begun:
                 self()
-        return self._made
+            return None if self._made is None else self._made.result()
+        return None
 
 
 def _same(read: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:

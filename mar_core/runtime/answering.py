@@ -57,15 +57,16 @@ class Answering:
             recipe = dataclasses.replace(recipe, device=dealt_device(setup.gpu, prepared.config))
         self._compiled = keep_compiled(prepared, recipe.device)
         self._calls = 0
-        code = OwnProcess(prepared.model_dir)
+        code = OwnProcess(prepared.files.folder)
         code.enter()
-        self._predictor = Predictor(recipe, prepared=prepared, code=code)
+        self._predictor = Predictor(recipe, prepared=prepared, code=code, steps=setup.steps)
         self._setup, self._outbox, self._page = setup, outbox, page
         loaded = self._predictor.loaded
         independent = setup.overlap and loaded.independent
         self._runner = self._predictor.runner(
             explain=setup.explain, independent=independent, caught=CAUGHT
         )
+        self._runner.whole = setup.steps
         self._stages = _Stages(explain=setup.explain) if independent else None
         self._reply = self._as_body if setup.body else self._as_plain
         self._blobs = None
@@ -77,7 +78,12 @@ class Answering:
         outbox.add([READY, *self._ready()])
 
     def answer(self, call: int, requests: Sequence[tuple[Any, ...]]) -> None:
-        """Answer the requests of a call, now or as its turn comes."""
+        """Answer the requests of a call, now or as its turn comes.
+
+        Raises:
+            ArchiveError: The model is mapped from an archive that somebody has written to.
+        """
+        self._setup.prepared.files.check_views()
         if self._stages is None:
             batch = self._prepare(call, requests)
             batch.inference()

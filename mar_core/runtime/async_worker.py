@@ -102,6 +102,7 @@ class AsyncWorker:
         body: bool = True,
         explain: bool = False,
         overlap: bool = True,
+        steps: bool = False,
         on_log: Callable[[str], None] | None = None,
         on_metric: Callable[[Metric], None] | None = None,
         startup_timeout: float | None = None,
@@ -117,6 +118,9 @@ class AsyncWorker:
             body: Answer with bodies as TorchServe encodes them; otherwise with plain values.
             explain: Ask for explanations, whatever the requests' headers say.
             overlap: Let the stages of different calls overlap where the handler allows it.
+            steps: Of a handler with ``continuousBatching``, answer one step at a call: the header
+                ``ts_stream_next`` of a reply says ``true`` where the request is to be in the next
+                call again. A step that fails fails for all its requests.
             on_log: Takes each line that the handler prints or logs, without its end.
             on_metric: Takes each value that the handler records.
             startup_timeout: How many seconds it may take; None waits for ever.
@@ -127,7 +131,8 @@ class AsyncWorker:
         """
         prepared = await asyncio.to_thread(source.prepare) if isinstance(source, Recipe) else source
         prepared.check_unchanged()
-        worker = cls(Process(threads=threads, environment=env), on_log=on_log, on_metric=on_metric)
+        process = Process(threads=threads, environment=env, interpreter=prepared.interpreter)
+        worker = cls(process, on_log=on_log, on_metric=on_metric)
         try:
             await worker._connect()
             if prepared.needs_torch:
@@ -139,6 +144,7 @@ class AsyncWorker:
                 explain=explain,
                 body=body,
                 overlap=overlap,
+                steps=steps,
                 metrics=on_metric is not None,
             )
             worker._send((LOAD, setup))

@@ -56,6 +56,7 @@ class BatchRunner:
         independent: Give each batch a context of its own, for stages that overlap.
         caught: What counts as the handler's failure. In a worker that is everything.
         lanes: The device's streams, where stages that overlap use several.
+        whole: A batch that fails is not tried in pieces: its requests have a state in the handler.
         model_lock: Held around inference, so that a retry never meets the next batch in the model.
         out_of_memory_at: The size of the smallest batch that ran out of memory, or None.
         batch_fault_told: Whether it has been said that the handler fails with batches alone.
@@ -67,6 +68,7 @@ class BatchRunner:
     independent: bool = False
     caught: tuple[type[BaseException], ...] = (Exception, SystemExit)
     lanes: Lanes | None = None
+    whole: bool = False
     model_lock: threading.Lock = field(default_factory=threading.Lock)
     out_of_memory_at: int | None = None
     batch_fault_told: bool = False
@@ -281,7 +283,9 @@ class Batch:
         if too_large:
             free_device_memory()
         # A part that has been sent cannot be taken back and sent once more.
-        final = self._begun if len(self.requests) > 1 else {self.requests[0].number}
+        final = self._begun
+        if self._runner.whole or len(self.requests) == 1:
+            final = {request.number for request in self.requests}
         requests = [request for request in self.requests if request.number not in final]
         outcomes = [
             _failed(request.number, request.id, failure_of(error, self._stage))

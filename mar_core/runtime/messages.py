@@ -42,4 +42,5 @@ def show_messages() -> None:
     logger = logging.getLogger("mar_core")
     logger.addHandler(_LineHandler())
     logger.propagate = False
-    logging.getLogger("mar_core.plugins.trace").setLevel(logging.INFO)
+    for name in ("mar_core.plugins.trace", "mar_core.environments"):
+        logging.getLogger(name).setLevel(logging.INFO)

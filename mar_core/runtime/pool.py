@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from mar_core.records import Input, RunOptions, RunSummary
     from mar_core.runtime.deaths import Death
+    from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.protocol import Reply
     from mar_core.runtime.recipe import Recipe
     from mar_core.runtime.worker_process import Job
@@ -53,7 +54,7 @@ class WorkerPool:
     """Runs batches in worker processes, and outlives every one of them.
 
     Use it as a context manager; the workers end with it. They start before the archive is looked
-    at, and import PyTorch meanwhile.
+    at, and import PyTorch meanwhile; but for an environment of the archive's, which comes first.
 
     Args:
         recipe: What to load, and how.
@@ -83,12 +84,13 @@ class WorkerPool:
         for end in (self._waking, self._woken):
             end.setblocking(False)  # noqa: FBT003
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._workers = [self._start() for _ in range(count or 1)]
+        self._workers: list[WorkerProcess] = []
         try:
-            self._setup = self._prepare(recipe, options)
-            self._gpus = gpus_for(self._setup.prepared.config, count=gpus)
+            self._setup = self._prepare(recipe, options, count or 1)
+            prepared = self._setup.prepared
+            self._gpus = gpus_for(prepared.config, count=gpus)
             while count is None and len(self._workers) < len(self._gpus):
-                self._workers.append(self._start())
+                self._workers.append(self._start(prepared.interpreter))
             for place, worker in enumerate(self._workers):
                 self._load(worker, place)
         except BaseException:
@@ -152,12 +154,19 @@ class WorkerPool:
         self._waking.close()
         self._woken.close()
 
-    def _prepare(self, recipe: Recipe, options: RunOptions) -> Setup:
+    def _prepare(self, recipe: Recipe, options: RunOptions, count: int) -> Setup:
+        """Prepare the archive, while the workers start if it is known already where."""
+        if recipe.here:
+            self._workers += [self._start(None) for _ in range(count)]
         with recipe.open() as archive:
-            if needs_torch(archive):
-                for worker in self._workers:
-                    worker.import_early("torch")
+            torch = needs_torch(archive)
+            if recipe.here and torch:
+                self._import_torch()
             prepared = prepare_opened(archive, recipe)
+        if not recipe.here:
+            self._workers += [self._start(prepared.interpreter) for _ in range(count)]
+            if torch:
+                self._import_torch()
         folder = options.output_dir
         return Setup(
             prepared=prepared,
@@ -166,8 +175,12 @@ class WorkerPool:
             output_shown=folder,
         )
 
-    def _start(self) -> WorkerProcess:
-        worker = WorkerProcess(threads=self._threads)
+    def _import_torch(self) -> None:
+        for worker in self._workers:
+            worker.import_early("torch")
+
+    def _start(self, interpreter: Interpreter | None) -> WorkerProcess:
+        worker = WorkerProcess(threads=self._threads, interpreter=interpreter)
         self._selector.register(worker, selectors.EVENT_READ)
         return worker
 
@@ -182,8 +195,9 @@ class WorkerPool:
         Raises:
             ArchiveError: The archive has changed meanwhile.
         """
-        self._setup.prepared.check_unchanged()
-        worker = self._start()
+        prepared = self._setup.prepared
+        prepared.check_unchanged()
+        worker = self._start(prepared.interpreter)
         self._load(worker, place)
         return worker
 

@@ -1,4 +1,4 @@
-"""An archive that has been validated and unpacked: what every worker of a run loads."""
+"""An archive that has been validated, and unpacked as far as needed: what every worker loads."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mar_core.cache import entries as cache
+from mar_core.checks.lock import LOCK
 from mar_core.checks.validation import check
 from mar_core.errors import ArchiveError
 from mar_core.plugins import get_plugins
-from mar_core.ts.context import read_config
+from mar_core.runtime.needed import files_for
+from mar_core.signature.declared import find_signature, read_signature
+from mar_core.ts.context import parse_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mar_core.cache.files import ModelFiles
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
+    from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.recipe import Recipe
+    from mar_core.signature import Signature
 
 __all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
 
@@ -29,25 +34,38 @@ _checking = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An archive, validated and unpacked, of which nothing has been imported. It pickles.
+    """An archive, validated and ready to be loaded, of which nothing was imported. It pickles.
 
     Attributes:
         recipe: What it was made of, and how to load it.
         manifest: The archive's manifest.
-        model_dir: The folder that holds its members.
+        files: Its files, unpacked as far as its handler needs them so.
         config: The archive's model-config.yaml as parsed; empty where there is none.
         findings: What validation found that did not refuse the archive.
         stamps: Size and time of each member's file, by which a change is known.
         needs_torch: Whether loading it will import PyTorch, as far as that shows.
+        interpreter: The Python that its workers run in; None for this one.
+        signature: What it takes and gives; None where nothing says it.
     """
 
     recipe: Recipe
     manifest: Manifest
-    model_dir: Path
+    files: ModelFiles
     config: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     stamps: tuple[tuple[str, int, int], ...] = ()
     needs_torch: bool = True
+    interpreter: Interpreter | None = None
+    signature: Signature | None = None
+
+    @property
+    def model_dir(self) -> Path:
+        """The folder that holds the archive's members; unpacked when asked for.
+
+        Raises:
+            ArchiveError: It cannot be unpacked.
+        """
+        return self.files.unpack_all()
 
     @property
     def name(self) -> str:
@@ -71,8 +89,9 @@ class Prepared:
         Raises:
             ArchiveError: A file of the archive has changed meanwhile.
         """
+        self.files.check_unchanged()
         for name, size, time in self.stamps:
-            if _stamp(self.model_dir / name) != (size, time):
+            if _stamp(self.files.folder / name) != (size, time):
                 raise ArchiveError(
                     f"{name} of {self.recipe.source} has changed since it was loaded, and a worker "
                     "must load it again.",
@@ -81,7 +100,7 @@ class Prepared:
 
 
 def prepare(recipe: Recipe) -> Prepared:
-    """Open, validate and unpack an archive. Imports nothing of it, and no PyTorch.
+    """Open and validate an archive, and unpack what has to be. Imports no PyTorch.
 
     Raises:
         ArchiveError: It cannot be read, or a rule refuses it.
@@ -92,22 +111,40 @@ def prepare(recipe: Recipe) -> Prepared:
 
 def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
     """The same of an archive that is open."""
+    manifest = archive.manifest
     with _checking:
         findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
-    model_dir = cache.unpacked(archive)
-    manifest = archive.manifest
-    if recipe.handler is not None:
-        manifest = manifest.with_handler(recipe.handler)
-    names = sorted(archive.members)
+        if recipe.handler is None:
+            signature = read_signature(archive)
+        else:
+            manifest = manifest.with_handler(recipe.handler)
+            signature = find_signature(archive, manifest)
+    files = files_for(archive, manifest)
+    unpacked = sorted(archive.members) if files.is_unpacked else []
     return Prepared(
         recipe=recipe,
         manifest=manifest,
-        model_dir=model_dir,
-        config=read_config(model_dir / manifest.config_file) if manifest.config_file else {},
+        files=files,
+        config=_config(archive, manifest),
         findings=tuple(findings),
-        stamps=tuple((name, *_stamp(model_dir / name)) for name in names),
+        stamps=tuple((name, *_stamp(files.folder / name)) for name in unpacked),
         needs_torch=needs_torch(archive),
+        interpreter=_interpreter(archive, recipe, findings),
+        signature=signature,
     )
+
+
+def _config(archive: Archive, manifest: Manifest) -> dict[str, Any]:
+    name = manifest.config_file
+    return parse_config(archive.read(name), name) if name else {}
+
+
+def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:
+    if recipe.here and (recipe.env == "off" or LOCK not in archive.members):
+        return None  # most runs, which need not import what follows
+    from mar_core.runtime.environment import interpreter_of
+
+    return interpreter_of(archive, recipe, findings)
 
 
 def needs_torch(archive: Archive) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import IO
 
+    from mar_core.runtime.interpreter import Interpreter
+
 __all__ = ["PAGE", "Process"]
 
 # How long a worker may take to end by itself, and after SIGTERM.
@@ -27,7 +29,8 @@ PATIENCE = 2.0
 # Three numbers of eight bytes: calls begun, calls finished, when the last one began.
 PAGE = 24
 # A json.py in the current folder must not stand in for the standard library's.
-_COMMAND = [sys.executable, "-P", "-c", "from mar_core.runtime.worker import main; main()"]
+_COMMAND = ["-P", "-c"]
+_CODE = "from mar_core.runtime.worker import main; main()"
 
 
 class Process:
@@ -38,6 +41,7 @@ class Process:
     Args:
         threads: How many threads PyTorch may use in it; None leaves that to PyTorch.
         environment: What its environment has beside, or in place of, this process's.
+        interpreter: The Python that it runs in; None for this one.
 
     Attributes:
         socket: The parent's end of the socket.
@@ -45,8 +49,17 @@ class Process:
     """
 
     def __init__(
-        self, *, threads: int | None = None, environment: Mapping[str, str] | None = None
+        self,
+        *,
+        threads: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        interpreter: Interpreter | None = None,
     ) -> None:
+        python, code = sys.executable, _CODE
+        variables = {**os.environ, **(environment or {})}
+        if interpreter is not None:
+            python, variables = str(interpreter.executable), interpreter.variables(variables)
+            code = f"import sys; sys.path += {list(interpreter.inherits)!r}; {code}"
         ours, theirs = socket.socketpair()
         reading, self._lifeline = os.pipe()
         with theirs, tempfile.TemporaryFile() as file:
@@ -55,12 +68,12 @@ class Process:
             passed = (theirs.fileno(), reading, file.fileno())
             try:
                 self._process = subprocess.Popen(
-                    [*_COMMAND, *map(str, passed)],
+                    [python, *_COMMAND, code, *map(str, passed)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,  # what it prints goes where its errors go
                     stderr=subprocess.STDOUT,
                     pass_fds=passed,
-                    env=_environment({**os.environ, **(environment or {})}, threads),
+                    env=_environment(variables, threads),
                     start_new_session=True,
                 )
             finally:

@@ -78,6 +78,8 @@ class Setup:
         explain: Ask for explanations in place of predictions.
         body: Answer with the bytes of HTTP bodies; else with plain values.
         overlap: Let the stages of different calls overlap where the handler allows it.
+        steps: Of a handler with ``continuousBatching``, answer one step at a call; one that fails
+            fails for all its requests.
         metrics: Send each value of ``context.metrics``.
         output_dir: Where bytes, tensors and pictures go; None sends them back.
         output_shown: How the user named that folder.
@@ -89,6 +91,7 @@ class Setup:
     explain: bool = False
     body: bool = False
     overlap: bool = True
+    steps: bool = False
     metrics: bool = False
     output_dir: Path | None = None
     output_shown: Path | None = None

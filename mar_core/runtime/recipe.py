@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from mar_core.build import ArchiveRequest
 from mar_core.format import open_archive
@@ -31,8 +32,16 @@ class Recipe:
         batch_size: Requests in a batch; None takes the archive's ``batchSize``.
         limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
         handler: The handler to load in place of the one that the archive names, or None.
+        env: Where worker processes run: ``off`` is this environment, ``auto`` the one that the
+            archive brings, a path a virtual environment. None is ``off``, and says of an archive
+            with a lock what this environment lacks.
+        inherit: Let ``auto`` use packages of this environment that the archive's own lacks.
+        allow_build: Build packages that have no wheels, for ``auto``.
+        offline: Make environments of what uv has cached, for ``auto``.
         metrics_config: The file that says what metrics there are, in TorchServe's format; None
             takes what ``TS_METRICS_CONFIG`` names, if anything.
+        opened: The archive, where it is open already: who opens it first takes it from here. It
+            does not travel to other processes.
     """
 
     source: Path | ArchiveRequest
@@ -42,7 +51,17 @@ class Recipe:
     batch_size: int | None = None
     limit_image_pixels: bool = True
     handler: str | None = None
+    env: str | None = None
+    inherit: bool = False
+    allow_build: bool = False
+    offline: bool = False
     metrics_config: Path | None = None
+    opened: list[Archive] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def here(self) -> bool:
+        """Whether its workers run in this environment, whatever the archive brings."""
+        return self.env in {None, "", "off"}
 
     def open(self) -> Archive:
         """Open the archive, without loading anything of it.
@@ -77,3 +96,7 @@ class Recipe:
         from mar_core.runtime.predictor import Predictor
 
         return Predictor(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
+        return functools.partial(Recipe, **values), ()

@@ -131,7 +131,15 @@ def _load(setup: Setup, *, outbox: Outbox, page: Page) -> Answering:
         # Which plugins cannot be used, the parent has said.
         warnings.simplefilter("ignore", PluginWarning)
         get_plugins()
-    return Answering(setup, outbox, page)
+    try:
+        return Answering(setup, outbox, page)
+    except HandlerError as error:
+        if isinstance(error.__cause__, ModuleNotFoundError) and setup.prepared.interpreter:
+            error.hint = (
+                "It runs in an environment of its own, which has what the requirements name and no "
+                "more: name its package there, and lock them again."
+            )
+        raise
 
 
 def _import(module: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from mar_core.runtime.batch import Row
     from mar_core.runtime.deaths import Death
+    from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.protocol import Setup
 
 __all__ = ["Job", "WorkerProcess"]
@@ -60,6 +61,7 @@ class WorkerProcess:
     Args:
         threads: How many threads PyTorch may use in it.
         environment: What it has in its environment beside ours.
+        interpreter: The Python that it runs in; None for this one.
 
     Attributes:
         jobs: Those that it has not answered, in the order in which they were given.
@@ -68,9 +70,13 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, *, threads: int | None = None, environment: Mapping[str, str] | None = None
+        self,
+        *,
+        threads: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        interpreter: Interpreter | None = None,
     ) -> None:
-        self._process = Process(threads=threads, environment=environment)
+        self._process = Process(threads=threads, environment=environment, interpreter=interpreter)
         self._process.socket.setblocking(False)  # noqa: FBT003
         self._inbox = Inbox()
         self._outgoing: deque[memoryview] = deque()

@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mar_core.reports.comparison import Tolerance, differences
+from mar_core.signature.values import mismatches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mar_core.runtime.predictor import Predictor
+    from mar_core.signature import Signature
 
 __all__ = ["NOTHING_IS_BAD", "HandlerCase", "HandlerContract"]
 
@@ -136,6 +138,22 @@ class HandlerContract:
         """Each answer is made of JSON values, bytes, tensors, arrays or pictures."""
         _plain(predictor.predict(case.inputs))
 
+    def test_answers_are_what_the_signature_says(
+        self, case: HandlerCase, predictor: Predictor
+    ) -> None:
+        """Each answer has the types and shapes that the handler's ``signature`` declares."""
+        signature = _declared(case)
+        answer = signature.answer() if signature is not None else None
+        if answer is None:
+            return
+        found = [
+            f"case.inputs[{at}]: {mismatch}"
+            for at, result in enumerate(predictor.predict(case.inputs))
+            for mismatch in mismatches(answer, result)
+        ]
+        if found:
+            pytest.fail("\n".join(found[:10]))
+
     def test_weights_are_loaded_without_running_them(
         self, case: HandlerCase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -204,6 +222,14 @@ def _load(case: HandlerCase, **options: Any) -> Predictor:
     from mar_core import load
 
     return load(case.archive, device="cpu", **options)
+
+
+def _declared(case: HandlerCase) -> Signature | None:
+    from mar_core import open_archive
+    from mar_core.signature.declared import declared
+
+    with open_archive(case.archive) as archive:
+        return declared(archive, archive.manifest)
 
 
 def _answers(predictor: Predictor, inputs: Sequence[Any]) -> list[Any]:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     from mar_core.ts.context import Context
 
-__all__ = ["continuing"]
+__all__ = ["STREAM_NEXT", "continuing", "one_step"]
+
+# TorchServe's header: whether more of an answer will come.
+STREAM_NEXT = "ts_stream_next"
 
 
 def continuing(entry: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
@@ -47,6 +50,29 @@ def continuing(entry: Callable[[Any, Context], Any]) -> Callable[[Any, Context],
             context.request_ids, context.request_processor = ids, requests
             context.sink = sink
         return results
+
+    return answer
+
+
+def one_step(entry: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
+    """A handler's entry of which each call is one step: who asked asks again, and adds others.
+
+    What ``context.stopping_criteria`` says of each result is told in the header ``ts_stream_next``:
+    ``true`` of a request that is not done. Without criteria, or where one says None, nothing is.
+
+    Args:
+        entry: Answers a batch, one step.
+    """
+
+    def answer(data: Sequence[Any], context: Context) -> Any:
+        step = entry(data, context)
+        criteria = context.stopping_criteria
+        if criteria and isinstance(step, list) and len(step) == len(data):
+            for index, result in enumerate(step):
+                done = criteria[index](result)
+                if done is not None:
+                    context.set_response_header(index, STREAM_NEXT, "false" if done else "true")
+        return step
 
     return answer
 

@@ -6,7 +6,7 @@ that starts with ``$`` is a command and must succeed, unless it ends in ``# exit
 shown below a command is what it prints: all of it, or all of its standard output; ``...`` stands
 for anything, as in doctest. A command with nothing below it may print what it likes. Blocks
 marked ``console tty`` run on a terminal, where ``mar`` shows tables. A page that installs packages
-gets an environment of its own; nothing is fetched.
+gets an environment of its own, one that locks them wheels of their names; nothing is fetched.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import tree
+import wheels
 from environments import Environment
 
 PAGES = [tree.ROOT / "README.md", *sorted((tree.ROOT / "docs").rglob("*.md"))]
@@ -110,6 +111,16 @@ def own_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
 
 
+def own_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let uv know of wheels that have the names and versions of the pages, and of nothing else."""
+    place = folder / ".wheels"
+    place.mkdir()
+    for version in ("0.9.0", "0.10.0"):
+        wheels.wheel(place, "tabulate", version)
+    for name, value in wheels.alone(place, cache=folder / ".uv").items():
+        monkeypatch.setenv(name, value)
+
+
 def run_console(block: str, *, terminal: bool) -> None:
     for command in commands(block):
         code, printed = (on_a_terminal if terminal else in_a_pipe)(command.line)
@@ -153,6 +164,8 @@ def _read(master: int) -> bytes:
 def test_code_blocks_run(page, workspace, monkeypatch):
     if "$ pip install" in page.read_text(encoding="utf-8"):
         own_environment(workspace, monkeypatch)
+    if " --lock" in page.read_text(encoding="utf-8"):
+        own_wheels(workspace, monkeypatch)
     script = []
     for language, block in blocks(page):
         name = FILE.match(block)

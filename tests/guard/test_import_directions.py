@@ -20,6 +20,7 @@ ROOMS = (
     ("mar_core.weights",),
     ("mar_core.ts",),
     ("mar_core.handlers",),
+    ("mar_core.signature",),
     ("mar_core.checks",),
     ("mar_core.build",),
     ("mar_core.runtime",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ def rows(name, folder):
         ("command_start", {"import typer", "mar --help", "mar inspect, 20 plugins"}),
         ("one_call", {"bare methods", "predict"}),
         ("pack", {"cp", "sha256", "mar archive", "torch-model-archiver default"}),
-        ("repack", {"mar archive", "mar update"}),
+        ("repack", {"mar archive", "mar update", "mar update --in-place"}),
+        ("load", {"torch.load(mmap=True)", "safetensors", "unpacked, first", "in place, again"}),
     ],
 )
 def test_a_benchmark_measures_every_contender(name, contenders, tmp_path):
@@ -58,3 +60,22 @@ def test_an_output_that_differs_stops_a_benchmark(tmp_path, monkeypatch):
         batch.same_answers([{"id": "a", "result": {"1": 0.6}}], tmp_path / "rows.jsonl")
     with pytest.raises(AssertionError):
         batch.same_failures(tmp_path / "rows.jsonl", 1)
+
+
+def test_without_a_gpu_its_benchmark_says_so():
+    script = tree.ROOT / "benchmarks" / "gpu.py"
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("There is no CUDA device here")
+    assert "Traceback" not in done.stderr
+
+
+def test_what_goes_on_at_once(monkeypatch):
+    monkeypatch.syspath_prepend(tree.ROOT / "benchmarks")
+    import gpu
+
+    assert gpu.shared([(0, 10), (20, 30)], [(5, 22), (25, 26), (40, 50)]) == 5 + 2 + 1
+    assert gpu.shared([(0, 10)], []) == 0

@@ -22,33 +22,76 @@ def entry(shape: list[int], span: list[int], dtype: str = "F32") -> dict[str, An
 _SOUND = entry([2], [0, 8])
 EIGHT = bytes(8)
 
-SAFETENSORS: dict[str, bytes] = {
-    "a hole": safetensors_with({"a": entry([1], [0, 4]), "b": entry([1], [8, 12])}, bytes(12)),
-    "an overlap": safetensors_with({"a": _SOUND, "b": entry([1], [4, 8])}, EIGHT),
-    "bytes behind": safetensors_with({"a": _SOUND}, bytes(9)),
-    "bytes before": safetensors_with({"a": entry([2], [1, 9])}, bytes(9)),
-    "too short": safetensors_with({"a": _SOUND}, bytes(7)),
-    "span and shape differ": safetensors_with({"a": entry([3], [0, 8])}, EIGHT),
-    "an unknown dtype": safetensors_with({"a": entry([2], [0, 8], "F33")}, EIGHT),
-    "a negative size": safetensors_with({"a": entry([-2], [0, 8])}, EIGHT),
-    "a fraction": safetensors_with({"a": entry([2.0], [0, 8])}, EIGHT),  # type: ignore[list-item]
-    "a truth value": safetensors_with({"a": entry([True, 2], [0, 8])}, EIGHT),
-    "a missing key": safetensors_with({"a": {"dtype": "F32", "shape": [2]}}, EIGHT),
-    "a list for a tensor": safetensors_with({"a": []}),
-    "metadata that is no text": safetensors_with({"__metadata__": {"a": 1}}),
-    "metadata that is no object": safetensors_with({"__metadata__": "x"}),
-    "no JSON": safetensors_with(b"{]"),
-    "NaN": safetensors_with(b'{"a":NaN}'),
-    "not UTF-8": safetensors_with(b'{"\xff":1}'),
-    "a long number": safetensors_with(b'{"a":' + b"1" * 5000 + b"}"),
-    "nested deeply": safetensors_with(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+# Each with what is said of it: one fault must not be caught by accident, by the rule for another.
+SAFETENSORS: dict[str, tuple[str, bytes]] = {
+    "a hole": (
+        "a hole or an overlap before its tensor 'b'",
+        safetensors_with({"a": entry([1], [0, 4]), "b": entry([1], [8, 12])}, bytes(12)),
+    ),
+    "an overlap": (
+        "a hole or an overlap before its tensor 'b'",
+        safetensors_with({"a": _SOUND, "b": entry([1], [4, 8])}, EIGHT),
+    ),
+    "bytes behind": ("take 8 bytes and the file has 9", safetensors_with({"a": _SOUND}, bytes(9))),
+    "bytes before": (
+        "a hole or an overlap before its tensor 'a'",
+        safetensors_with({"a": entry([2], [1, 9])}, bytes(9)),
+    ),
+    "too short": ("take 8 bytes and the file has 7", safetensors_with({"a": _SOUND}, bytes(7))),
+    "a header past the end": ("it says that it is 99 bytes", safetensors_with({}, length=99)),
+    "span and shape differ": (
+        "a span that is not as long as its shape",
+        safetensors_with({"a": entry([3], [0, 8])}, EIGHT),
+    ),
+    "an unknown dtype": (
+        "an unknown dtype",
+        safetensors_with({"a": entry([2], [0, 8], "F33")}, EIGHT),
+    ),
+    "a dtype that is no string": (
+        "an unknown dtype",
+        safetensors_with({"a": {**_SOUND, "dtype": ["F32"]}}, EIGHT),
+    ),
+    "a negative size": ("no proper shape", safetensors_with({"a": entry([-2], [0, 8])}, EIGHT)),
+    "a negative place": ("no proper shape", safetensors_with({"a": entry([2], [-8, 0])}, EIGHT)),
+    "three places": ("no proper shape", safetensors_with({"a": entry([2], [0, 8, 8])}, EIGHT)),
+    "a shape that is no list": (
+        "no proper shape",
+        safetensors_with({"a": {**_SOUND, "shape": 2}}, EIGHT),
+    ),
+    "a fraction": ("no proper shape", safetensors_with({"a": {**_SOUND, "shape": [2.0]}}, EIGHT)),
+    "a truth value": (
+        "no proper shape",
+        safetensors_with({"a": entry([True, 2], [0, 8])}, EIGHT),
+    ),
+    "a missing key": (
+        "described incompletely",
+        safetensors_with({"a": {"dtype": "F32", "shape": [2]}}, EIGHT),
+    ),
+    "a list for a tensor": ("described incompletely", safetensors_with({"a": []})),
+    "metadata that is no text": ("metadata must be", safetensors_with({"__metadata__": {"a": 1}})),
+    "metadata that is no object": ("metadata must be", safetensors_with({"__metadata__": "x"})),
+    "no JSON": ("it is not JSON", safetensors_with(b"{]")),
+    "NaN": ("it holds NaN", safetensors_with(b'{"a":NaN}')),
+    "not UTF-8": ("it is not UTF-8", safetensors_with(b'{"\xff":1}')),
+    "a long number": ("a number that is too long", safetensors_with(b'{"a":' + b"1" * 21 + b"}")),
+    "nested deeply": (
+        "recursion",
+        safetensors_with(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+    ),
 }
 
 _TWICE = b"%b,%b" % (b'{"a":' + json.dumps(_SOUND).encode(), b'"a":' + json.dumps(_SOUND).encode())
 # What the library itself still takes.
-STRICTER: dict[str, bytes] = {
-    "an extra key": safetensors_with({"a": {**_SOUND, "x": 1}}, EIGHT),
-    "a name twice": safetensors_with(_TWICE + b"}", EIGHT),
+STRICTER: dict[str, tuple[str, bytes]] = {
+    "an extra key": (
+        "described incompletely",
+        safetensors_with({"a": {**_SOUND, "x": 1}}, EIGHT),
+    ),
+    "a name twice": ("it has a key twice", safetensors_with(_TWICE + b"}", EIGHT)),
+    "many dimensions": (
+        "has 65 dimensions",
+        safetensors_with({"a": entry([1] * 65, [0, 4])}, bytes(4)),
+    ),
 }
 
 _ZIP = weightsfiles.state_dict()

@@ -146,7 +146,7 @@ def test_it_builds_installs_is_listed_and_passes_its_own_tests(package, tmp_path
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"), cwd=folder
     )
     assert done.returncode == 0, done.stdout
-    assert "12 passed" in done.stdout
+    assert "13 passed" in done.stdout
 
 
 @pytest.mark.parametrize("name", MESSAGES)

@@ -11,10 +11,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from mar_core.checks.unmet import version_of
 from mar_core.errors import MarError
 from mar_core.plugins import HOST, host_version, unreadable_distributions
 from mar_core.plugins.listing import last_words, python
-from mar_core.reports.doctor.packages import check_needed, version_of
+from mar_core.reports.doctor.packages import check_needed
 from mar_core.reports.doctor.report import Check, State, from_error
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def check_cache() -> Iterator[Check]:
     found = entries()
     used = sum(entry.size for entry in found)
     free = shutil.disk_usage(place).free
-    words = f"{place}: {len(found)} unpacked, {_size(used)} of {_size(limit)}; {_size(free)} free"
+    words = f"{place}: {len(found)} kept, {_size(used)} of {_size(limit)}; {_size(free)} free"
     yield Check(name="cache", message=words)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mar_core.cache.uv import find_uv
 from mar_core.checks.requirements import read_requirements
+from mar_core.checks.unmet import unmet_lines
+from mar_core.errors import UsageError
 from mar_core.handlers.blame import missing_module
 from mar_core.handlers.installed import is_installed
 from mar_core.plugins.remedies import distribution_of
 from mar_core.reports.doctor.imports import Import, imports_of
-from mar_core.reports.doctor.packages import Unmet, unmet
 from mar_core.reports.doctor.report import Check, State
+from mar_core.reports.inspection import summary_of_lock
+from mar_core.text import plural
 from mar_core.ts import compat
 
 if TYPE_CHECKING:
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_HASHES = re.compile(r"\s--hash\S*(\s+\S+:\S+)?")
-
 
 def check(subject: Subject) -> Iterator[Check]:
     """What is missing, each thing once.
@@ -34,13 +35,17 @@ def check(subject: Subject) -> Iterator[Check]:
     """
     from packaging.utils import canonicalize_name
 
-    lacks = list(_unmet(subject))
+    locked = _lock(subject)
+    if locked is not None:
+        yield locked
+    lacks = list(unmet_lines(line for _, line in read_requirements(subject)))
     for lack in lacks:
+        brings = "Run it in the environment that it brings (`--env auto`), or install it"
         yield Check(
             name="requirements",
-            state=State.ERROR,
+            state=State.WARNING if locked else State.ERROR,
             message=f"The archive needs {lack.wanted} ({lack.why}).",
-            hint=f"Install it: `pip install '{lack.wanted}'`.",
+            hint=f"{brings if locked else 'Install it'}: `pip install '{lack.wanted}'`.",
         )
     said = {canonicalize_name(lack.package) for lack in lacks}
     for found in imports_of(subject):
@@ -49,16 +54,24 @@ def check(subject: Subject) -> Iterator[Check]:
         fault = None if package in said else _fault(found, subject.manifest)
         if fault is not None:
             said.add(package)
-            yield fault
+            # What is not here may be in the environment that the archive brings.
+            softer = locked is not None and fault.state is State.ERROR
+            yield replace(fault, state=State.WARNING) if softer else fault
 
 
-def _unmet(subject: Subject) -> Iterator[Unmet]:
-    from packaging.requirements import InvalidRequirement
-
-    for _, line in read_requirements(subject):
-        # A line that is no requirement is the rules' affair.
-        with contextlib.suppress(InvalidRequirement):
-            yield from unmet(_HASHES.sub("", line).strip())
+def _lock(subject: Subject) -> Check | None:
+    """What the archive's lock is good for here; None where there is none that can be used."""
+    lock = summary_of_lock(subject)
+    if lock is None or lock.fault is not None or not lock.current:  # the rules have their say
+        return None
+    count = len(lock.packages)
+    message = f"It locks {count} {plural(count, 'package')}, which --env auto installs apart"
+    try:
+        find_uv()
+    except UsageError as error:
+        state = State.MISSING
+        return Check(name="lock", state=state, message=f"{message}.", hint=str(error))
+    return Check(name="lock", message=message)
 
 
 def _fault(found: Import, manifest: Manifest) -> Check | None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import importlib_metadata
 
+from mar_core.checks.unmet import of_extra, unmet
 from mar_core.plugins import HOST
 from mar_core.reports.doctor.report import Check, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EXTRAS", "Unmet", "check_needed", "check_optional", "unmet", "version_of"]
+    from mar_core.checks.unmet import Unmet
+
+__all__ = ["EXTRAS", "check_needed", "check_optional"]
 
 # What each extra of mar-core is for; which packages belong to it, its metadata says.
 EXTRAS = {
@@ -22,62 +24,9 @@ EXTRAS = {
     "parquet": "Parquet files as inputs and outputs",
     "remote": "inputs from S3, HTTP and other remote places",
     "new": "new handler packages (`mar new`)",
+    "env": "locks and environments of archives (`--lock`, `--env auto`)",
     "testing": "the kit for handlers' tests (mar_core.testing)",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Unmet:
-    """A requirement that this environment does not meet.
-
-    Attributes:
-        package: The package's name.
-        wanted: The requirement without its marker.
-        why: What is there instead, such as ``not installed``.
-    """
-
-    package: str
-    wanted: str
-    why: str
-
-
-def version_of(package: str) -> str | None:
-    """The version of an installed package, or None where it is not installed."""
-    try:
-        return importlib_metadata.version(package) or None
-    except Exception:  # noqa: BLE001 - a folder that an uninstall left behind has no metadata
-        return None
-
-
-def unmet(
-    requirement: str, *, extra: str = "", seen: frozenset[str] = frozenset()
-) -> Iterator[Unmet]:
-    """What this environment lacks for one requirement, the extras that it names included.
-
-    Args:
-        requirement: A requirement without pip's options.
-        extra: The extra whose requirement it is.
-        seen: What led here, for extras that name each other.
-
-    Raises:
-        InvalidRequirement: It is none.
-    """
-    from packaging.requirements import Requirement
-
-    wanted = Requirement(requirement)
-    marker = wanted.marker
-    wanted.marker = None
-    if str(wanted) in seen or (marker and not marker.evaluate({"extra": extra})):
-        return
-    version = version_of(wanted.name)
-    if version is None:
-        yield Unmet(wanted.name, str(wanted), "not installed")
-    elif not wanted.specifier.contains(version, prereleases=True):
-        yield Unmet(wanted.name, str(wanted), f"{version} is installed")
-    else:
-        for name in wanted.extras:
-            for line in _of_extra(wanted.name, name):
-                yield from unmet(line, extra=name, seen=seen | {str(wanted)})
 
 
 def check_needed(package: str, *, state: State) -> Iterator[Check]:
@@ -101,7 +50,7 @@ def check_optional() -> Iterator[Check]:
     """What nobody must have: mar-core's extras."""
     extras = importlib_metadata.metadata(HOST).get_all("Provides-Extra") or []
     for name in extras:
-        lacks = [lack for line in _of_extra(HOST, name) for lack in unmet(line, extra=name)]
+        lacks = [lack for line in of_extra(HOST, name) for lack in unmet(line, extra=name)]
         yield _optional(f"{HOST}[{name}]", EXTRAS.get(name, ""), lacks)
 
 
@@ -122,13 +71,3 @@ def _requirements(package: str) -> list[str]:
         return importlib_metadata.requires(package) or []
     except importlib_metadata.PackageNotFoundError:
         return []
-
-
-def _of_extra(package: str, extra: str) -> Iterator[str]:
-    """The requirements that an extra of a package adds."""
-    from packaging.requirements import Requirement
-
-    for line in _requirements(package):
-        marker = Requirement(line).marker
-        if marker and not marker.evaluate({"extra": ""}) and marker.evaluate({"extra": extra}):
-            yield line

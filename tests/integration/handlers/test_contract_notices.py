@@ -73,6 +73,7 @@ def refused(case, method, caplog=None):
         "test_order_is_kept",
         "test_a_bad_request_fails_alone",
         "test_results_can_be_written_down",
+        "test_answers_are_what_the_signature_says",
         "test_loading_twice_gives_two_that_work",
         "test_two_threads_may_load_and_predict",
     ],
@@ -107,6 +108,25 @@ def test_answers_in_another_order(case):
 def test_a_bad_request_that_is_answered(case):
     takes = case(bad={"data": 4})
     assert "it must refuse it" in refused(takes, "test_a_bad_request_fails_alone")
+
+
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        ('{"name": "double", "type": "int64"}', None),
+        ('{"name": "double", "type": "string"}',
+         "case.inputs[0]: answer is int64, where string is declared."),
+    ],
+)  # fmt: skip
+def test_answers_that_are_not_what_is_declared(case, declared, sentence):
+    method = "test_answers_are_what_the_signature_says"
+    declares = case(
+        ("class Doubles:", f'class Doubles:\n    signature = {{"outputs": [{declared}]}}')
+    )
+    if sentence is None:
+        check(declares, method)
+    else:
+        assert sentence in refused(declares, method)
 
 
 def test_weights_that_run_code(case):

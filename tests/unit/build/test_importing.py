@@ -42,7 +42,7 @@ def sees():
 
 
 def read(source: Path) -> None:
-    with requested(ArchiveRequest(model_name="", handler="h.py"), source=source) as made:
+    with requested(ArchiveRequest(model_name="", handler="own"), source=source) as made:
         assert made.what == "a test"
 
 
@@ -193,7 +193,7 @@ def test_a_source_that_nobody_knows_is_told_with_what_would(folder):
     with pytest.raises(UsageError) as caught, requested(ASKED, source=folder.parent):
         pass
     assert str(folder.parent) in str(caught.value)
-    assert "Name the parts yourself" in str(caught.value)
+    assert "name the parts yourself" in str(caught.value)
 
 
 def test_a_plain_tar_is_no_source(tmp_path, sees):

@@ -203,4 +203,4 @@ def test_what_goes_beside_a_row_is_handed_out_once():
     assert (summary.right, summary.judged) == (1, 2)
     beside.watched(Input(id="b", read=read))
     with pytest.warns(MarWarning, match="1 of 2 inputs without a true label"):
-        beside.warn()
+        beside.close()

@@ -94,6 +94,27 @@ def test_continuous_batching(tmp_path, envelope):
     handler.close()
 
 
+def test_one_step_at_a_call(tmp_path):
+    files = {"handler.py": COUNTDOWN, "c.yaml": "continuousBatching: true"}
+    manifest, folder = lay_out(tmp_path / "m", files, configFile="c.yaml")
+    handler = load_handler(manifest, folder, steps=True)
+    context = context_of(manifest, folder, batch_size=3)
+    handler.initialize(context)
+
+    def step(**counts):
+        begin_batch(context, list(counts), [{"name": name} for name in counts])
+        results = handler.entry([{"data": count} for count in counts.values()], context)
+        said = [
+            context.get_response_headers(index)["ts_stream_next"] for index in range(len(counts))
+        ]
+        return list(zip(results, said, strict=True))
+
+    assert step(a=1, b=3) == [(0, "false"), (2, "true")]
+    assert step(b=3, c=2) == [(1, "true"), (1, "true")]
+    assert step(b=3, c=2) == [(0, "false"), (0, "false")]
+    handler.close()
+
+
 def test_continuous_batching_without_criteria_and_with_a_wrong_count(tmp_path):
     text = """
         def handle(data, context):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 
@@ -69,21 +70,44 @@ def test_a_fault_of_a_legacy_file(data):
     assert "MAR-W006" in codes(data)
 
 
-@pytest.mark.parametrize("data", weightsfaults.SAFETENSORS.values(), ids=weightsfaults.SAFETENSORS)
-def test_a_fault_of_a_safetensors_file(data):
-    assert codes(data) == ["MAR-W010"]
+@pytest.mark.parametrize(
+    ("sentence", "data"), weightsfaults.SAFETENSORS.values(), ids=weightsfaults.SAFETENSORS
+)
+def test_a_fault_of_a_safetensors_file(sentence, data):
+    (fault,) = examine(io.BytesIO(data)).faults
+    assert fault.code == "MAR-W010"
+    assert sentence in fault.message
     with pytest.raises((safetensors.SafetensorError, UnicodeDecodeError)):
         safetensors.torch.load(data)
 
 
-@pytest.mark.parametrize("data", weightsfaults.STRICTER.values(), ids=weightsfaults.STRICTER)
-def test_a_fault_that_the_library_lets_pass(data):
-    assert codes(data) == ["MAR-W010"]
+@pytest.mark.parametrize(
+    ("sentence", "data"), weightsfaults.STRICTER.values(), ids=weightsfaults.STRICTER
+)
+def test_a_fault_that_the_library_lets_pass(sentence, data):
+    (fault,) = examine(io.BytesIO(data)).faults
+    assert fault.code == "MAR-W010"
+    assert sentence in fault.message
 
 
-def test_a_header_that_is_too_long_to_check():
-    data = weightsfaults.safetensors_with(b"{" + b" " * (17 << 20) + b"}")
-    assert codes(data) == ["MAR-W005"]
+def test_a_header_is_checked_up_to_its_bounds():
+    def padded(size):
+        return weightsfaults.safetensors_with(b"{}" + b" " * (size - 2))
+
+    assert not codes(padded(8 << 20))
+    assert codes(padded((8 << 20) + 1)) == ["MAR-W005"]
+    many = {f"{n}": weightsfaults.entry([0], [0, 0]) for n in range(100_000)}
+    raw = json.dumps(many, separators=(",", ":")).encode()
+    assert not codes(weightsfaults.safetensors_with(raw))
+    more = raw[:-1] + b"," + json.dumps({"x": weightsfaults.entry([0], [0, 0])}).encode()[1:]
+    assert codes(weightsfaults.safetensors_with(more)) == ["MAR-W005"]
+
+
+def test_as_many_digits_and_dimensions_as_may_be():
+    tall = weightsfaults.entry([1] * 64, [0, 4])
+    assert not codes(weightsfaults.safetensors_with({"a": tall}, bytes(4)))
+    twenty = b'{"a":{"dtype":"F32","shape":[0,' + b"1" * 20 + b'],"data_offsets":[0,0]}}'
+    assert not codes(weightsfaults.safetensors_with(twenty))
 
 
 def test_safetensors_of_every_dtype():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import textwrap
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mar_core import ModelError
-from mar_sentence_transformers.folder import HINT, check, model_folder
+from mar_sentence_transformers.folder import HINT, check, model_folder, own_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +23,6 @@ OFFLINE = "HF_HUB_OFFLINE"
 # A library names every tensor that does not fit.
 SHOWN = 400
 _lock = threading.Lock()
-
-logger = logging.getLogger(__name__)
 
 
 def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> Any:
@@ -49,6 +46,12 @@ def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> An
         )
     folder = model_folder(source.model_dir)
     check(folder, kind)
+    own = own_code(folder)
+    if own is not None and not trusts:
+        raise ModelError(
+            f"modules.json names {own}: code of the model's own.",
+            hint="If you trust it, say `handler: {trust_remote_code: true}` in model-config.yaml.",
+        )
     how = {key: options[key] for key in ("dtype", "attn_implementation") if key in options}
     with _alone_and_offline():
         import sentence_transformers

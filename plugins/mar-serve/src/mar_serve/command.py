@@ -219,6 +219,30 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
             help="Seconds that a client may take for its headers, and for its body; 60 by default.",
         ),
     ] = 60.0,
+    env: Annotated[
+        str | None,
+        _option(
+            HOW,
+            "--env",
+            envvar="MAR_ENV",
+            metavar="auto|off|FOLDER",
+            help="Run each model in the environment that its archive brings (`auto`), in the "
+            "server's own (`off`), or all in a virtual environment of yours.",
+        ),
+    ] = None,
+    offline: Annotated[
+        bool,
+        _option(HOW, "--offline", help="Make environments of what uv has cached."),
+    ] = False,
+    allow_build: Annotated[
+        bool,
+        _option(
+            SAFE,
+            "--allow-build",
+            help="Take packages that have no wheels for this machine too: building them runs "
+            "their code.",
+        ),
+    ] = False,
     allow_pickle: Annotated[
         bool,
         _option(

@@ -115,6 +115,10 @@ class ServerConfig:
         open_urls: Let models come from every public address, as TorchServe does where nothing else
             is said; private ones need a pattern.
         hosts: Names that a Host header may have besides the addresses' own.
+        env: Where models run: ``auto``, ``off`` or a virtual environment, as a ``Recipe`` has it.
+        inherit: Let ``auto`` use the server's own packages where a model's environment lacks them.
+        allow_build: Build packages that have no wheels, for ``auto``.
+        offline: Make environments of what uv has cached, for ``auto``.
         allow_pickle: Load weights that can run code when loaded.
         envelope: The request envelope around every handler.
         kserve: Whether the server speaks KServe's protocols itself (``protocol``), or hands their
@@ -166,6 +170,10 @@ class ServerConfig:
     allowed_urls: tuple[str, ...] = ()
     open_urls: bool = False
     hosts: tuple[str, ...] = ()
+    env: str | None = None
+    inherit: bool = False
+    allow_build: bool = False
+    offline: bool = False
     allow_pickle: bool = False
     envelope: str | None = None
     kserve: Literal["protocol", "raw"] = "protocol"

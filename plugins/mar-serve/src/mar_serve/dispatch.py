@@ -135,9 +135,11 @@ class Dispatch:
 
     def _give_sequences(self, sequences: Sequences) -> None:
         """A worker's own sequences first; new ones go to who has least to do."""
-        ready = [slot for slot in self._version.slots if slot.state == "ready" and not slot.busy]
-        for slot in ready:
-            jobs = sequences.take(slot, self._settings.batch_size)
+        joins = self._settings.continuous_batching
+        for slot in self._version.slots:
+            if slot.state != "ready" or (slot.busy and not joins):
+                continue
+            jobs = sequences.take(slot, slot.places)
             if jobs:
                 slot.give(jobs)
 
@@ -168,7 +170,7 @@ class Dispatch:
         if wait > 0:
             self._wake_in(wait)
             return False
-        jobs = self.queue.take(self._settings.batch_size)
+        jobs = self.queue.take(slot.places)
         if not jobs:
             return False
         slot.give(jobs)
@@ -180,6 +182,8 @@ class Dispatch:
         A worker that idles takes what is there, unless the latest batch was larger: then those
         that it answered are about to ask again. One that is busy loses nothing by waiting.
         """
+        if self._settings.continuous_batching:  # others may still join it
+            return 0.0
         size = self._settings.batch_size
         waiting = self.queue.waiting
         if waiting >= size:

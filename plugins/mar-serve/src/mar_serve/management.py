@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from mar_serve import openapi
 from mar_serve.answers import Answer
 from mar_serve.bodies import header_of
 from mar_serve.errors import bad_request, method_not_allowed
 from mar_serve.managing import MOST, flag, number
+from mar_serve.plain import described_model
 from mar_serve.upload import received
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def model(call: Call) -> Answer:
         return _told(await management.unregister(name, version))
     if call.method == "OPTIONS":
         found = call.server.repository.find(name, version)
-        return Answer(openapi.model_document(found.name, found.version))
+        return Answer(described_model(found))
     raise method_not_allowed()
 
 

@@ -6,14 +6,17 @@ import re
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version as version_of
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mar_serve.api import OPERATIONS
+from mar_serve.signatures import answer_content, request_content
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from mar_core import Signature
     from mar_serve.api import Operation
 
 __all__ = ["document", "model_document"]
@@ -28,30 +31,55 @@ PATH_TEXTS = {
 WITHOUT_BODY = {"GET", "OPTIONS", "DELETE"}
 
 
-def document(listeners: Collection[str]) -> dict[str, Any]:
+def document(
+    listeners: Collection[str], models: Mapping[str, Signature] = MappingProxyType({})
+) -> dict[str, Any]:
     """The document of an address.
 
     Args:
         listeners: What the address answers: ``inference``, ``management``, ``metrics``.
+        models: What models take and give, by their names, where that is known: each has a path of
+            its own.
     """
-    return _document(tuple(sorted(listeners)))
+    found = _document(tuple(sorted(listeners)))
+    if not models or "inference" not in listeners:
+        return found
+    paths = dict(found["paths"])
+    for name, signature in models.items():
+        paths |= model_document(name, signature=signature)["paths"]
+    return {**found, "paths": paths}
 
 
-def model_document(name: str, version: str | None = None) -> dict[str, Any]:
+def model_document(
+    name: str, version: str | None = None, *, signature: Signature | None = None
+) -> dict[str, Any]:
     """How one model is asked: what ``OPTIONS /predictions/{model}`` answers.
 
     Args:
         name: The model's name.
         version: Its version; None where the default is meant.
+        signature: What it takes and gives, where that is known.
     """
     ending = f"/{quote(version, safe='')}" if version else ""
     path = f"/predictions/{quote(name, safe='')}{ending}"
     wanted = next(operation for operation in OPERATIONS if operation.id == "predictions")
+    called = wanted.id if signature is None else f"{wanted.id}_{name}"
     item = {
-        method.lower(): _operation(wanted, method, f"{wanted.id}_{method.lower()}", "")
+        method.lower(): _operation(wanted, method, f"{called}_{method.lower()}", "")
         for method in wanted.methods
     }
+    for operation in item.values():
+        _tell(operation, signature)
     return _shell({path: item}, title=f"{name}: predictions")
+
+
+def _tell(operation: dict[str, Any], signature: Signature | None) -> None:
+    """Say what a model takes and gives, where that is known."""
+    taken, given = request_content(signature), answer_content(signature)
+    if taken and "requestBody" in operation:
+        operation["requestBody"] = {"required": True, "content": taken}
+    if given:
+        operation["responses"]["200"] = {"description": "The answer", "content": given}
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mar_serve import openapi
 from mar_serve.answers import Answer, send_to
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from mar_serve.answers import Headers
     from mar_serve.calls import Call, Handler
     from mar_serve.inference import Inference
+    from mar_serve.version import ModelVersion
 
 __all__ = [
     "described_for",
+    "described_model",
     "explanations",
     "metrics",
     "old_predictions",
@@ -45,11 +47,16 @@ async def metrics(call: Call) -> Answer:
     return Answer(body, content_type=CONTENT_TYPE.encode())
 
 
+def described_model(found: ModelVersion) -> dict[str, Any]:
+    """The OpenAPI description of one model."""
+    return openapi.model_document(found.name, found.version, signature=found.prepared.signature)
+
+
 def described_for(kinds: frozenset[str]) -> Handler:
     """The OpenAPI description of a listener."""
 
-    async def described(_: Call) -> Answer:
-        return Answer(openapi.document(kinds))
+    async def described(call: Call) -> Answer:
+        return Answer(openapi.document(kinds, call.server.repository.signatures))
 
     return described
 
@@ -69,7 +76,7 @@ def _predictions(inference: Inference, *, explains: bool) -> Handler:
         params = call.params
         if call.method == "OPTIONS":
             found = call.server.repository.find(params["model"], params.get("version"))
-            return Answer(openapi.model_document(found.name, found.version))
+            return Answer(described_model(found))
         await _predict(call, inference, explain=explains)
         return None
 

@@ -24,7 +24,7 @@ from mar_serve.version import ModelVersion
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mar_core import Prepared
+    from mar_core import Prepared, Signature
     from mar_serve.errors import ServeError
     from mar_serve.server import Server
     from mar_serve.sources import Found
@@ -92,6 +92,16 @@ class Repository:
     def all(self) -> Iterable[ModelVersion]:
         """Every version of every model."""
         return [version for model in self.models.values() for version in model.versions.values()]
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """What models take and give, by their names, where that is known."""
+        defaults = {name: self.find(name) for name in self.models}
+        return {
+            name: version.prepared.signature
+            for name, version in defaults.items()
+            if version.listed and version.prepared.signature is not None
+        }
 
     @property
     def ready(self) -> bool:

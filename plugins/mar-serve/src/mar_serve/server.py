@@ -115,6 +115,10 @@ class Server:
         return Recipe(
             source=source,
             device=config.device,
+            env=config.env,
+            inherit=config.inherit,
+            allow_build=config.allow_build,
+            offline=config.offline,
             allow_pickle=config.allow_pickle,
             envelope=config.envelope,
             batch_size=batch_size,

@@ -14,6 +14,8 @@ from mar_core import AsyncWorker, MarError, WorkerDied
 from mar_serve.errors import internal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mar_core import Metric
     from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
@@ -69,6 +71,7 @@ class Slot:
         served: Requests that this worker has answered.
         started: When this worker was started.
         first: Done when the first start has come to its end.
+        running: The requests of each call that it has not answered.
     """
 
     def __init__(self, version: ModelVersion, number: int, gpu: int | None) -> None:
@@ -85,6 +88,7 @@ class Slot:
         self.started = dt.datetime.now(dt.UTC)
         self.first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.first.add_done_callback(_seen)
+        self.running: dict[int, list[Job]] = {}
         self._replacing: asyncio.Task[None] | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self._keeper = asyncio.create_task(self._keep())
@@ -97,6 +101,16 @@ class Slot:
         if self.seconds < VERY_QUICK:
             return MOST_AHEAD
         return 2 if self.seconds < QUICK or self.worker.ready.independent else 1
+
+    @property
+    def places(self) -> int:
+        """How many requests may be in one call of it; 0 while they have to wait for others."""
+        return self.version.settings.batch_size
+
+    def jobs(self) -> Iterator[Job]:
+        """The requests that it has not answered."""
+        for jobs in self.running.values():
+            yield from jobs
 
     def give(self, jobs: list[Job], *, alone: bool = False) -> None:
         """Give it a batch.
@@ -190,6 +204,7 @@ class Slot:
             on_log=self._hear,
             on_metric=self._measure,
             startup_timeout=float(version.settings.startup_timeout),
+            steps=version.settings.continuous_batching,
         )
 
     def _is_ready(self, seconds: float) -> None:
@@ -246,6 +261,7 @@ class Slot:
 
         begun = time.monotonic()
         worker = self.worker
+        self.running[id(jobs)] = jobs
         try:
             if worker is None:
                 self._return(jobs)
@@ -266,6 +282,7 @@ class Slot:
             self.version.dispatch.done(jobs)
             self._count(len(jobs), time.monotonic() - begun, answers.seconds)
         finally:
+            del self.running[id(jobs)]
             self.busy -= 1
             self.alone = False
             self.since = time.monotonic()
@@ -282,9 +299,11 @@ class Slot:
         worked = sum(stages.values()) or seconds
         self.seconds += (worked - self.seconds) * (0.2 if self.known else 1.0)
         self.known = True
-        version = self.version
-        version.stats.batch(size, seconds, stages)
-        most = version.server.config.max_requests
+        self.version.stats.batch(size, seconds, stages)
+        self._look_worn()
+
+    def _look_worn(self) -> None:
+        most = self.version.server.config.max_requests
         if most and self.served >= most:
             self.replace(f"it has answered {self.served} requests")
 

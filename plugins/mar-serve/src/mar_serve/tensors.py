@@ -41,15 +41,19 @@ class Tensor:
         datatype: ``FP32``, ``BYTES`` and so on.
         shape: Its dimensions.
         values: Its values, flat, the last dimension fastest; bytes for ``BYTES``.
+
+    Attributes:
+        single: Whether each element of its only dimension is a value of its own.
     """
 
-    __slots__ = ("datatype", "name", "shape", "values")
+    __slots__ = ("datatype", "name", "shape", "single", "values")
 
     def __init__(self, name: str, datatype: str, shape: Sequence[int], values: list[Any]) -> None:
         self.name = name
         self.datatype = datatype
         self.shape = list(shape)
         self.values = values
+        self.single = False
 
 
 def check_shape(shape: Any, name: str) -> list[int]:

@@ -18,10 +18,11 @@ from mar_serve.errors import bad_request
 from mar_serve.kserve import is_passed_on, plain_value
 from mar_serve.outputs import outputs_of
 from mar_serve.rows import ask_rows
+from mar_serve.signatures import input_tensors, output_tensors
 from mar_serve.tensors import KINDS, Tensor, check_shape, flat, from_bytes, nested, to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from mar_serve.calls import Call, Handler
     from mar_serve.inference import Inference
@@ -78,16 +79,17 @@ async def model_ready(call: Call) -> Answer:
 
 
 async def about_model(call: Call) -> Answer:
-    """A model's versions; what its tensors are called is the client's business."""
+    """A model's versions and its tensors; without a signature those are the client's business."""
     found = _found(call)
+    signature = found.prepared.signature
     versions = list(call.server.repository.model(found.name).versions)
     return Answer(
         {
             "name": found.name,
             "versions": versions,
             "platform": "pytorch_mar",
-            "inputs": [],
-            "outputs": [],
+            "inputs": [tensor.to_dict() for tensor in input_tensors(signature)],
+            "outputs": [tensor.to_dict() for tensor in output_tensors(signature)],
         }
     )
 
@@ -101,15 +103,17 @@ async def _infer(call: Call, inference: Inference, *, explain: bool) -> Answer |
         return None
     document, raw = _split(call, await call.body())
     inputs = _inputs(document, raw)
-    rows = _rows(inputs)
     found = _found(call)
+    signature = found.prepared.signature
+    single = {one.name for one in input_tensors(signature) if one.shape == [-1]}
+    rows = _rows(inputs, single)
     asked = call.params.get("version")
     replies = await ask_rows(call, found, rows, explain=explain, asked=asked)
     values = [plain_value(reply) for reply in replies]
     head = {"model_name": found.name, "model_version": found.version}
     head["id"] = str(document.get("id") or call.request_id)
-    wanted = document.get("outputs")
-    return _answer(head, outputs_of(values, wanted, inputs[0].name), document)
+    outputs = outputs_of(values, document.get("outputs"), inputs[0].name, output_tensors(signature))
+    return _answer(head, outputs, document)
 
 
 def _split(call: Call, body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -170,7 +174,10 @@ def _listed(data: Any, datatype: str) -> list[Any]:
     return values
 
 
-def _rows(inputs: list[Tensor]) -> list[dict[str, Any]]:
+def _rows(inputs: list[Tensor], single: Collection[str]) -> list[dict[str, Any]]:
+    """The requests; inputs that are single values have one in each element of their only axis."""
+    for tensor in inputs:
+        tensor.single = tensor.datatype == "BYTES" or tensor.name in single
     counts = {_count(tensor) for tensor in inputs}
     if len(counts) != 1:
         raise bad_request("The first axis of the inputs counts requests, and must be the same.")
@@ -182,13 +189,13 @@ def _rows(inputs: list[Tensor]) -> list[dict[str, Any]]:
 
 
 def _count(tensor: Tensor) -> int:
-    if tensor.datatype == "BYTES":
+    if tensor.single:
         return tensor.shape[0] if tensor.shape else 1
     return tensor.shape[0] if len(tensor.shape) >= MATRIX else 1
 
 
 def _elements(tensor: Tensor) -> list[Any]:
-    if tensor.datatype == "BYTES" and len(tensor.shape) <= 1:
+    if tensor.single and len(tensor.shape) <= 1:
         return list(tensor.values)
     found = nested(tensor.values, tensor.shape)
     return list(found) if len(tensor.shape) >= MATRIX else [found]

@@ -13,6 +13,7 @@ from mar_serve.queues import Job
 from mar_serve.scaling import Scaler
 from mar_serve.sequences import with_sequence
 from mar_serve.slots import Slot
+from mar_serve.steps import StepSlot
 from mar_serve.streams import Stream
 
 if TYPE_CHECKING:
@@ -221,7 +222,8 @@ class ModelVersion:
     def add(self) -> Slot:
         """Start one more worker."""
         self._numbers += 1
-        slot = Slot(self, self.server.next_worker(), self.server.gpu_for(self, self._numbers - 1))
+        kind = StepSlot if self.settings.continuous_batching else Slot
+        slot = kind(self, self.server.next_worker(), self.server.gpu_for(self, self._numbers - 1))
         self.slots.append(slot)
         return slot
 
@@ -275,6 +277,9 @@ class ModelVersion:
         for job in list(self.dispatch.jobs()):
             if job.deadline is not None and job.deadline < now and not job.over:
                 job.fail(timed_out("The request was not run before its deadline."))
+        for job in [job for slot in self.slots for job in slot.jobs()]:
+            if job.deadline is not None and job.deadline < now and not job.over:
+                job.fail(timed_out("The request was not answered before its deadline."))
         self.dispatch.tick(now)
         if self._refused and now - self._told > TELLING_SECONDS:
             logger.warning("%s: refused %s requests: nobody could take them", self, self._refused)

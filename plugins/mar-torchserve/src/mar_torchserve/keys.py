@@ -100,9 +100,8 @@ KEYS: tuple[Key, ...] = (
     Key("use_env_allowed_urls", "boolean", "Whether TS_ALLOWED_URLS counts.", variable=False),
     Key("enable_envvars_config", "boolean", "Whether TS_… variables win over this file.",
         variable=False),
-    Key("install_py_dep_per_model", "boolean", "would install packages beside the server's own; "
-        "install what a model needs before the start, `mar doctor ARCHIVE` names it",
-        honoured=False),
+    Key("install_py_dep_per_model", "boolean", "Whether each model with requirements runs in an "
+        "environment of its own, made by uv (with useVenv and without); MAR_ENV otherwise."),
     Key("cors_allowed_origin", "string", "Access-Control-Allow-Origin of every answer."),
     Key("cors_allowed_methods", "string", "Access-Control-Allow-Methods of every answer."),
     Key("cors_allowed_headers", "string", "Access-Control-Allow-Headers of every answer."),

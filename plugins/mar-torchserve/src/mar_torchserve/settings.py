@@ -90,6 +90,10 @@ def read_settings(
     settings.log_folder = log_folder
     settings.metrics_folder = folder / environment.get("METRICS_LOCATION", "logs")
     settings.snapshots = not asked.no_config_snapshots
+    installs = properties.flag("install_py_dep_per_model")
+    settings.server.env = "auto" if installs else environment.get("MAR_ENV")
+    # As in TorchServe, a model sees the server's packages behind its own.
+    settings.server.inherit = installs
     oip = environment.get("TS_OPEN_INFERENCE_PROTOCOL")
     if oip:
         settings.server.open_inference = oip == "oip"

@@ -1,0 +1,108 @@
+"""``MLmodel``, read without mlflow: the flavours, and what the model takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from mar_core import UsageError
+
+__all__ = ["FILE", "Column", "MLmodel", "read_mlmodel"]
+
+FILE = "MLmodel"
+_MOST_BYTES = 1 << 20
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML without merge keys, which could make a small file a very large value."""
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Merge nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One input of the signature.
+
+    Attributes:
+        name: Its name, or None.
+        dtype: NumPy's name of a tensor's type; None for a column of a table.
+    """
+
+    name: str | None
+    dtype: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MLmodel:
+    """What the file says.
+
+    Attributes:
+        flavors: Each flavour's settings by its name.
+        inputs: The inputs of the signature; empty where there is none.
+    """
+
+    flavors: dict[str, dict[str, Any]]
+    inputs: tuple[Column, ...] = ()
+
+    def path(self, flavor: str, key: str) -> str | None:
+        """The name of a file or folder that a flavour names, inside the model's folder.
+
+        Raises:
+            UsageError: It leads out of it.
+        """
+        name = self.flavors[flavor].get(key)
+        if not isinstance(name, str) or not name:
+            return None
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise UsageError(f"{FILE} names {name[:200]!r}, which is outside of the model.")
+        return name
+
+
+def read_mlmodel(folder: Path) -> MLmodel | None:
+    """Read the ``MLmodel`` of a folder; None where there is none.
+
+    Raises:
+        UsageError: It is not what MLflow writes.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        raw = stream.read(_MOST_BYTES + 1)
+    if len(raw) > _MOST_BYTES:
+        raise UsageError(f"{path} has more than {_MOST_BYTES:,} bytes.")
+    try:
+        content = _Loader(raw).get_single_data()
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{path} is not plain YAML: {reason}.") from error
+    flavors = content.get("flavors") if isinstance(content, dict) else None
+    if not isinstance(flavors, dict):
+        raise UsageError(f"{path} names no flavors, as MLflow does.")
+    known = {str(name): value for name, value in flavors.items() if isinstance(value, dict)}
+    return MLmodel(flavors=known, inputs=_inputs(content.get("signature")))
+
+
+def _inputs(signature: Any) -> tuple[Column, ...]:
+    text = signature.get("inputs") if isinstance(signature, dict) else None
+    try:
+        told = json.loads(text) if isinstance(text, str) else []
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(_column(one) for one in told if isinstance(one, dict)) if told else ()
+
+
+def _column(told: dict[str, Any]) -> Column:
+    tensor = told.get("tensor-spec")
+    dtype = tensor.get("dtype") if isinstance(tensor, dict) else None
+    name = told.get("name")
+    return Column(
+        name=name if isinstance(name, str) else None,
+        dtype=dtype if isinstance(dtype, str) else None,
+    )
