@@ -22,6 +22,7 @@ NAMES = (
     "load",
     "cold_start",
     "batch",
+    "loaders",
     "texts",
     "against_torchserve",
     "serving",
