@@ -19,6 +19,7 @@ from weightsfiles import saved
 
 from mar_core import ArchiveError, ModelError, ValidationError, load, open_archive
 from mar_core.cache import entries as cache
+from mar_core.cache.place import memory_place
 from mar_core.runtime.needed import files_for
 from mar_core.runtime.recipe import Recipe
 from mar_core.testing import make_archive
@@ -229,18 +230,23 @@ def test_an_overridden_loader_gets_a_file(contents, model, place, tmp_path):
     assert "w.safetensors" in unpacked(place)
 
 
-def test_no_disk_takes_anything(contents, place, tmp_path):
+def test_no_disk_takes_anything(contents, tmp_path, monkeypatch):
     """A read-only machine: what is built in needs nothing, and small files go to memory."""
+    monkeypatch.setenv("MAR_CACHE_DIR", "/dev/null/cache")
+    memory = memory_place()
+    shutil.rmtree(memory.parent, ignore_errors=True)
     nowhere = {"MAR_CACHE_DIR": "/dev/null/cache", "TMPDIR": "/dev/null"}
     (tmp_path / "rows.jsonl").write_text(f'{{"data": {PICTURES[0].tolist()}}}\n')
     (tmp_path / "h.py").write_text(PLAIN + "    pass\n")
     built_in = made(tmp_path / "a", "script.pt", contents["script.pt"])
     own = made(tmp_path / "b", "w.pt", contents["w.pt"], handler=PLAIN + "    pass\n")
-    said = [
-        mar("run", path, "rows.jsonl", "--quiet", cwd=tmp_path, **nowhere).stdout
-        for path in (built_in, own)
-    ]
-    assert all('"result"' in one for one in said)
+    try:
+        for path, files in ((built_in, set()), (own, {"handler.py", "colours.py"})):
+            said = mar("run", path, "rows.jsonl", "--quiet", cwd=tmp_path, **nowhere).stdout
+            assert '"result"' in said
+            assert unpacked(memory) - {"MANIFEST.json"} == files
+    finally:
+        shutil.rmtree(memory.parent, ignore_errors=True)
 
 
 def test_damage_is_found_once_for_each_file(contents, place, tmp_path):
