@@ -117,6 +117,19 @@ def test_the_truth_is_carried_along_and_counted(desk):
     assert row["input"] == {"truth": "dog"}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("desk.mar", "--truth", "no.csv"), ("desk.mar", "--engine", "no"), ("--handler", "bad.py")],
+    ids=str,
+)
+def test_what_cannot_run_costs_no_output(desk, words):
+    run(desk, "rows.csv", "-o", "kept.jsonl", "--limit", "1")
+    before = (desk / "kept.jsonl").read_bytes()
+    (desk / "bad.py").write_text("raise RuntimeError('no')\n\ndef handle(data, context): ...\n")
+    mar("run", *words, "rows.csv", "-o", "kept.jsonl", cwd=desk, code=2)
+    assert (desk / "kept.jsonl").read_bytes() == before
+
+
 def test_a_text_a_line(desk):
     rows = run(desk, "texts.txt", "rows.jsonl", "--lines")
     assert [(row["id"], row["result"]) for row in rows[:3]] == [
