@@ -49,6 +49,10 @@ def measure(settings: Settings, size: int) -> str:
         "mar update": Contender(
             words=[MAR, "update", updated / "big.mar", "--handler", handler], check=same
         ),
+        "mar update --in-place": Contender(
+            words=[MAR, "update", updated / "big.mar", "--handler", handler, "--in-place"],
+            before=lambda: change(handler, texts),
+        ),
         "cp": Contender(words=["cp", updated / "big.mar", "copy.mar"]),
     }
     race({"first": Contender(words=archive(updated))}, rounds=0, folder=settings.folder)

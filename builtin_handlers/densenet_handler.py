@@ -50,6 +50,7 @@ class DenseNetHandler(BaseHandler):
         ],
     }
     stages_independent = True
+    reads_by_context = True
     model_options = True
 
     def preprocess(self, data: list[Any]) -> torch.Tensor:

@@ -38,6 +38,7 @@ class ImageClassifier(VisionHandler):
         ],
     }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     topk = 5
     image_processing: Any = DefaultTransform(IMAGENET)

@@ -41,6 +41,7 @@ class ImageSegmenter(VisionHandler):
         ],
     }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     image_processing: Any = DefaultTransform(IMAGENET)
 

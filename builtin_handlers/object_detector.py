@@ -50,6 +50,7 @@ class ObjectDetector(VisionHandler):
         ],
     }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     model_autocast = True
     threshold = 0.5

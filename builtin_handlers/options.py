@@ -133,6 +133,12 @@ def _output(value: Any) -> str:
     return str(value)
 
 
+def _decoder(value: Any) -> str:
+    if value not in ("pillow", "torchcodec"):
+        raise ValueError
+    return str(value)
+
+
 def _member(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError
@@ -201,6 +207,14 @@ _MODEL = (
         _as_given,
     ),
 )
+_DECODER = Option(
+    "decoder",
+    "`pillow` or `torchcodec`",
+    "`pillow`",
+    "what decodes JPEGs; torchcodec takes those of a batch together, on the model's device, and "
+    "they are resized there",
+    _decoder,
+)
 _IMAGENET = _image_options(
     resize="256, and 256/224 of `size` where that is given",
     size="224",
@@ -219,10 +233,11 @@ _VOCABULARY = Option(
 )
 OPTIONS: Mapping[str, tuple[Option, ...]] = {
     "base_handler": _MODEL,
-    "vision_handler": (*_AS_IT_IS, *_MODEL),
+    "vision_handler": (*_AS_IT_IS, _DECODER, *_MODEL),
     "image_classifier": (
         *_IMAGENET,
         Option("topk", "a whole number from 1", "5", "how many classes an answer holds", _whole),
+        _DECODER,
         *_MODEL,
     ),
     "image_segmenter": (
@@ -234,6 +249,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "what an answer is: numbers for each pixel, or a picture of the classes",
             _output,
         ),
+        _DECODER,
         *_MODEL,
     ),
     "object_detector": (
@@ -244,6 +260,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "the lowest score that is reported",
             _fraction,
         ),
+        _DECODER,
         *_MODEL,
     ),
     "text_handler": (_VOCABULARY,),

@@ -34,6 +34,7 @@ class TextClassifier(TextHandler):
         ],
     }
     stages_independent = True
+    reads_by_context = True
     ngrams = 2
 
     def postprocess(self, data: torch.Tensor) -> list[dict[str, float]]:

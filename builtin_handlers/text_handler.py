@@ -42,6 +42,7 @@ class TextHandler(BaseHandler, ABC):
         "inputs": [{"name": "data", "type": "string", "description": "A text."}]
     }
     stages_independent = True
+    reads_by_context = True
     bucket_by_length = True
     ngrams = 1
 
@@ -78,13 +79,15 @@ class TextHandler(BaseHandler, ABC):
         Raises:
             ModelError: There is none.
         """
-        folder = Path(str(ctx.system_properties["model_dir"]))
+        files = getattr(ctx, "files", None)
+        folder = Path("" if files else str(ctx.system_properties["model_dir"]))
         config = (ctx.model_yaml_config or {}).get("handler") or {}
         manifest = (ctx.manifest or {}).get("model") or {}
         named = config.get("vocabulary") or manifest.get("sourceVocab")
         for name in (named,) if named else VOCABULARY_FILES:
-            if (folder / name).is_file():
-                return str(folder / name)
+            path = files.path(name) if files else folder / name
+            if path.is_file():
+                return str(path)
         raise ModelError(
             f"The vocabulary {named!r} is not in the archive."
             if named

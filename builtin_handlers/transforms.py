@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import torch
+
 __all__ = ["AS_IT_IS", "IMAGENET", "DefaultTransform", "Preset", "default_of", "is_default"]
 
 # ImageNet's networks are evaluated on the inner 224 of 256 pixels.
@@ -63,6 +65,24 @@ class Preset:
             mean, std = self.mean or (0.0, 0.0, 0.0), self.std or (1.0, 1.0, 1.0)
             steps.append(transforms.Normalize(mean=list(mean), std=list(std)))
         transform: Callable[[Any], Any] = transforms.Compose(steps)
+        return transform
+
+    def make_for_tensors(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The same for pixels: from uint8 of shape ``[3, height, width]``, on any device."""
+        from torchvision.transforms import functional
+
+        def transform(pixels: torch.Tensor) -> torch.Tensor:
+            if self.resize is not None:
+                size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+                pixels = functional.resize(pixels, size, antialias=True)
+            if self.size is not None:
+                pixels = functional.center_crop(pixels, self.size)
+            picture = pixels.float() / 255
+            if self.mean is not None or self.std is not None:
+                mean, std = self.mean or (0.0, 0.0, 0.0), self.std or (1.0, 1.0, 1.0)
+                picture = functional.normalize(picture, list(mean), list(std))
+            return picture
+
         return transform
 
 

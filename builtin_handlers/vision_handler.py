@@ -11,6 +11,7 @@ from PIL import Image
 
 from builtin_handlers.explain import STEPS, heat_map, integrated_gradients
 from builtin_handlers.images import decode, from_text, lift_pixel_limit, to_rgb
+from builtin_handlers.jpegs import JpegDecoder
 from builtin_handlers.options import options_of
 from builtin_handlers.requests import bad_item, each, payload, target_of
 from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, is_default
@@ -34,6 +35,7 @@ class VisionHandler(BaseHandler, ABC):
         options: What model-config.yaml says under `handler:` to a built-in handler.
         image_processing: Turns one PIL image into one tensor. The default transforms get the
             picture upright and in RGB; one that a subclass brings gets the image as decoded.
+        decoder: Decodes JPEGs in its place, where model-config.yaml asks for torchcodec.
         takes_rgb: Says that an ``image_processing`` of a subclass's own gets the picture upright
             and in RGB, too.
     """
@@ -48,9 +50,11 @@ class VisionHandler(BaseHandler, ABC):
         ]
     }
     stages_independent = True
+    reads_by_context = True
     model_options = True
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
     image_processing: Any = DefaultTransform(AS_IT_IS)
+    decoder: JpegDecoder | None = None
     takes_rgb: ClassVar[bool] = False
 
     def initialize(self, context: Context) -> None:
@@ -64,6 +68,9 @@ class VisionHandler(BaseHandler, ABC):
         preset = default_of(self)
         if preset is not None and preset.changed(self.options) != preset:
             self.image_processing = DefaultTransform(preset.changed(self.options))
+        preset = default_of(self)
+        if self.options.get("decoder") == "torchcodec" and preset is not None:
+            self.decoder = JpegDecoder(preset, self.device)
         if not context.system_properties.get("limit_max_image_pixels", True):
             lift_pixel_limit()
         self.initialized = True
@@ -81,8 +88,16 @@ class VisionHandler(BaseHandler, ABC):
         Raises:
             PredictionException: An item is no image, or the images differ in size.
         """
-        batch: torch.Tensor = self._combine(each(data, self._read))
+        if self.decoder is None:
+            images = each(data, self._read)
+        else:
+            images = each(enumerate(data), functools.partial(self._pick, self.decoder.decode(data)))
+        batch: torch.Tensor = self._combine(images)
         return batch
+
+    def _pick(self, decoded: dict[int, torch.Tensor], row: tuple[int, Any]) -> torch.Tensor:
+        at, asked = row
+        return decoded[at] if at in decoded else self._read(asked)
 
     def _read(self, row: Any) -> torch.Tensor:
         value = payload(row)

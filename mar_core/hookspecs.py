@@ -134,9 +134,10 @@ def mar_archive_written(path: Path, manifest: Manifest) -> None:
 def mar_load_model(handler: Any, context: Context, source: ModelSource) -> object | None:
     """Load the model that the archive holds.
 
-    Called by ``BaseHandler.initialize``. First result; mar's own, which asks the format of the
-    weights, comes last. To load a format that mar does not know, register the format
-    (``mar_register_weights_formats``); this is for taking over what mar would load otherwise.
+    Called by ``BaseHandler.initialize``. First result; mar's own, which asks the handler's
+    ``model_from_source`` and then the format of the weights, comes last. To load a format that mar
+    does not know, register the format (``mar_register_weights_formats``); this is for taking over
+    what mar would load otherwise.
 
     Args:
         handler: The handler; ``handler.device`` and ``handler.map_location`` say where to load.

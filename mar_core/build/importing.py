@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from mar_core.errors import PluginError, UsageError
 from mar_core.format.codes import finding, refusal
 from mar_core.format.limits import DEFAULT_LIMITS
 from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.format.scratch import scratch_folder
 from mar_core.format.tar_folder import is_gzip, unpack_tar
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def requested(
     if source is None and convert is None:
         yield Imported(what="", request=asked)
         return
-    with tempfile.TemporaryDirectory(prefix="mar-import-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         made = Imported(what="", request=asked)
         if source is not None:
             made = _import(source, asked, folder)
@@ -76,7 +75,7 @@ def default_name(source: Path) -> str:
 
     A snapshot in the cache of Hugging Face's hub is called after its repository.
     """
-    path = Path(os.path.realpath(source))
+    path = Path(os.path.abspath(source))  # noqa: PTH100 - a link is called what it is called
     name = path.name if path.is_dir() else re.sub(r"\.(tar\.gz|tgz|[^.]*)\Z", "", path.name)
     if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
         name = path.parent.parent.name.rpartition("--")[2]
@@ -100,7 +99,7 @@ def _import(source: Path, asked: ArchiveRequest, folder: Path) -> Imported:
 
 def _places(source: Path, folder: Path) -> Iterator[Path]:
     """Where to look: the source, or what is unpacked from it, and the one thing in that."""
-    if not source.exists():
+    if not source.is_dir() and not source.is_file():
         raise UsageError(f"There is no file or folder {str(source)!r}.", hint="Check --from.")
     packed = not source.is_dir() and is_gzip(source)
     place = source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.atomic import check_place, is_inside, same_file
 from mar_core.format.digests import quiet
 from mar_core.format.locks import alone
+from mar_core.format.scratch import scratch_folder
 from mar_core.format.writer import write
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def archive(
 def _create_of(model: torch.nn.Module, example: Any, asked: ArchiveRequest, save_as: str) -> Path:
     from mar_core.build.from_module import imported_module
 
-    with tempfile.TemporaryDirectory(prefix="mar-model-") as folder:
-        made = imported_module(model, example, asked, Path(folder), save_as=save_as)
+    with scratch_folder() as folder:
+        made = imported_module(model, example, asked, folder, save_as=save_as)
         return create(made.request).path
 
 

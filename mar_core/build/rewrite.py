@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +11,22 @@ from mar_core.format import atomic
 from mar_core.format.contents import Kept, size_of
 from mar_core.format.dates import zip_date
 from mar_core.format.digests import copy_range, quiet, write_at
+from mar_core.format.file import CHUNK
+from mar_core.format.journal import replace_end
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.writer import fill, reread
 from mar_core.format.zip_records import DEFLATED
 from mar_core.format.zip_writer import NewEntry, ZipWriter, local_header
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mar_core.format.manifest import Manifest
     from mar_core.format.sources import Sources
     from mar_core.format.zip_archive import ZipArchive
 
-__all__ = ["rewrite"]
+__all__ = ["rewrite", "rewrite_end"]
 
 SPAN = 64 << 20
 
@@ -60,16 +62,62 @@ def rewrite(
     needed = sum(size_of(content) for content in sources.contents.values())
     with atomic.new_file(target, force=True, needed=needed, instead_of=instead_of) as partial:
         _copy_head(archive, partial.descriptor, head.length, progress)
-        writer = ZipWriter(
-            partial.descriptor,
-            deflate=archive.placed[MANIFEST_NAME].entry.method == DEFLATED,
-            serialized=sources.manifest.serialized_file,
-            entries=head.entries,
-            offset=head.length,
-            progress=progress,
-        )
-        manifest = fill(writer, sources, done=head.members)
-        reread(partial.path, sources, manifest)
+        return _write_end(archive, sources, head, partial, progress)
+
+
+def rewrite_end(
+    archive: ZipArchive,
+    sources: Sources,
+    target: Path,
+    *,
+    instead_of: os.stat_result | None = None,
+    progress: Callable[[int], None] = quiet,
+) -> Manifest:
+    """The same in the archive's own file: nothing before the first change is even copied.
+
+    The end is made in a file beside it, which has holes where the rest would be, and is walked by
+    the strict reader there. Whoever reads the archive meanwhile sees parts of both.
+
+    Raises:
+        ArchiveError: The archive cannot be written, or somebody else has written to it meanwhile.
+            It is as it was before.
+    """
+    head = _head(archive, sources)
+    # There, in the journal, and as much as the archive may grow.
+    needed = sum(size_of(sources.contents[n]) for n in sources.contents if n not in head.members)
+    with atomic.scratch_file(target, needed=3 * needed) as partial:
+        for entry in head.entries:
+            write_at(partial.descriptor, local_header(entry), entry.offset)
+        manifest = _write_end(archive, sources, head, partial, progress)
+        atomic.check_unchanged(target, instead_of)
+        size = os.fstat(partial.descriptor).st_size - head.length
+        replace_end(target, head.length, _pieces(partial, head.length), size=size)
+    return manifest
+
+
+def _pieces(partial: atomic.Partial, start: int) -> Iterator[bytes]:
+    while piece := os.pread(partial.descriptor, CHUNK, start):
+        yield piece
+        start += len(piece)
+
+
+def _write_end(
+    archive: ZipArchive,
+    sources: Sources,
+    head: _Head,
+    partial: atomic.Partial,
+    progress: Callable[[int], None],
+) -> Manifest:
+    writer = ZipWriter(
+        partial.descriptor,
+        deflate=archive.placed[MANIFEST_NAME].entry.method == DEFLATED,
+        serialized=sources.manifest.serialized_file,
+        entries=head.entries,
+        offset=head.length,
+        progress=progress,
+    )
+    manifest = fill(writer, sources, done=head.members)
+    reread(partial.path, sources, manifest)
     return manifest
 
 

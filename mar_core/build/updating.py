@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from mar_core.build import ArchiveFormat
 from mar_core.build.packing import Written
 from mar_core.build.request import Runtime, in_a_tuple, path_of
-from mar_core.build.rewrite import rewrite
+from mar_core.build.rewrite import rewrite, rewrite_end
 from mar_core.build.update import Changes, plan_update
+from mar_core.errors import UsageError
 from mar_core.format import open_archive
 from mar_core.format.digests import quiet
 from mar_core.format.locks import alone
@@ -38,6 +39,7 @@ def update(
     config_file: str | Path | None = None,
     remove: Sequence[str] = (),
     allow_pickle: bool = False,
+    in_place: bool = False,
 ) -> Path:
     """Change parts of an archive, as ``mar update`` does.
 
@@ -58,6 +60,8 @@ def update(
         config_file: A model-config.yaml.
         remove: Members to take out.
         allow_pickle: Take weights that can run code when loaded.
+        in_place: Change the end of the file itself: takes no time and no room for the weights. A
+            crash leaves the old archive or the new one, but nobody may read it meanwhile.
 
     Returns:
         The archive's path.
@@ -84,7 +88,7 @@ def update(
         config_file=path_of(config_file),
         remove=tuple(remove),
     )
-    return apply_changes(Path(path), changes, allow_pickle=allow_pickle).path
+    return apply_changes(Path(path), changes, allow_pickle=allow_pickle, in_place=in_place).path
 
 
 def apply_changes(
@@ -92,6 +96,7 @@ def apply_changes(
     changes: Changes,
     *,
     allow_pickle: bool = False,
+    in_place: bool = False,
     progress: Callable[[int], None] = quiet,
 ) -> Written:
     """Change parts of an archive.
@@ -100,6 +105,7 @@ def apply_changes(
         path: The archive.
         changes: What to change.
         allow_pickle: Take weights that can run code when loaded.
+        in_place: Change the end of the file itself, in place of replacing it.
         progress: Told the bytes done since it was last called.
 
     Raises:
@@ -114,11 +120,16 @@ def apply_changes(
     target = path.resolve()
     # Of two who update at once, the second waits, and changes what the first has written.
     with alone(target), open_archive(path) as archive:
+        if in_place and not isinstance(archive, ZipArchive):
+            raise UsageError(
+                f"{path} cannot be changed in place: it is no .mar.", hint="Leave --in-place out."
+            )
         before = target.stat()
         sources = plan_update(archive, changes)
         findings = check(sources, plugins=plugins, allow_pickle=allow_pickle)
         if isinstance(archive, ZipArchive):
-            manifest = rewrite(archive, sources, target, instead_of=before, progress=progress)
+            put = rewrite_end if in_place else rewrite
+            manifest = put(archive, sources, target, instead_of=before, progress=progress)
         else:
             tgz = ArchiveFormat.TGZ if archive.kind == "tgz" else ArchiveFormat.NO_ARCHIVE
             manifest = write(

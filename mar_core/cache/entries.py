@@ -23,8 +23,16 @@ from typing import TYPE_CHECKING
 
 from mar_core.cache import entry as cache_entry
 from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
-from mar_core.cache.place import bound, place, prepared_place
-from mar_core.cache.unpack import check_room, no_room, unpack
+from mar_core.cache.place import (
+    UnusableError,
+    bound,
+    memory_place,
+    place,
+    prepared_memory,
+    prepared_place,
+)
+from mar_core.cache.unpack import check_room, failure, no_room, unpack
+from mar_core.cache.verified import forget
 from mar_core.errors import ManifestError
 from mar_core.format import locks
 from mar_core.format.file import CHUNK
@@ -32,13 +40,16 @@ from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.packed import PackedArchive, listed_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mar_core.format.view import Archive, Member
 
 __all__ = ["clear", "entries", "is_being_made", "kept", "scratch", "unpacked"]
 
 MAX_ENTRIES = 256
+# So little is kept in memory where the disk takes nothing, in one entry and in all.
+FEW_BYTES = 16 << 20
+FEW_BYTES_TOGETHER = 256 << 20
 LOCK = ".lock"
 # When an entry was last used is known to within this, so that most runs write nothing at all.
 SAME_USE_SECONDS = 3600
@@ -47,7 +58,7 @@ SAME_USE_SECONDS = 3600
 _held: dict[Path, int] = {}
 
 
-def unpacked(archive: Archive) -> Path:
+def unpacked(archive: Archive, *, without: str | None = None) -> Path:
     """A folder with the members of an archive, each as it is in the archive.
 
     A folder archive is its own. Sources that are not packed become a folder of links to them.
@@ -55,6 +66,8 @@ def unpacked(archive: Archive) -> Path:
 
     Args:
         archive: The open archive.
+        without: A member that need not be there: it is read where it lies in the archive. Asked for
+            later, it comes into the same folder.
 
     Returns:
         The folder. It stays at least until this process ends.
@@ -65,12 +78,58 @@ def unpacked(archive: Archive) -> Path:
     """
     if archive.kind == "folder" and archive.path is not None:
         return archive.path.absolute()
-    wanted = prepared_place() / _key(archive)
+    key, members = _key(archive), [m for m in archive.members.values() if m.name != without]
+    try:
+        return _unpacked(archive, members, prepared_place() / key)
+    except UnusableError:
+        if sum(member.size for member in members) > FEW_BYTES:
+            raise
+        with contextlib.suppress(UnusableError):
+            return _unpacked(archive, members, prepared_memory() / key)
+        raise
+
+
+def _unpacked(archive: Archive, members: list[Member], wanted: Path) -> Path:
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}.{number}") if number else wanted
-        if kept(folder, fill=lambda new: _fill(archive, new), usable=_is_whole, mend=_mend):
+        if kept(
+            folder, fill=lambda new: _fill(archive, members, new), usable=_is_whole, mend=_mend
+        ) and _complete(archive, members, folder):
             return folder / FILES
     raise AssertionError  # count has no end
+
+
+def _complete(archive: Archive, members: list[Member], folder: Path) -> bool:
+    """Give an entry that is in use the members that nobody had asked for; whether it is whole.
+
+    Who looks meanwhile sees an entry that is not as noted, and waits for the lock.
+    """
+    if not _absent(members, folder):
+        return True
+    with _locked(folder):
+        absent = _absent(members, folder)
+        if not absent or not _is_whole(folder):
+            return not absent
+        new, busy = _new_folder(folder.parent)
+        try:
+            _make_room(folder.parent, absent)
+            unpack(archive, absent, new)
+            for member in absent:
+                target = folder / FILES / member.name
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                (new / member.name).rename(target)
+            cache_entry.note_more(folder, [member.name for member in absent])
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            os.close(busy)
+    _prune(folder.parent)
+    return True
+
+
+def _absent(members: list[Member], folder: Path) -> list[Member]:
+    """The members that an entry does not have."""
+    there = cache_entry.member_names(folder)
+    return [member for member in members if member.name not in there]
 
 
 def kept(
@@ -124,24 +183,35 @@ def scratch() -> Path:
 
 def _added(folder: Path, fill: Callable[[Path], None], found: Callable[[], bool]) -> bool:
     """Whether the entry is there now; not where a damaged one stands that somebody still uses."""
-    lock_file = folder.with_name(f"{folder.name}{LOCK}")
-    while (lock := locks.wait_exclusive(lock_file)) is None:
-        pass
-    try:
+    with _locked(folder):
         _clear_leftovers(folder.parent)
         if not found() and not locks.is_held(folder):
             _add(folder, fill)
         added = found()
-    finally:
-        lock_file.unlink(missing_ok=True)
-        os.close(lock)
     _prune(folder.parent)
     return added
 
 
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Be the only one who makes an entry, or adds to it."""
+    lock_file = folder.with_name(f"{folder.name}{LOCK}")
+    try:
+        while (lock := locks.wait_exclusive(lock_file)) is None:
+            pass
+    except OSError as error:
+        raise failure(folder.parent, error) from error
+    try:
+        yield
+    finally:
+        lock_file.unlink(missing_ok=True)
+        os.close(lock)
+
+
 def entries() -> list[CacheEntry]:
     """What is in the cache, the longest unused first."""
-    return cache_entry.entries(place())
+    found = cache_entry.entries(place()) + cache_entry.entries(memory_place())
+    return sorted(found, key=lambda one: one.last_used)
 
 
 def clear(*, older_than: float = 0) -> list[CacheEntry]:
@@ -153,10 +223,12 @@ def clear(*, older_than: float = 0) -> list[CacheEntry]:
     Returns:
         The entries that were removed.
     """
-    folder = place()
-    _clear_leftovers(folder)
+    for folder in (place(), memory_place()):
+        _clear_leftovers(folder)
+    if not older_than:
+        forget(place().parent)
     limit = time.time() - older_than
-    old = [entry for entry in cache_entry.entries(folder) if entry.last_used <= limit]
+    old = [entry for entry in entries() if entry.last_used <= limit]
     return [entry for entry in old if cache_entry.remove(entry.path)]
 
 
@@ -221,7 +293,8 @@ def _mend(folder: Path) -> bool:
 
 def _note_use(note: Path) -> None:
     if time.time() - note.stat().st_mtime > SAME_USE_SECONDS:
-        os.utime(note)
+        with contextlib.suppress(OSError):  # a cache that came with an image is read-only
+            os.utime(note)
 
 
 def _add(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -236,22 +309,28 @@ def _add(folder: Path, fill: Callable[[Path], None]) -> None:
         os.close(busy)
 
 
-def _fill(archive: Archive, new: Path) -> None:
-    place = new.parent
-    needed = sum(member.size for member in archive.members.values() if member.source is None)
+def _fill(archive: Archive, members: list[Member], new: Path) -> None:
+    _make_room(new.parent, members)
+    (new / FILES).mkdir(mode=0o700)
+    unpack(archive, members, new / FILES)
+    cache_entry.write_note(new, name=_name(archive), source=str(archive))
+
+
+def _make_room(place: Path, members: list[Member]) -> None:
+    needed = sum(member.size for member in members if member.source is None)
     if not check_room(place, needed):
         _prune(place, room_for=needed)
         if not check_room(place, needed):
             raise no_room(place, needed)
-    (new / FILES).mkdir(mode=0o700)
-    unpack(archive, new / FILES)
-    cache_entry.write_note(new, name=_name(archive), source=str(archive))
 
 
 def _new_folder(place: Path) -> tuple[Path, int]:
     """A folder to unpack to, and the descriptor that says that it is no leftover."""
     while True:
-        new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+        try:
+            new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+        except OSError as error:
+            raise failure(place, error) from error
         busy = locks.hold(new)
         if busy is not None:
             return new, busy
@@ -284,6 +363,8 @@ def _prune(folder: Path, *, room_for: int = 0) -> None:
     """Remove the longest unused entries until the cache is within its bounds."""
     found = cache_entry.entries(folder)
     total, count, allowed = sum(entry.size for entry in found), len(found), bound()
+    if folder == memory_place():
+        allowed = min(allowed, FEW_BYTES_TOGETHER)
     for entry in found:
         enough = not room_for or check_room(folder, room_for)
         if total <= allowed and count <= MAX_ENTRIES and enough:

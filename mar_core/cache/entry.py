@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers", "read_note",
-    "remove", "strangers", "write_note",
+    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers",
+    "member_names", "note_more", "read_note", "remove", "strangers", "write_note",
 ]  # fmt: skip
 
 NOTE, FILES = "entry.json", "model"
@@ -122,6 +122,18 @@ def write_note(
 def is_noted(folder: Path) -> bool:
     """Whether a folder is an entry, with a note that can be read."""
     return _entry(folder) is not None
+
+
+def note_more(folder: Path, names: Iterable[str]) -> None:
+    """Note members that came into an entry later; what else has come there stays a stranger."""
+    note = read_note(folder)
+    paths = [folder / FILES / name for name in {*note["members"], *names}]
+    write_note(folder, name=note["name"], source=note["source"], paths=paths)
+
+
+def member_names(folder: Path) -> frozenset[str]:
+    """The members that an entry has."""
+    return frozenset(_noted(folder) or ())
 
 
 def is_sound(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -10,13 +11,21 @@ from pathlib import Path
 from mar_core.errors import ArchiveError
 from mar_core.format.limits import parse_size
 
-__all__ = ["DIRECTORY_VARIABLE", "SIZE_VARIABLE", "bound", "place", "prepared_place"]
+__all__ = [
+    "DIRECTORY_VARIABLE", "SIZE_VARIABLE", "UnusableError", "bound", "memory_place", "place",
+    "prepared_memory", "prepared_place", "prepared_root",
+]  # fmt: skip
 
 DIRECTORY_VARIABLE = "MAR_CACHE_DIR"
 SIZE_VARIABLE = "MAR_CACHE_SIZE"
 DEFAULT_SIZE = "20G"
 _LAYOUT = "unpacked-1"
+_MEMORY = "/dev/shm"  # noqa: S108 - what is made there is ours alone
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by mar; backups may leave it out.\n"
+
+
+class UnusableError(ArchiveError):
+    """No file can be put into the cache."""
 
 
 def bound() -> int:
@@ -34,26 +43,58 @@ def place() -> Path:
 
 
 def prepared_place() -> Path:
+    """The folder of unpacked archives, made where it is missing; see ``prepared_root``.
+
+    Raises:
+        ArchiveError: It cannot be made, or somebody else could put files there.
+    """
+    folder = prepared_root() / _LAYOUT
+    _prepare(folder)
+    return folder
+
+
+def memory_place() -> Path:
+    """The same folder in memory, which need not exist: for small files where no disk takes them."""
+    return Path(_MEMORY, f"mar-{_user()}", _LAYOUT)
+
+
+def prepared_memory() -> Path:
+    """That folder, made where it is missing.
+
+    Raises:
+        ArchiveError: The machine has none, or somebody else could put files there.
+    """
+    folder = memory_place()
+    _prepare(folder.parent)
+    _prepare(folder)
+    return folder
+
+
+def prepared_root() -> Path:
     """The cache's folder, made where it is missing, and known to be ours alone to write.
 
     Raises:
         ArchiveError: It cannot be made, or somebody else could put files there.
     """
     root = _root()
-    for folder in (root, root / _LAYOUT):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = folder.stat()
-        except OSError as error:
-            raise ArchiveError(
-                f"The cache folder {folder} cannot be made: {error.strerror}.",
-                hint=f"Name another one with {DIRECTORY_VARIABLE}.",
-            ) from error
-        _check_ours(folder, status)
+    _prepare(root)
     tag = root / "CACHEDIR.TAG"
     if not tag.exists():
-        tag.write_text(_TAG, encoding="ascii")
-    return root / _LAYOUT
+        with contextlib.suppress(OSError):  # a full disk, or one that is read-only
+            tag.write_text(_TAG, encoding="ascii")
+    return root
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError as error:
+        raise UnusableError(
+            f"The cache folder {folder} cannot be made: {error.strerror}.",
+            hint=f"Name another one with {DIRECTORY_VARIABLE}.",
+        ) from error
+    _check_ours(folder, status)
 
 
 def _check_ours(folder: Path, status: os.stat_result) -> None:
@@ -82,8 +123,14 @@ def _root() -> Path:
 
 
 def _temporary_place() -> Path:
-    user = os.getuid() if hasattr(os, "getuid") else os.getlogin()
-    return Path(tempfile.gettempdir()) / f"mar-{user}"
+    try:
+        return Path(tempfile.gettempdir(), f"mar-{_user()}")
+    except FileNotFoundError:  # no folder for temporary files takes one
+        return memory_place().parent
+
+
+def _user() -> int | str:
+    return os.getuid() if hasattr(os, "getuid") else os.getlogin()
 
 
 def _can_be_made(folder: Path) -> bool:

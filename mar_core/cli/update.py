@@ -23,6 +23,14 @@ def update(
     config_file: Annotated[Path | None, options.CONFIG_FILE] = None,
     runtime: Annotated[options.RuntimeName | None, options.RUNTIME_NAME] = None,
     remove: Annotated[list[str] | None, options.REMOVE] = None,
+    in_place: Annotated[
+        bool,
+        typer.Option(
+            "--in-place",
+            help="Change the end of the file itself, in place of writing a new one beside it. The "
+            "weights take no room and no time; nobody may read the archive meanwhile.",
+        ),
+    ] = False,
     allow_build: Annotated[bool, options.ALLOW_BUILD] = False,
     allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
     quiet: Annotated[bool, options.QUIET] = False,
@@ -31,7 +39,8 @@ def update(
 
     The result is byte by byte what `mar archive` makes of the same files. Of a `.mar` only the end
     is made anew; the weights are not read again. The archive is replaced in one step: a reader sees
-    the old one or the new one.
+    the old one or the new one. With `--in-place` the file itself is changed, and a crash leaves the
+    old archive or the new one.
 
     **Example:**
 
@@ -56,5 +65,7 @@ def update(
         remove=tuple(remove or ()),
     )
     with writing(quiet=quiet) as progress:
-        written = apply_changes(archive, changes, allow_pickle=allow_pickle, progress=progress)
+        written = apply_changes(
+            archive, changes, allow_pickle=allow_pickle, in_place=in_place, progress=progress
+        )
     report(written, quiet=quiet)

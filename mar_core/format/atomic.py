@@ -26,12 +26,15 @@ __all__ = [
     "PARTIAL_SUFFIX",
     "Partial",
     "check_place",
+    "check_unchanged",
     "exchange",
+    "flush_folder",
     "is_inside",
     "new_file",
     "new_folder",
     "real_path",
     "same_file",
+    "scratch_file",
 ]
 
 PARTIAL_SUFFIX = ".mar-partial"
@@ -126,9 +129,31 @@ def new_file(
             _keep_mode(target, partial.descriptor, force=force)
             yield partial
             os.fsync(partial.descriptor)
-            _check_unchanged(target, instead_of)
+            check_unchanged(target, instead_of)
             _publish(partial, target, force=force)
-            _flush(target.parent)
+            flush_folder(target.parent)
+        finally:
+            os.close(partial.descriptor)
+            if partial.named:
+                partial.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_file(target: Path, *, needed: int) -> Iterator[Partial]:
+    """A file beside a place that never gets its name, for what is written there in another way.
+
+    Args:
+        target: The place.
+        needed: About how many bytes the file will take.
+
+    Raises:
+        ArchiveError: Nothing can be written there, or there is no room.
+    """
+    with _explained(target, needed):
+        _clear_leftovers(target.parent)
+        partial = _open_unnamed(target.parent) or _open_named(target)
+        try:
+            yield partial
         finally:
             os.close(partial.descriptor)
             if partial.named:
@@ -154,13 +179,13 @@ def new_folder(
         try:
             _keep_mode(target, lock, force=force)
             yield partial
-            _flush(partial)
-            _check_unchanged(target, instead_of)
+            flush_folder(partial)
+            check_unchanged(target, instead_of)
             if force and target.is_dir():
                 exchange(partial, target)
             else:
                 _rename(partial, target)
-            _flush(target.parent)
+            flush_folder(target.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
             os.close(lock)
@@ -290,7 +315,12 @@ def _keep_mode(target: Path, descriptor: int, *, force: bool) -> None:
         os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
 
 
-def _check_unchanged(target: Path, expected: os.stat_result | None) -> None:
+def check_unchanged(target: Path, expected: os.stat_result | None) -> None:
+    """Make sure that a file still is as it was.
+
+    Raises:
+        ArchiveError: Somebody else has written to it, or put another in its place.
+    """
     if expected is None:
         return
     found = target.stat()
@@ -336,7 +366,8 @@ def _rename(partial: Path, target: Path) -> None:
         raise
 
 
-def _flush(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

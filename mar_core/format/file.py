@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError
@@ -16,9 +17,26 @@ if TYPE_CHECKING:
 
     from mar_core.findings import ValidationError
 
-__all__ = ["CHUNK", "ArchiveFile"]
+__all__ = ["CHUNK", "ArchiveFile", "FileIdentity"]
 
 CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells one file, as it was at one moment, from others and from itself after a change.
+
+    Attributes:
+        device: The file system that it is on.
+        inode: Its number there; a file that is replaced by a rename has another one.
+        size: Its length in bytes.
+        modified: When it was last written to, in nanoseconds.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified: int
 
 
 class ArchiveFile:
@@ -28,6 +46,7 @@ class ArchiveFile:
 
     Args:
         path: The file.
+        at: Where it is to be had, when another may have taken its path.
 
     Attributes:
         path: The file.
@@ -38,9 +57,9 @@ class ArchiveFile:
         ValidationError: It is no regular file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, at: Path | None = None) -> None:
         self.path = path
-        self._descriptor = _open(path)
+        self._descriptor = _open(at or path)
         self._lock = threading.Lock()
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -68,6 +87,12 @@ class ArchiveFile:
     def fileno(self) -> int:
         """The descriptor, for copying between files inside the kernel."""
         return self._descriptor
+
+    @property
+    def identity(self) -> FileIdentity:
+        """What the file is now."""
+        status = os.fstat(self._descriptor)
+        return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
     def refuse(self, code: str, message: str, *, member: str | None = None) -> ValidationError:
         """The error to raise for one fault of this archive."""

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from mar_core.format.file import ArchiveFile
 from mar_core.format.folder import FolderArchive
+from mar_core.format.journal import take_up
 from mar_core.format.limits import DEFAULT_LIMITS, Limits
 from mar_core.format.tar_archive import TarArchive
 from mar_core.format.zip_archive import ZipArchive
 
 if TYPE_CHECKING:
+    from mar_core.format.packed import PackedArchive
     from mar_core.format.view import Archive
 
-__all__ = ["check_ending", "kind_of", "open_archive"]
+__all__ = ["check_ending", "kind_of", "open_archive", "open_file"]
 
 
 _HEAD = 1024
@@ -55,8 +57,9 @@ _CALLED = {"zip": "a zip", "tgz": "a gzip file, such as a .tar.gz"}
 def open_archive(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Archive:
     """Open a ``.mar``, a ``.tar.gz`` or a folder for reading.
 
-    Its whole structure is checked first. Nothing of it is run, imported or unpickled, and nothing
-    is written. Contents are checked while they are read.
+    Its whole structure is checked first. Nothing of it is run, imported or unpickled. Contents are
+    checked while they are read. Nothing is written, but for an update in place that was cut off: it
+    is finished first.
 
     Args:
         path: The archive.
@@ -76,7 +79,16 @@ def open_archive(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMIT
     path = Path(path)
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder may not be searched
         return FolderArchive(path, limits)
-    file = ArchiveFile(path)
+    take_up(path)
+    return open_file(ArchiveFile(path), limits)
+
+
+def open_file(file: ArchiveFile, limits: Limits = DEFAULT_LIMITS) -> PackedArchive:
+    """The same of a file that is open; it is closed with the archive, and where that is refused.
+
+    Raises:
+        ValidationError: It is no archive, or not a sound one; its findings say why.
+    """
     try:
         kind = kind_of(file)
         check_ending(file, kind)

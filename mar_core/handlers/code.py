@@ -47,13 +47,17 @@ class ArchiveCode(UnpackedCode):
     """
 
     def __init__(self, model_dir: Path, name: str = "model") -> None:
-        super().__init__(model_dir)
         self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import}
         self._importlib = _Importlib(self)
         self._root = isolation.register(self, re.sub(r"\W", "_", name) or "model")
-        self._root.__path__.append(str(self.model_dir))
+        super().__init__(model_dir)
         self.package = self._root.__name__
         self._seen_path: list[str] = []
+
+    def settle(self, model_dir: Path) -> None:
+        """See ``UnpackedCode.settle``."""
+        super().settle(model_dir)
+        self._root.__path__[:] = [str(self.model_dir)]
 
     def has(self, name: str) -> bool:
         """Whether ``import name`` in the archive's code finds a module of the archive.
@@ -95,7 +99,8 @@ class ArchiveCode(UnpackedCode):
         """
         with _folder_lock:
             before = Path.cwd()
-            os.chdir(self.model_dir)
+            if self.model_dir.is_dir():  # else nothing has been unpacked, for nothing is needed
+                os.chdir(self.model_dir)
             try:
                 yield
             finally:

@@ -28,7 +28,7 @@ _PLAIN_HOMES = (
     "abc.", "enum.", "typing.", "typing_extensions.", "collections.", "dataclasses.",
     "torch.utils.data.", "torch.autograd.", "pydantic.",
 )  # fmt: skip
-_OWN_LOADING = {"_load_pickled_model", "_load_torchscript_model"}
+_OWN_LOADING = {"_load_pickled_model", "_load_torchscript_model", "model_from_source"}
 _DEFAULT = "handle"
 
 

@@ -49,8 +49,16 @@ class UnpackedCode(abc.ABC):
     """
 
     def __init__(self, model_dir: Path) -> None:
-        self.model_dir = Path(os.path.abspath(model_dir))  # noqa: PTH100 - links stay as they are
         self.files: dict[str, str] = {}
+        self.settle(model_dir)
+
+    def settle(self, model_dir: Path) -> None:
+        """Take another folder: the archive's files were not unpacked before.
+
+        Args:
+            model_dir: The folder that holds them now.
+        """
+        self.model_dir = Path(os.path.abspath(model_dir))  # noqa: PTH100 - links stay as they are
         self._inside = tuple({str(self.model_dir), os.path.realpath(self.model_dir)})
 
     def __contains__(self, member: object) -> bool:
@@ -117,20 +125,30 @@ class OwnProcess(UnpackedCode):
     current: OwnProcess | None = None
 
     def enter(self) -> None:
-        """Make this process the archive's."""
-        folder = str(self.model_dir)
-        os.chdir(folder)
-        # Where processes that the handler spawns begin; it was read when mar was imported.
-        multiprocessing.process.ORIGINAL_DIR = folder  # type: ignore[attr-defined]
+        """Make this process the archive's; its folder counts from when it is there."""
         sys.path_hooks.insert(0, self._finder)
-        sys.path_importer_cache.clear()
-        sys.path.insert(0, folder)
         sys.meta_path.insert(0, _Names(self))
         names = str(compat.PATH)
         sys.path.append(names)
         before = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, before, names)))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (before, names)))
         OwnProcess.current = self
+        if self.model_dir.is_dir():
+            self.settle(self.model_dir)
+
+    def settle(self, model_dir: Path) -> None:
+        """See ``UnpackedCode.settle``."""
+        super().settle(model_dir)
+        if OwnProcess.current is not self:  # it has not entered yet
+            return
+        folder = str(self.model_dir)
+        os.chdir(folder)
+        # Where processes that the handler spawns begin; it was read when mar was imported.
+        multiprocessing.process.ORIGINAL_DIR = folder  # type: ignore[attr-defined]
+        sys.path_importer_cache.clear()
+        sys.path.insert(0, folder)
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, before)))
 
     def add_folder(self, folder: Path) -> None:
         """See ``UnpackedCode.add_folder``; what the handler starts looks there, too."""

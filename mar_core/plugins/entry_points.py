@@ -154,15 +154,18 @@ def _scan_path(path: tuple[str, ...]) -> _Installed:  # noqa: ARG001 - what the 
     for distribution in importlib_metadata.distributions():
         if not _mentions_us(distribution):
             continue
+        owner = _owner(distribution)
         # One distribution with broken metadata must not hide the others.
         try:
             for entry in distribution.entry_points:
                 if entry.group in {HANDLER_GROUP, PLUGIN_GROUP}:
-                    info = _describe(entry, distribution)
+                    info = EntryInfo(
+                        name=entry.name, group=entry.group, target=entry.value, **owner
+                    )
                     key = (info.group, info.name, info.distribution)
                     found.setdefault(key, info)  # the first on the path
         except Exception:  # noqa: BLE001 - each way of being malformed raises something else
-            malformed.append(f"{_name(distribution)} {_version(distribution)}")
+            malformed.append(f"{owner['distribution']} {owner['version']}")
     return _Installed(tuple(found[key] for key in sorted(found)), tuple(malformed))
 
 
@@ -234,35 +237,17 @@ def in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _describe(entry: importlib_metadata.EntryPoint, distribution: Any) -> EntryInfo:
-    return EntryInfo(
-        name=entry.name,
-        group=entry.group,
-        target=entry.value,
-        distribution=_name(distribution),
-        version=_version(distribution),
-        requires=_requirements(distribution),
-    )
-
-
-def _name(distribution: Any) -> str:
-    try:
-        return distribution.name or UNKNOWN
-    except Exception:  # noqa: BLE001 - a folder that an uninstall left behind has no metadata
-        return UNKNOWN
-
-
-def _version(distribution: Any) -> str:
-    try:
-        return distribution.version or UNKNOWN
-    except Exception:  # noqa: BLE001 - likewise
-        return UNKNOWN
-
-
-def _requirements(distribution: Any) -> tuple[str, ...]:
-    with contextlib.suppress(Exception):
-        return tuple(line for line in distribution.requires or [] if "mar" in line)
-    return ()
+def _owner(distribution: Any) -> dict[str, Any]:
+    """What an entry says of the distribution that declares it; parsed once, which is what costs."""
+    metadata: Any = {}
+    with contextlib.suppress(Exception):  # a folder that an uninstall left behind has none
+        metadata = distribution.metadata or {}
+    requires = metadata.get_all("Requires-Dist") if metadata else ()
+    return {
+        "distribution": metadata.get("Name") or UNKNOWN,
+        "version": metadata.get("Version") or UNKNOWN,
+        "requires": tuple(line for line in requires or () if "mar" in line),
+    }
 
 
 def _host_specifier(requirements: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 from mar_core.plugins import get_plugins
@@ -129,21 +129,23 @@ def execute(
         MarError: The archive cannot be loaded, or the output cannot be written.
     """
     check_outputs(job)
+    opened = [job.recipe.open()]  # once: the engine takes it from here
+    recipe = replace(job.recipe, opened=opened)
+    try:
+        return _execute(replace(job, recipe=recipe), opened[0], stream, console)
+    finally:
+        for archive in opened:
+            archive.close()
+
+
+def _execute(
+    job: Job, archive: Archive, stream: TextIO | None, console: Console | None
+) -> RunSummary:
+    summary = RunSummary(model=archive.manifest.model_name or "model")
+    if job.running.explain:
+        _check_explains(archive)
+    digest = "" if job.output is None else _digest(job, archive)
     truth = None if job.truth is None else Truth(job.truth)
-    with job.recipe.open() as archive:
-        summary = RunSummary(model=archive.manifest.model_name or "model")
-        if job.running.explain:
-            _check_explains(archive)
-        digest = ""
-        if job.output is not None:
-            digest = identify(
-                archive,
-                job.recipe,
-                job.reading,
-                explain=job.running.explain,
-                top=job.writing.top,
-                truth=job.truth,
-            )
     for folder in job.outputs.folders:
         sweep(folder)
     writer = open_writer(
@@ -171,6 +173,12 @@ def execute(
         writer.close(finished=finished)
         get_plugins().run_finished(summary)
     return summary
+
+
+def _digest(job: Job, archive: Archive) -> str:
+    """What the rows of the output are made of."""
+    explain, top = job.running.explain, job.writing.top
+    return identify(archive, job.recipe, job.reading, explain=explain, top=top, truth=job.truth)
 
 
 def _check_explains(archive: Archive) -> None:

@@ -57,7 +57,7 @@ class Answering:
             recipe = dataclasses.replace(recipe, device=dealt_device(setup.gpu, prepared.config))
         self._compiled = keep_compiled(prepared, recipe.device)
         self._calls = 0
-        code = OwnProcess(prepared.model_dir)
+        code = OwnProcess(prepared.files.folder)
         code.enter()
         self._predictor = Predictor(recipe, prepared=prepared, code=code, steps=setup.steps)
         self._setup, self._outbox, self._page = setup, outbox, page
@@ -78,7 +78,12 @@ class Answering:
         outbox.add([READY, *self._ready()])
 
     def answer(self, call: int, requests: Sequence[tuple[Any, ...]]) -> None:
-        """Answer the requests of a call, now or as its turn comes."""
+        """Answer the requests of a call, now or as its turn comes.
+
+        Raises:
+            ArchiveError: The model is mapped from an archive that somebody has written to.
+        """
+        self._setup.prepared.files.check_views()
         if self._stages is None:
             batch = self._prepare(call, requests)
             batch.inference()

@@ -18,6 +18,7 @@ from mar_core.runtime.lanes import lanes_of
 from mar_core.runtime.lifecycle import LifeCycle
 from mar_core.runtime.prepared import prepare
 from mar_core.runtime.recipe import Recipe
+from mar_core.ts.adapter import reads_by_context
 from mar_core.ts.context import make_context
 from mar_core.ts.device import choose_gpu_id
 
@@ -112,7 +113,7 @@ class Predictor:
         self.digest, self.name, self.batch_size = ready.digest, ready.name, ready.batch_size
         self.context = make_context(
             self.manifest,
-            ready.model_dir,
+            ready.files,
             gpu_id=choose_gpu_id(recipe.device, ready.config),
             batch_size=self.batch_size,
             limit_max_image_pixels=recipe.limit_image_pixels,
@@ -124,12 +125,14 @@ class Predictor:
         )
         self.loaded = load_handler(
             self.manifest,
-            ready.model_dir,
+            ready.files.folder,
             envelope=recipe.envelope,
             code=code,
             config=ready.config,
             steps=steps,
         )
+        if not (ready.files.is_unpacked or reads_by_context(type(self.loaded.instance))):
+            self.loaded.code.settle(ready.files.unpack())
         self.life = LifeCycle(self.loaded, model=self.name, installed=get_plugins())
         self._lock = threading.Lock()
         self._open = True

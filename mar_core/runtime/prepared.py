@@ -1,4 +1,4 @@
-"""An archive that has been validated and unpacked: what every worker of a run loads."""
+"""An archive that has been validated, and unpacked as far as needed: what every worker loads."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mar_core.cache import entries as cache
 from mar_core.checks.lock import LOCK
 from mar_core.checks.validation import check
 from mar_core.errors import ArchiveError
 from mar_core.plugins import get_plugins
+from mar_core.runtime.needed import files_for
 from mar_core.signature.declared import find_signature, read_signature
-from mar_core.ts.context import read_config
+from mar_core.ts.context import parse_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mar_core.cache.files import ModelFiles
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
@@ -33,12 +34,12 @@ _checking = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An archive, validated and unpacked, of which nothing has been imported. It pickles.
+    """An archive, validated and ready to be loaded, of which nothing was imported. It pickles.
 
     Attributes:
         recipe: What it was made of, and how to load it.
         manifest: The archive's manifest.
-        model_dir: The folder that holds its members.
+        files: Its files, unpacked as far as its handler needs them so.
         config: The archive's model-config.yaml as parsed; empty where there is none.
         findings: What validation found that did not refuse the archive.
         stamps: Size and time of each member's file, by which a change is known.
@@ -49,13 +50,22 @@ class Prepared:
 
     recipe: Recipe
     manifest: Manifest
-    model_dir: Path
+    files: ModelFiles
     config: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     stamps: tuple[tuple[str, int, int], ...] = ()
     needs_torch: bool = True
     interpreter: Interpreter | None = None
     signature: Signature | None = None
+
+    @property
+    def model_dir(self) -> Path:
+        """The folder that holds the archive's members; unpacked when asked for.
+
+        Raises:
+            ArchiveError: It cannot be unpacked.
+        """
+        return self.files.unpack_all()
 
     @property
     def name(self) -> str:
@@ -79,8 +89,9 @@ class Prepared:
         Raises:
             ArchiveError: A file of the archive has changed meanwhile.
         """
+        self.files.check_unchanged()
         for name, size, time in self.stamps:
-            if _stamp(self.model_dir / name) != (size, time):
+            if _stamp(self.files.folder / name) != (size, time):
                 raise ArchiveError(
                     f"{name} of {self.recipe.source} has changed since it was loaded, and a worker "
                     "must load it again.",
@@ -89,7 +100,7 @@ class Prepared:
 
 
 def prepare(recipe: Recipe) -> Prepared:
-    """Open, validate and unpack an archive. Imports nothing of it, and no PyTorch.
+    """Open and validate an archive, and unpack what has to be. Imports no PyTorch.
 
     Raises:
         ArchiveError: It cannot be read, or a rule refuses it.
@@ -108,19 +119,24 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
         else:
             manifest = manifest.with_handler(recipe.handler)
             signature = find_signature(archive, manifest)
-    model_dir = cache.unpacked(archive)
-    names = sorted(archive.members)
+    files = files_for(archive, manifest)
+    unpacked = sorted(archive.members) if files.is_unpacked else []
     return Prepared(
         recipe=recipe,
         manifest=manifest,
-        model_dir=model_dir,
-        config=read_config(model_dir / manifest.config_file) if manifest.config_file else {},
+        files=files,
+        config=_config(archive, manifest),
         findings=tuple(findings),
-        stamps=tuple((name, *_stamp(model_dir / name)) for name in names),
+        stamps=tuple((name, *_stamp(files.folder / name)) for name in unpacked),
         needs_torch=needs_torch(archive),
         interpreter=_interpreter(archive, recipe, findings),
         signature=signature,
     )
+
+
+def _config(archive: Archive, manifest: Manifest) -> dict[str, Any]:
+    name = manifest.config_file
+    return parse_config(archive.read(name), name) if name else {}
 
 
 def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:

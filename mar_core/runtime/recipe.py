@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from mar_core.build import ArchiveRequest
 from mar_core.format import open_archive
@@ -39,6 +40,8 @@ class Recipe:
         offline: Make environments of what uv has cached, for ``auto``.
         metrics_config: The file that says what metrics there are, in TorchServe's format; None
             takes what ``TS_METRICS_CONFIG`` names, if anything.
+        opened: The archive, where it is open already: who opens it first takes it from here. It
+            does not travel to other processes.
     """
 
     source: Path | ArchiveRequest
@@ -53,6 +56,7 @@ class Recipe:
     allow_build: bool = False
     offline: bool = False
     metrics_config: Path | None = None
+    opened: list[Archive] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def here(self) -> bool:
@@ -92,3 +96,7 @@ class Recipe:
         from mar_core.runtime.predictor import Predictor
 
         return Predictor(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
+        return functools.partial(Recipe, **values), ()

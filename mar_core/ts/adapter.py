@@ -24,6 +24,7 @@ __all__ = [
     "HandlerAdapter",
     "NoResult",
     "is_staged",
+    "reads_by_context",
     "stages_independent",
     "unwrap",
 ]
@@ -155,15 +156,30 @@ def is_staged(handler: Any) -> bool:
 def stages_independent(cls: type) -> bool:
     """Whether a class says that its stages share nothing but what ``initialize`` has set.
 
-    ``stages_independent = True`` speaks for the stages that the class has when it says so: one that
-    a subclass overrides is not spoken for until the subclass says it again.
+    Args:
+        cls: The handler's class.
+    """
+    return _says(cls, "stages_independent", STAGES)
+
+
+def reads_by_context(cls: type) -> bool:
+    """Whether a class says that it finds the archive's files through its context alone.
 
     Args:
         cls: The handler's class.
     """
+    return _says(cls, "reads_by_context", ("initialize", "handle", *STAGES))
+
+
+def _says(cls: type, what: str, methods: tuple[str, ...]) -> bool:
+    """Whether a class says something of some of its methods.
+
+    ``stages_independent = True`` speaks for the stages that the class has when it says so: one that
+    a subclass overrides is not spoken for until the subclass says it again.
+    """
     for base in cls.__mro__:
-        if "stages_independent" in vars(base):
-            return bool(vars(base)["stages_independent"])
-        if any(stage in vars(base) for stage in STAGES):
+        if what in vars(base):
+            return bool(vars(base)[what])
+        if any(method in vars(base) for method in methods):
             return False
     return False

@@ -7,7 +7,6 @@ import logging
 import os
 import time
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mar_core.ts.compile import compiled, keeps_outputs
@@ -15,7 +14,7 @@ from mar_core.ts.computing import computing, model_options
 from mar_core.ts.device import handler_device
 from mar_core.ts.profiling import profiler_arguments
 from mar_core.ts.timer import timed
-from mar_core.ts.util import PredictionException, load_label_mapping
+from mar_core.ts.util import LABELS, PredictionException, label_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.ts.context import Context
+    from mar_core.weights.source import ModelSource
 
 __all__ = [
     "IPEX_AVAILABLE",
@@ -77,7 +77,6 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         device: Where the model is.
         initialized: Whether ``initialize`` has ended.
         context: The context of the batch at work.
-        model_pt_path: The path of the serialized file, or None.
         manifest: The manifest.
         map_location: ``cpu``, ``cuda``, ``mps`` or ``xpu``.
         explain: Whether an explanation has been asked for.
@@ -90,6 +89,9 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         stages_independent: Says that the stages share nothing but what ``initialize`` has set, so
             that they may work on different batches at once. A class that overrides a stage says it
             anew.
+        reads_by_context: Says that files of the archive are found through the context alone, as
+            ``context.files`` or its ``model_dir``, never in the current folder: nothing has to be
+            unpacked. A class that overrides ``initialize``, ``handle`` or a stage says it anew.
         bucket_by_length: Says that inputs of one length make a faster batch, as texts that are
             padded do, so that ``mar run`` may put neighbours of about one length together.
         model_options: Says that ``dtype``, ``channels_last`` and ``cuda_graphs`` under `handler:`
@@ -101,6 +103,7 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
 
     signature: ClassVar[Mapping[str, Any] | None] = None
     stages_independent: ClassVar[bool] = True
+    reads_by_context: ClassVar[bool] = True
     bucket_by_length: ClassVar[bool] = False
     model_options: ClassVar[bool] = True
     model_autocast: ClassVar[bool] = False
@@ -111,12 +114,12 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
     device: Any = None
     initialized: bool = False
     context: Any = None
-    model_pt_path: str | None = None
     manifest: Any = None
     map_location: str | None = None
     explain: bool = False
     target: Any = 0
     profiler_args: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
+    _weights_path: Any = None  # a path, or the archive's files and the name of the weights
     _model_source: Any = None  # what is being loaded, for the methods that load it
 
     def __init__(self) -> None:
@@ -132,6 +135,19 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         self.target = 0
         self.profiler_args = {}
 
+    @property
+    def model_pt_path(self) -> str | None:
+        """The path of the serialized file, which is unpacked when it is asked for; or None."""
+        if isinstance(self._weights_path, tuple):
+            files, name = self._weights_path
+            self._weights_path = str(files.path(name))
+        path: str | None = self._weights_path
+        return path
+
+    @model_pt_path.setter
+    def model_pt_path(self, path: str | None) -> None:
+        self._weights_path = path
+
     def initialize(self, context: Context) -> None:
         """Choose the device, load the model, compile it where asked, and read the names of classes.
 
@@ -142,17 +158,34 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             ModelError: The model cannot be loaded.
         """
         from mar_core.weights.loading import load_model
+        from mar_core.weights.source import files_of
 
         properties = context.system_properties
         self.model_yaml_config = getattr(context, "model_yaml_config", None) or {}
         self.map_location, self.device = handler_device(properties.get("gpu_id"))
         self.manifest = context.manifest
-        model_dir = str(properties.get("model_dir"))
+        files = files_of(context)
         serialized_file = self.manifest["model"].get("serializedFile")
-        self.model_pt_path = str(Path(model_dir, serialized_file)) if serialized_file else None
+        self._weights_path = (files, serialized_file) if serialized_file else None
         self.model = self._computing(load_model(self, context))
-        self.mapping = load_label_mapping(Path(model_dir, "index_to_name.json"))
+        self.mapping = label_mapping(files.read(LABELS), LABELS)
         self.initialized = True
+
+    def model_from_source(self, source: ModelSource) -> object | None:  # noqa: ARG002 - for others
+        """Load the model in a way that only this handler knows.
+
+        The device, ``pt2`` and what `handler:` says of the network are seen to, as for any model.
+
+        Args:
+            source: What the archive holds, the device, and whether the user trusts it.
+
+        Returns:
+            Something callable on the device, in evaluation mode; None leaves it to mar.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        return None
 
     def _computing(self, model: Any) -> Any:
         """A loaded model, made ready to compute as model-config.yaml says."""

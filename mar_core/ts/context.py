@@ -9,17 +9,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from mar_core.cache.files import ModelFiles
 from mar_core.errors import ArchiveError
 from mar_core.ts.metrics import metrics_for
 from mar_core.ts.version import SERVER_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from mar_core.format.manifest import Manifest
 
-__all__ = ["Context", "RequestProcessor", "begin_batch", "make_context"]
+__all__ = [
+    "Context", "RequestProcessor", "begin_batch", "make_context", "parse_config", "read_config",
+]  # fmt: skip
 
 CONTENT_TYPE = "content-type"
 
@@ -47,8 +50,11 @@ class Context:
         sink: A function that takes the index of a request and a part of its answer that the
             handler sends ahead, or None where parts are dropped.
         model_loaders: The plugins that may load the model, while the handler is initialized.
+        files: The files of the archive, which are read where they lie; None where a folder is all
+            there is.
     """
 
+    files: ModelFiles | None = None
     model_loaders: Any = None
     cl_socket: Any = None
 
@@ -89,7 +95,8 @@ class Context:
         """The folder, the accelerator and the limits.
 
         ``model_dir``, ``gpu_id``, ``batch_size``, ``server_name``, ``server_version`` and
-        ``limit_max_image_pixels``.
+        ``limit_max_image_pixels``. What of the archive is not unpacked yet is when ``model_dir`` is
+        asked for.
         """
         return self._system_properties
 
@@ -217,9 +224,49 @@ class RequestProcessor:
         return self._response_header.get(key)
 
 
+class _Properties(dict[str, Any]):
+    """System properties, whose folder is unpacked as soon as somebody looks at it."""
+
+    def __init__(self, properties: dict[str, Any], files: ModelFiles) -> None:
+        super().__init__(properties)
+        self._files: ModelFiles | None = files
+
+    def _unpack(self) -> None:
+        if self._files is not None:
+            super().__setitem__("model_dir", str(self._files.unpack_all()))
+            self._files = None
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "model_dir":
+            self._unpack()
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == "model_dir":
+            self._unpack()
+        return super().get(key, default)
+
+    def values(self) -> Any:
+        self._unpack()
+        return super().values()
+
+    def items(self) -> Any:
+        self._unpack()
+        return super().items()
+
+    def __iter__(self) -> Iterator[str]:  # with it, dict() and ** read by __getitem__
+        return super().__iter__()
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self.items()),)
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self.items())
+
+
 def make_context(
     manifest: Manifest,
-    model_dir: Path,
+    files: ModelFiles | Path,
     *,
     gpu_id: int | None = None,
     batch_size: int = 1,
@@ -231,7 +278,7 @@ def make_context(
 
     Args:
         manifest: The archive's manifest.
-        model_dir: The folder that holds its members.
+        files: Its files, or the folder that holds them.
         gpu_id: The number of the accelerator to use, or None for the CPU.
         batch_size: The largest number of requests in a batch.
         limit_max_image_pixels: Whether very large images are refused.
@@ -242,19 +289,24 @@ def make_context(
         ArchiveError: The config file is missing, or is not a YAML mapping.
         UsageError: The file of metrics cannot be used.
     """
+    if not isinstance(files, ModelFiles):
+        files = ModelFiles(files)
     if config is None:
-        config = read_config(model_dir / manifest.config_file) if manifest.config_file else {}
-    return Context(
+        config = read_config(files.path(manifest.config_file)) if manifest.config_file else {}
+    context = Context(
         manifest.model_name,
-        str(model_dir),
+        str(files.folder),
         manifest.data,
         batch_size,
         gpu_id,
         SERVER_VERSION,
         limit_max_image_pixels,
-        metrics_for(manifest.model_name, model_dir, config, metrics_config),
+        metrics_for(manifest.model_name, files.folder, config, metrics_config),
         config,
     )
+    context.files = files
+    context._system_properties = _Properties(context.system_properties, files)  # noqa: SLF001
+    return context
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -263,21 +315,42 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ArchiveError: It is missing, or is not a YAML mapping.
     """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path.name, error) from error
+    return parse_config(content, path.name)
+
+
+def parse_config(content: bytes, name: str) -> dict[str, Any]:
+    """The same from the file's content.
+
+    Args:
+        content: The file's bytes.
+        name: What the file is called.
+
+    Raises:
+        ArchiveError: It is not a YAML mapping.
+    """
     import yaml
 
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ArchiveError(f"The config file {path.name} cannot be read: {reason}.") from error
+        config = yaml.safe_load(content.decode("utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _unreadable(name, error) from error
     if config is None:
         return {}
     if not isinstance(config, dict):
         raise ArchiveError(
-            f"The config file {path.name} holds a {type(config).__name__}.",
+            f"The config file {name} holds a {type(config).__name__}.",
             hint="Write it as `key: value` lines.",
         )
     return config
+
+
+def _unreadable(name: str, error: Exception) -> ArchiveError:
+    reason = " ".join(str(error).split())
+    return ArchiveError(f"The config file {name} cannot be read: {reason}.")
 
 
 def begin_batch(

@@ -78,7 +78,7 @@ def stacked(tensors: Sequence[torch.Tensor], device: Any) -> torch.Tensor:
 
     first = tensors[0]
     if not _copies(device) or any(one.device.type != "cpu" for one in tensors):
-        return torch.stack(list(tensors)).to(device)
+        return torch.stack([one.to(device) for one in tensors])
     shape = (len(tensors), *first.shape)
     dtype = functools.reduce(torch.promote_types, [one.dtype for one in tensors])
     place = torch.empty(shape, dtype=dtype, pin_memory=True)

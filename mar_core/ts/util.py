@@ -19,17 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLEANUP_REGEX",
+    "LABELS",
     "PT2Backend",
     "PredictionException",
     "check_valid_pt2_backend",
     "deprecated",
     "get_yaml_config",
+    "label_mapping",
     "list_classes_from_module",
     "load_label_mapping",
     "map_class_to_label",
 ]
 
 logger = logging.getLogger(__name__)
+
+# Where an archive has the names of its classes.
+LABELS = "index_to_name.json"
 
 # Tags and entities of HTML.
 CLEANUP_REGEX = re.compile(r"<.*?>|&([a-z0-9]+|#[0-9]{1,6}|#x[0-9a-f]{1,6});")
@@ -111,21 +116,26 @@ def load_label_mapping(mapping_file_path: str | os.PathLike[str]) -> dict[str, s
         ValueError: The file holds something else.
     """
     path = Path(mapping_file_path)
-    if not path.is_file():
-        logger.info("There is no %s: results have the numbers of classes.", path.name)
+    return label_mapping(path.read_bytes() if path.is_file() else None, path.name)
+
+
+def label_mapping(content: bytes | None, name: str) -> dict[str, str] | None:
+    """The same from the file's content, which is None where there is no file."""
+    if content is None:
+        logger.info("There is no %s: results have the numbers of classes.", name)
         return None
     try:
-        mapping = json.loads(path.read_text(encoding="utf-8"))
+        mapping = json.loads(content.decode("utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from error
+        raise ValueError(f"{name} is not JSON: {error}") from error
     if not isinstance(mapping, dict):
         raise ValueError(  # noqa: TRY004 - the file is wrong, not the argument
-            f"{path.name} must hold a JSON object, class by class."
+            f"{name} must hold a JSON object, class by class."
         )
     names = mapping.get("object_type_names")
     if isinstance(names, list):
         mapping = {str(index): name for index, name in enumerate(names)}
-    return {key: _label(path.name, key, value) for key, value in mapping.items()}
+    return {key: _label(name, key, value) for key, value in mapping.items()}
 
 
 def map_class_to_label(

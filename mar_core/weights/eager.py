@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.state_dict import read_weights
+from mar_core.weights.state_dict import weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,8 @@ def load_eager(source: ModelSource) -> torch.nn.Module:
     if source.model_file is None:
         model = _load_whole(source)
     else:
-        path = str(source.path) if source.path else None
+        place = source.place_for("_load_pickled_model")
+        path = str(place) if place else None
         model = source.handler._load_pickled_model(  # noqa: SLF001 - TorchServe's name for it
             str(source.model_dir), source.model_file, path
         )
@@ -35,18 +36,12 @@ def load_eager(source: ModelSource) -> torch.nn.Module:
 
 
 def _load_whole(source: ModelSource) -> torch.nn.Module:
-    if source.path is None:
+    if source.serialized_file is None:
         raise ModelError(
             "The archive names neither a model file nor a weights file: there is nothing to load.",
             hint="Give --model-file or --serialized-file, or override the handler's initialize.",
         )
-    weights = read_weights(
-        source.path,
-        device=source.device,
-        trusted=source.trusted,
-        model_dir=source.model_dir,
-        model_file=source.model_file,
-    )
+    weights = weights_of(source, source.device)
     if isinstance(weights, dict):
         raise ModelError(
             f"{source.name} holds weights alone, not the network that they belong to.",

@@ -56,11 +56,15 @@ def load_model(handler: Any, context: Any) -> object:
 
 @hookimpl(trylast=True)
 def mar_load_model(source: ModelSource) -> object:
-    """Load what a registered format loads.
+    """Load what the handler itself loads, or else what a registered format does.
 
     Raises:
         ModelError: The file is of none, or cannot be loaded; the sentence says what it is.
     """
+    own = getattr(source.handler, "model_from_source", None)
+    model: object | None = None if own is None else own(source)
+    if model is not None:
+        return model
     if source.format is None:
         from mar_core.weights.eager import load_eager
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mar_core.errors import ModelError
 from mar_core.weights.fit import fit
 from mar_core.weights.model_code import code_of
-from mar_core.weights.state_dict import read_weights
+from mar_core.weights.state_dict import read_weights, weights_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -84,14 +84,12 @@ def load_state_dict(
     """
     import torch
 
-    path = Path(model_pt_path)
-    weights = read_weights(
-        path,
-        device=torch.device(device or "cpu"),
-        trusted=source is not None and source.trusted,
-        model_dir=source.model_dir if source else None,
-        model_file=source.model_file if source else None,
-    )
+    path, target = Path(model_pt_path), torch.device(device or "cpu")
+    if source is not None and path == source.files.folder / source.name:
+        weights = weights_of(source, target)
+    else:
+        trusted = source is not None and source.trusted
+        weights = read_weights(path, device=target, trusted=trusted, source=source)
     state = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
     fit(model, state, name=path.name)
 

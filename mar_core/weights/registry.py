@@ -68,6 +68,8 @@ class WeightsFormat:
         examine: Looks for faults and lists the tensors, under the same condition; None where there
             is nothing to see.
         load: Loads a file; None where the handler or a plugin's ``mar_load_model`` has to.
+        in_place: Whether ``load`` takes the weights from where they lie in the archive, by the
+            source's ``open`` or ``view``. Else the file is unpacked, which ``path`` does.
         carries_structure: Whether a file holds the network itself and needs no model file.
         endings: Endings that say that a file is of this format, such as ``.safetensors``.
         written_by: What writes such files, for the reference.
@@ -82,6 +84,7 @@ class WeightsFormat:
     identify: Callable[[WeightsFile], bool]
     examine: Callable[[WeightsFile, WeightsReport], None] | None = None
     load: Callable[[ModelSource], object] | None = None
+    in_place: bool = False
     carries_structure: bool = False
     endings: tuple[str, ...] = ()
     written_by: str = ""

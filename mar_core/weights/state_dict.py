@@ -5,23 +5,45 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mar_core.errors import ModelError
 from mar_core.text import first_line
+from mar_core.weights.in_place import read_in_place
 from mar_core.weights.model_code import code_of
 from mar_core.weights.registry import identify
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
-__all__ = ["read_weights"]
+    from mar_core.weights.source import ModelSource
+
+__all__ = ["read_weights", "weights_of"]
 
 # The names under which training scripts put the weights among other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights")
+
+
+def weights_of(
+    source: ModelSource, device: torch.device
+) -> dict[str, torch.Tensor] | torch.nn.Module:
+    """Read the weights of an archive, where they lie if that can be.
+
+    Args:
+        source: What is being loaded.
+        device: Where the tensors go.
+
+    Raises:
+        ModelError: See ``read_weights``.
+    """
+    if source.in_place:
+        content = read_in_place(source, device)
+        if content is not None:
+            return _tensors_of(content, Path(source.name))
+    path = cast("Path", source.path)
+    return read_weights(path, device=device, trusted=source.trusted, source=source)
 
 
 def read_weights(
@@ -29,18 +51,16 @@ def read_weights(
     *,
     device: torch.device,
     trusted: bool = False,
-    model_dir: Path | None = None,
-    model_file: str | None = None,
+    source: ModelSource | None = None,
 ) -> dict[str, torch.Tensor] | torch.nn.Module:
     """Read a weights file; unpickle anything where the user trusts it and only that will do.
 
     Args:
         path: The file.
         device: Where its tensors go.
-        trusted: Whether the user has said that what is in the archive may run code.
-        model_dir: The unpacked archive, whose modules a pickle may name; by default the file's
-            folder.
-        model_file: Where a class is looked for that a script pickled as its own, ``__main__``.
+        trusted: Whether the user has said that what is in the file may run code.
+        source: What is being loaded: the archive whose modules a pickle may name; its model file is
+            where a class is looked for that a script pickled as its own, ``__main__``.
 
     Returns:
         The tensors by name, or the whole module that was pickled.
@@ -57,7 +77,8 @@ def read_weights(
     except pickle.UnpicklingError as error:
         if not trusted:
             raise _unsafe(path, error) from error
-        content = _unpickle(path, device, model_dir or path.parent, model_file)
+        folder = path.parent if source is None else source.model_dir
+        content = _unpickle(path, device, folder, source.model_file if source else None)
     return _tensors_of(content, path)
 
 

@@ -71,6 +71,27 @@ def test_hook_mar_load_model(tmp_path):
         assert run_archive(path, [{"data": [1.0, 2.0]}]) == [[3.0, 5.0]]
 
 
+def test_hook_mar_load_model_comes_before_the_handlers_own_way(tmp_path):
+    handler = tmp_path / "own.py"
+    handler.write_text(
+        "from mar_core import BaseHandler\n"
+        "class Own(BaseHandler):\n"
+        "    def model_from_source(self, source):\n"
+        "        assert source.device == self.device and not source.trusted\n"
+        "        return lambda data: data + 10\n"
+    )
+
+    class Takes:
+        @hookimpl
+        def mar_load_model(self, handler):
+            return lambda data: data - 10
+
+    path = make_archive(tmp_path, handler=handler)
+    assert run_archive(path, [{"data": [1.0]}]) == [[11.0]]
+    with plugin(Takes()):
+        assert run_archive(path, [{"data": [1.0]}]) == [[-9.0]]
+
+
 def test_hook_mar_initialize(archive):
     class Seeds:
         @hookimpl(wrapper=True)

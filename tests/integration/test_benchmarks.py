@@ -29,7 +29,8 @@ def rows(name, folder):
         ("command_start", {"import typer", "mar --help", "mar inspect, 20 plugins"}),
         ("one_call", {"bare methods", "predict"}),
         ("pack", {"cp", "sha256", "mar archive", "torch-model-archiver default"}),
-        ("repack", {"mar archive", "mar update"}),
+        ("repack", {"mar archive", "mar update", "mar update --in-place"}),
+        ("load", {"torch.load(mmap=True)", "safetensors", "unpacked, first", "in place, again"}),
     ],
 )
 def test_a_benchmark_measures_every_contender(name, contenders, tmp_path):

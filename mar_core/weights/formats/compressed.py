@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import tempfile
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -33,14 +31,25 @@ def _opener(head: bytes) -> tuple[Callable[[], Any], int] | None:
     if head.startswith(b"\x1f\x8b"):
         return (lambda: zlib.decompressobj(16 + zlib.MAX_WBITS)), 0
     if head.startswith(b"BZh"):
+        import bz2
+
         return bz2.BZ2Decompressor, 0
     if head.startswith((b"\xfd7zXZ", b"\x5d\x00\x00")):
+        import lzma
+
         return lzma.LZMADecompressor, 0
     if head.startswith(_OLD_JOBLIB):
         return zlib.decompressobj, _OLD_JOBLIB_HEADER
     if head[:1] == b"x" and len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0:
         return zlib.decompressobj, 0
     return None
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What unpacking raises where the bytes are wrong."""
+    import lzma
+
+    return zlib.error, OSError, lzma.LZMAError, EOFError
 
 
 def _identify(file: WeightsFile) -> bool:
@@ -53,7 +62,7 @@ def _identify(file: WeightsFile) -> bool:
     file.stream.seek(start)
     try:  # two bytes are no proof: text may begin with them
         make().decompress(file.stream.read(_CHUNK), 1)
-    except (zlib.error, OSError, lzma.LZMAError, EOFError):
+    except _faults():
         return False
     return True
 
@@ -83,11 +92,11 @@ def _unpack(file: WeightsFile, opener: tuple[Callable[[], Any], int], copy: Bina
             if machine.eof:
                 data = machine.unused_data or file.stream.read(_CHUNK)
                 machine = make()
-            elif isinstance(machine, (bz2.BZ2Decompressor, lzma.LZMADecompressor)):
+            elif hasattr(machine, "needs_input"):  # bz2's and lzma's
                 data = file.stream.read(_CHUNK) if machine.needs_input else b""
             else:
                 data = machine.unconsumed_tail or file.stream.read(_CHUNK)
-    except (zlib.error, OSError, lzma.LZMAError, EOFError):
+    except _faults():
         return
 
 

@@ -126,8 +126,8 @@ def _load(source: ModelSource) -> Any:
     import torch
 
     try:
-        with no_advice("torch.export.pt2_archive._package"):
-            program = torch.export.load(str(source.path))
+        with no_advice("torch.export.pt2_archive._package"), source.open() as stream:
+            program = torch.export.load(stream if source.in_place else str(source.path))
     except Exception as error:  # torch.export raises nearly anything
         reason = first_line(error) if str(error).strip() else "it is damaged"
         raise ModelError(
@@ -177,6 +177,7 @@ FORMAT = WeightsFormat(
     identify=_identify,
     examine=_examine,
     load=_load,
+    in_place=True,
     carries_structure=True,
     endings=(".pt2",),
     written_by="`torch.export.save`",

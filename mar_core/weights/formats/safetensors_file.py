@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mar_core.weights.file import WeightsFile
     from mar_core.weights.report import WeightsReport
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "read_header"]
 
 _MAX_HEADER = 100_000_000  # the format's own
 _MAX_CHECKED = 8 << 20  # parsed, it takes twenty times as much memory
@@ -44,9 +44,7 @@ def _identify(file: WeightsFile) -> bool:
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:
     try:
-        header, body, size = _read_header(file)
-        infos = [_tensor(name, entry, body) for name, entry in header.items() if name != _METADATA]
-        _check_tiling(infos, body, size)
+        infos = read_header(file)
     except _TooLargeError:
         report.fault("MAR-W005", "The header is too long to be checked.")
     except (ValueError, RecursionError) as error:
@@ -56,7 +54,19 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
         report.listed = True
 
 
-class _TooLargeError(Exception):
+def read_header(file: WeightsFile) -> list[TensorInfo]:
+    """The tensors of a file, where they lie.
+
+    Raises:
+        ValueError: The header is not right, or too long to be checked in little memory.
+    """
+    header, body, size = _read_header(file)
+    infos = [_tensor(name, entry, body) for name, entry in header.items() if name != _METADATA]
+    _check_tiling(infos, body, size)
+    return infos
+
+
+class _TooLargeError(ValueError):
     """The header is too long to be checked in little memory."""
 
 
@@ -159,8 +169,9 @@ FORMAT = WeightsFormat(
     identify=_identify,
     examine=_examine,
     load=load_eager,
+    in_place=True,
     endings=(".safetensors",),
     written_by="`safetensors.torch.save_file`",
-    loaded_by="mapped from the disk",
+    loaded_by="mapped where it lies in the archive",
     rank=0,
 )

@@ -149,7 +149,9 @@ FORMAT = WeightsFormat(
     identify=_identify,
     examine=_examine,
     load=load_eager,
+    in_place=True,
     written_by="`torch.save(model.state_dict(), …)`",
-    loaded_by="mapped from the disk, `weights_only=True`; a whole pickled module is Python",
+    loaded_by="mapped where it lies in the archive, `weights_only=True`; a whole pickled module "
+    "is Python",
     rank=5,
 )

@@ -10,6 +10,7 @@ from mar_core.text import first_line
 from mar_core.weights.allowed import ALLOWED
 from mar_core.weights.formats.torch_zip import check_records, check_storages, walk_record
 from mar_core.weights.listing import list_tensors
+from mar_core.weights.memory_file import file_of
 from mar_core.weights.registry import Trust, WeightsFormat
 
 if TYPE_CHECKING:
@@ -56,9 +57,10 @@ def _load(source: ModelSource) -> torch.nn.Module:
         # That PyTorch would like people to move on is nothing that a user of an archive can mend.
         warnings.filterwarnings("ignore", r".*torch\.jit\.load.* is deprecated")
         try:
-            model = source.handler._load_torchscript_model(  # noqa: SLF001 - TorchServe's name
-                str(source.path)
-            )
+            with file_of(source, "_load_torchscript_model") as path:
+                model = source.handler._load_torchscript_model(  # noqa: SLF001 - TorchServe's name
+                    str(path)
+                )
         except (RuntimeError, ValueError) as error:
             reason = first_line(error)
             raise ModelError(
@@ -77,6 +79,7 @@ FORMAT = WeightsFormat(
     identify=_identify,
     examine=_examine,
     load=_load,
+    in_place=True,
     carries_structure=True,
     written_by="`torch.jit.save`",
     loaded_by="`torch.jit.load`",

@@ -11,6 +11,7 @@ from pathlib import Path
 import javaproperties
 import pytest
 import serving
+import wheels
 from dropin import COMMAND, DropIn, started
 
 from mar_core.testing import make_archive
@@ -226,6 +227,35 @@ def test_https_without_a_certificate_makes_one(drop_in):
     drop_in.wait(scheme="https")
     with drop_in.client(scheme="https", verify=False) as client:
         assert client.get("/ping").json() == {"status": "Healthy"}
+
+
+NEEDY = """
+import pebble
+import rich  # of the server's environment
+
+
+def handle(data, context):
+    return [pebble.VERSION for _ in data] if data else None
+"""
+
+
+def test_each_model_has_the_packages_of_its_requirements(drop_in, tmp_path):
+    (tmp_path / "needy.py").write_text(NEEDY)
+    for name, version in (("old", "1.0"), ("new", "2.0")):
+        wheels.wheel(tmp_path, "pebble", version)
+        requirements = tmp_path / f"{name}.txt"
+        requirements.write_text(f"pebble=={version}\n")
+        make_archive(
+            drop_in.store, handler=tmp_path / "needy.py", model_name=name,
+            requirements_file=requirements, config={"useVenv": True},
+        )  # fmt: skip
+    config = drop_in.configure("install_py_dep_per_model=true", "load_models=old.mar,new.mar")
+    words = ["--model-store", "store", "--ts-config", config, "--disable-token-auth"]
+    environment = wheels.alone(tmp_path, cache=tmp_path / "uv")
+    with started(drop_in, *words, environment=environment), drop_in.client() as client:
+        found = [client.post(f"/predictions/{name}", content="x").text for name in ("old", "new")]
+    assert found == ["1.0", "2.0"]
+    assert "Making the environment of old: 1 package." in drop_in.log()
 
 
 def test_what_has_no_effect_is_named_once(drop_in):

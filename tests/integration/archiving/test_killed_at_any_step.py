@@ -49,6 +49,19 @@ def test_the_old_or_the_new_archive_is_there(kind, archive_format, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+@pytest.mark.parametrize("archive_format", ["default", "default-named"])
+def test_an_update_in_place_leaves_the_old_or_the_new(archive_format, tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    turns, last = killed(folder, "in-place", archive_format)
+    versions = [turn["version"] for turn in turns]
+    assert set(versions) == {"1.0", "2.0"}
+    assert versions == sorted(versions)  # from the journal's name on it is the new one
+    assert len({turn["raw"] for turn in turns}) > 2  # it was half the one, half the other
+    assert last == ["data.bin", "handler.py", "m.mar", "notes.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 def test_the_cache_holds_whole_entries(tmp_path):
     folder = tmp_path / "work"
     folder.mkdir()

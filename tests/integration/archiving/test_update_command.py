@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 from packs import COMMAND, HANDLER, archive_words, mar, mar_here, model_folder, weights
 
 from mar_core import UsageError, archive, open_archive, update
+from mar_core.format import journal
 
 MIB = 1 << 20
 OUTPUTS = {"default": "model.mar", "zip-store": "model.mar", "tgz": "model.tar.gz"}
@@ -104,6 +107,55 @@ def test_gives_the_bytes_of_a_fresh_archive(folder, change, capsys):
     assert (folder / "model.mar").read_bytes() == fresh(folder, words, "default")
     with open_archive(folder / "model.mar") as made:
         assert told.endswith(f"sha256:{made.manifest.digest}\n")
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_in_place_it_is_the_same_file_with_the_same_bytes(folder, change):
+    mar_here(*archive_words())
+    made = Path("model.mar")
+    before = made.stat().st_ino
+    words = change(folder)
+    mar_here("update", "model.mar", "--in-place", *words)
+    assert made.stat().st_ino == before
+    assert made.read_bytes() == fresh(folder, words, "default")
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("archive_format", ["tgz", "no-archive"])
+def test_in_place_is_for_zips(folder, archive_format):
+    made = archive("m", handler="handler.py", version="1.0", archive_format=archive_format)
+    with pytest.raises(UsageError, match="cannot be changed in place"):
+        update(made, version="2.0", in_place=True)
+
+
+def test_a_journal_of_another_file_changes_nothing(folder, monkeypatch):
+    """As after both were copied, or after another archive has taken the place."""
+    made = archive("m", handler="handler.py", version="1.0")
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_carry_out", lambda *_: None)  # as if it had been killed
+        update(made, version="2.0", in_place=True)
+    left = journal.journal_of(made)
+    copy = folder / "copy" / made.name
+    copy.parent.mkdir()
+    copy.write_bytes(made.read_bytes())
+    shutil.copy(left, copy.parent)
+    before = copy.read_bytes()
+    with open_archive(copy) as opened:
+        assert opened.manifest.model_version == "1.0"
+    assert copy.read_bytes() == before
+    with open_archive(made) as opened:
+        assert opened.manifest.model_version == "2.0"
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"size": 3}\nabc', bytes(100)])
+def test_a_journal_that_is_none_changes_nothing(folder, content):
+    made = archive("m", handler="handler.py", version="1.0")
+    journal.journal_of(made).write_bytes(content)
+    before = made.read_bytes()
+    with open_archive(made) as opened:
+        assert opened.manifest.model_version == "1.0"
+    assert made.read_bytes() == before
 
 
 @pytest.mark.parametrize("archive_format", ["zip-store", "tgz"])

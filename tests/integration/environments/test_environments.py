@@ -17,6 +17,7 @@ from mar_core.cache import entries as cache
 from mar_core.cache.environments import python_of
 from mar_core.cache.uv import find_uv
 from mar_core.checks.subject import Subject
+from mar_core.checks.unmet import version_of
 from mar_core.reports.difference import compare_archives
 from mar_core.reports.doctor import needs
 from mar_core.reports.inspection import inspect_archive
@@ -185,6 +186,28 @@ def test_an_environment_of_the_users_own(place, locked, tmp_path):
 def test_packages_of_mars_own_environment_are_seen_only_by_who_inherits_them(place, locked):
     # That they are not seen otherwise, the others say.
     assert place.answer(locked[0], env="auto", inherit=True)[:3] == ["1.0", "1.0", False]
+
+
+def test_torch_is_installed_only_where_another_release_is_locked(place, told):
+    here = version_of("torch").partition("+")[0]
+    wheels.wheel(place.wheels, "torch", here, requires=("granite",))
+    wheels.wheel(place.wheels, "torch", "99.0", requires=("granite",))
+    wheels.wheel(place.wheels, "granite", "1.0")
+    handler = place.folder / "torches.py"
+    handler.write_text(
+        "import importlib.metadata as known, torch\n\n"
+        "def handle(data, context):\n"
+        "    names = sorted({d.name for d in known.distributions()} & {'granite', 'pebble'})\n"
+        "    version = torch.__version__.partition('+')[0]\n"
+        "    return [[version, names] for _ in data] if data else None\n"
+    )
+    # The release of this environment is taken where the requirements allow it.
+    same = place.archive("same", "torch", "pebble", handler=handler, lock=True)
+    assert inspect_archive(same).lock.packages["torch"] == here
+    assert place.answer(same, env="auto", device="cpu") == [here, ["pebble"]]
+    assert told[1].endswith(": 1 package; torch and torchvision are mar's own.")
+    other = place.archive("other", "torch>=99", "pebble", handler=handler, lock=True)
+    assert place.answer(other, env="auto", device="cpu") == ["99.0", ["granite", "pebble"]]
 
 
 def test_what_has_no_wheel_is_not_built_unless_that_is_allowed(place, tmp_path):

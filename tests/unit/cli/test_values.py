@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from mar_core.cli.values import convert_plainly
+from mar_core.cli.command import convert_plainly
 
 GIVEN = [
     [],

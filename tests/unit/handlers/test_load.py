@@ -263,7 +263,8 @@ def test_missing_packages_are_installed_as_the_archive_lists_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "distribution"), [("dotenv", "python-dotenv"), ("fitz", "pymupdf"), ("timm", "timm")]
+    ("module", "distribution"),
+    [("dotenv", "python-dotenv"), ("fitz", "pymupdf"), ("spacy", "spacy")],
 )
 def test_packages_are_called_as_they_are_installed(tmp_path, module, distribution):
     text = refusal(tmp_path / "m", {"handler.py": f"import {module}"})

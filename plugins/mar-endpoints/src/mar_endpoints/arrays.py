@@ -17,10 +17,11 @@ __all__ = ["decode", "encode"]
 BAD_REQUEST, UNSUPPORTED = 400, 415
 
 
-def decode(body: str | bytes, content_type: str) -> torch.Tensor:
+def decode(body: str | bytes, content_type: str) -> torch.Tensor | dict[str, Any]:
     """The tensor that a body holds: float32 of JSON and CSV, and of NPY what it says.
 
-    NPY files with pickled objects in them are refused: they come from a client.
+    A JSON object stays one, as in SageMaker's container for Hugging Face's models. NPY files with
+    pickled objects in them are refused: they come from a client.
 
     Raises:
         PredictionException: It is of another type, or not what its type says.
@@ -30,7 +31,10 @@ def decode(body: str | bytes, content_type: str) -> torch.Tensor:
         raise _unsupported(content_type)
     try:
         if kind == JSON:
-            return torch.as_tensor(np.array(json.loads(body), dtype=np.float32))
+            value = json.loads(body)
+            if isinstance(value, dict):
+                return value
+            return torch.as_tensor(np.array(value, dtype=np.float32))
         if kind == CSV:
             rows = np.genfromtxt(io.StringIO(str(body)), delimiter=",", dtype=np.float32)
             return torch.as_tensor(rows)

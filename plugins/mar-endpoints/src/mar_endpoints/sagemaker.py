@@ -100,15 +100,19 @@ class InferenceScript(BaseHandler):
         prediction = self._call("predict_fn", data, model, context=context, default=self._predict)
         return self._call("output_fn", prediction, accept, context=context, default=arrays.encode)
 
-    def _input(self, body: str | bytes, content_type: str) -> torch.Tensor:
-        return arrays.decode(body, content_type).to(self.device)
+    def _input(self, body: str | bytes, content_type: str) -> Any:
+        value = arrays.decode(body, content_type)
+        return value.to(self.device) if isinstance(value, torch.Tensor) else value
 
     def _predict(self, data: Any, model: Any) -> Any:
         if isinstance(model, torch.nn.Module):
             model = model.to(self.device).eval()
         data = data.to(self.device) if isinstance(data, torch.Tensor) else data
+        more: dict[str, Any] = {}
+        if isinstance(data, dict) and "inputs" in data:  # for a pipeline of transformers
+            data, more = data["inputs"], data.get("parameters") or {}
         with torch.no_grad():
-            return model(data)
+            return model(data, **more)
 
     def _call(
         self, name: str, *arguments: Any, context: Context, default: Callable[..., Any]

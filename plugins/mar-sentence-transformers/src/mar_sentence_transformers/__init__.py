@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mar_core import ArchiveRequest, Imported, ModelSource
+    from mar_core import ArchiveRequest, Imported
 
-__all__ = ["mar_extend_server", "mar_import", "mar_load_model", "mar_register_importers"]
+__all__ = ["mar_extend_server", "mar_import", "mar_register_importers"]
 
 
 @hookimpl
@@ -30,13 +30,6 @@ def mar_import(source: Path, request: ArchiveRequest) -> Imported | None:
     from mar_sentence_transformers.importing import import_folder
 
     return import_folder(source, request)
-
-
-@hookimpl
-def mar_load_model(handler: Any, source: ModelSource) -> object | None:
-    """Load the model of a handler that this plugin brings."""
-    load = getattr(handler, "load_sentence_model", None)
-    return None if load is None else load(source)
 
 
 @hookimpl

@@ -15,7 +15,16 @@ from mar_core import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CONFIG", "KIND_FILE", "MODULES", "check", "model_folder", "modules_of", "read_json"]
+__all__ = [
+    "CONFIG",
+    "KIND_FILE",
+    "MODULES",
+    "check",
+    "model_folder",
+    "modules_of",
+    "own_code",
+    "read_json",
+]
 
 MODULES, CONFIG = "modules.json", "config.json"
 KIND_FILE = "config_sentence_transformers.json"
@@ -78,6 +87,13 @@ def check(folder: Path, kind: str) -> None:
         raise ModelError(f"The archive lacks {name} of the model.", hint=HINT)
     if kind == "CrossEncoder" and not (folder / MODULES).is_file():
         _check_head(folder)
+
+
+def own_code(folder: Path) -> str | None:
+    """The first class among a model's modules that is none of sentence-transformers' own."""
+    rows = read_json(folder / MODULES) if (folder / MODULES).is_file() else []
+    kinds = [str(row["type"]) for row in rows]
+    return next((kind for kind in kinds if not kind.startswith("sentence_transformers.")), None)
 
 
 def modules_of(folder: Path) -> list[tuple[str, str]]:

@@ -59,8 +59,8 @@ class SentenceHandler(BaseHandler, ABC):
         size = self.options.get("batch_size", TEXTS_AT_ONCE)
         self._passes = Passes(self.model, size=size, output=self.output)
 
-    def load_sentence_model(self, source: ModelSource) -> Any:
-        """Load the library's model; the plugin's ``mar_load_model`` calls it.
+    def model_from_source(self, source: ModelSource) -> Any:
+        """Load the library's model.
 
         Raises:
             ModelError: It cannot be loaded.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mar_core import ModelError
-from mar_sentence_transformers.folder import HINT, check, model_folder
+from mar_sentence_transformers.folder import HINT, check, model_folder, own_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +49,12 @@ def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> An
         )
     folder = model_folder(source.model_dir)
     check(folder, kind)
+    own = own_code(folder)
+    if own is not None and not trusts:
+        raise ModelError(
+            f"modules.json names {own}: code of the model's own.",
+            hint="If you trust it, say `handler: {trust_remote_code: true}` in model-config.yaml.",
+        )
     how = {key: options[key] for key in ("dtype", "attn_implementation") if key in options}
     with _alone_and_offline():
         import sentence_transformers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import struct
@@ -39,7 +40,9 @@ async def embeddings(call: Call) -> Answer:
         asked = _read(await call.json())
         rows = [{**asked.parameters, "text": text, "usage": True} for text in asked.texts]
         replies = await call.ask(asked.model, rows)
-        return Answer(_answer(asked, replies))
+        # Large answers take long to write, and others are waiting.
+        body = await asyncio.to_thread(_answer, asked, replies)
+        return Answer(body, content_type=b"application/json")
     except ServeError as error:
         kind = "server_error" if error.status >= SERVER_ERROR else "invalid_request_error"
         told = {"message": error.message, "type": kind, "param": None, "code": None}
@@ -88,7 +91,7 @@ def _texts(given: Any) -> list[str]:
     return texts
 
 
-def _answer(asked: _Asked, replies: list[Reply]) -> dict[str, Any]:
+def _answer(asked: _Asked, replies: list[Reply]) -> bytes:
     data, tokens = [], 0
     for index, reply in enumerate(replies):
         found = _embedding(asked.model, reply)
@@ -97,7 +100,8 @@ def _answer(asked: _Asked, replies: list[Reply]) -> dict[str, Any]:
         shown = _packed(values) if asked.packs else values
         data.append({"object": "embedding", "index": index, "embedding": shown})
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": data, "model": asked.model, "usage": usage}
+    answer = {"object": "list", "data": data, "model": asked.model, "usage": usage}
+    return json.dumps(answer, separators=(",", ":")).encode()
 
 
 def _embedding(model: str, reply: Reply) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
-from sentence_transformers.util import batch_to_device
+
+from mar_core import to_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +130,10 @@ class Passes:
         parts, order = [], []
         with torch.inference_mode():
             for one in batch.passes:
-                features = batch_to_device(one.features, device)
+                features = {
+                    name: to_device(value, device) if isinstance(value, torch.Tensor) else value
+                    for name, value in one.features.items()
+                }
                 parts.append(self._model(features, **one.prompted.extra)[self._output])
                 order += one.places
             if parts:

@@ -5,7 +5,7 @@ Importing this costs nothing: timm is imported where a model is loaded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_core import hookimpl
 
@@ -13,16 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mar_core import ArchiveRequest, Imported, ModelSource
+    from mar_core import ArchiveRequest, Imported
 
-__all__ = ["mar_import", "mar_load_model", "mar_register_importers"]
-
-
-@hookimpl
-def mar_load_model(handler: Any, source: ModelSource) -> object | None:
-    """Load the model of the handler that this plugin brings."""
-    load = getattr(handler, "load_timm_model", None)
-    return None if load is None else load(source)
+__all__ = ["mar_import", "mar_register_importers"]
 
 
 @hookimpl

@@ -52,16 +52,16 @@ class TimmHandler(VisionHandler):
             self._names = [self.mapping.get(str(at), name) for at, name in enumerate(self._names)]
         self._names = _told_apart(self._names)
 
-    def load_timm_model(self, source: ModelSource) -> Any:
-        """Load timm's model; the plugin's ``mar_load_model`` calls it.
+    def model_from_source(self, source: ModelSource) -> Any:
+        """Load timm's model, its preprocessing, and the names of its classes.
 
         Raises:
             ModelError: It cannot be loaded, or an option is not what it may be.
         """
-        from timm.data import resolve_model_data_config
-
         self.options = read_options(self.model_yaml_config)
         model = load_model(source, self.options)
+        from timm.data import resolve_model_data_config  # load_model has imported timm, offline
+
         self.image_processing = _Processing(resolve_model_data_config(model))
         self._names = _names_of(model)
         return model

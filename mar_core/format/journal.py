@@ -1,0 +1,150 @@
+"""Changes the end of a file in place, so that a crash at any moment leaves the old or the new one.
+
+What the end will be is written down first, in a journal beside the file: a line that says what for,
+and the bytes. The change counts from when the journal has its name. Who finds one, because the
+process that wrote it was killed, does what it says, again from its beginning, and removes it. A
+journal that belongs to another file, as after both were copied, changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mar_core.errors import ArchiveError
+from mar_core.format.atomic import flush_folder, new_file, real_path
+from mar_core.format.digests import write_at
+from mar_core.format.locks import alone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["journal_of", "replace_end", "take_up"]
+
+_CHUNK = 1 << 20
+_LONGEST_LINE = 4096
+_SUFFIX = ".mar-journal"
+
+
+def journal_of(path: Path) -> Path:
+    """Where the journal of a file is, if it has one."""
+    real = real_path(path)
+    return real.with_name(f".{real.name}{_SUFFIX}")
+
+
+def replace_end(target: Path, start: int, end: Iterable[bytes], *, size: int) -> None:
+    """Replace everything of a file from a place on.
+
+    Args:
+        target: The file.
+        start: How many bytes stay.
+        end: The bytes that follow them.
+        size: How many those are.
+
+    Raises:
+        ArchiveError: They cannot be written; the file is as it was.
+    """
+    journal = journal_of(target)
+    status = target.stat()
+    told = {
+        "file": [status.st_dev, status.st_ino],
+        "start": start,
+        "head": _head(target, start),
+        "size": size,
+    }
+    with new_file(journal, force=True, needed=size) as partial:
+        line = json.dumps(told).encode() + b"\n"
+        write_at(partial.descriptor, line, 0)
+        at, digest = len(line), hashlib.sha256(line)
+        for piece in end:
+            write_at(partial.descriptor, piece, at)
+            digest.update(piece)
+            at += len(piece)
+        write_at(partial.descriptor, digest.digest(), at)
+    try:
+        _carry_out(journal, target)
+    except OSError as error:
+        raise ArchiveError(
+            f"The update of {target} could not be finished: {error.strerror}.",
+            hint="Once that is mended, whatever opens the archive with mar finishes it.",
+        ) from error
+
+
+def take_up(path: Path) -> None:
+    """Finish what a killed process has begun with a file, if there is such a thing.
+
+    Raises:
+        ArchiveError: There is, and the file cannot be written to.
+    """
+    if not os.path.lexists(journal_of(path)):
+        return
+    with alone(path):
+        target, journal = real_path(path), journal_of(path)
+        if os.path.lexists(journal):  # whoever had the file to itself may have finished
+            try:
+                _carry_out(journal, target)
+            except OSError as error:
+                raise ArchiveError(
+                    f"An update of {path} was cut off, and it cannot be finished here: "
+                    f"{error.strerror}.",
+                    hint="Open the archive once where its folder can be written to, for instance "
+                    "with `mar validate`.",
+                ) from error
+
+
+def _carry_out(journal: Path, target: Path) -> None:
+    """Do what a journal says, and remove it; one that is not for this file is left alone."""
+    with journal.open("rb") as stream:
+        told = _told(stream)
+        status = target.stat()
+        if told is None or told["file"] != [status.st_dev, status.st_ino]:
+            return
+        start, size = told["start"], told["size"]
+        if told["head"] != _head(target, start):
+            return
+        descriptor = os.open(target, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        try:
+            at = start
+            while at < start + size:
+                piece = stream.read(min(_CHUNK, start + size - at))
+                write_at(descriptor, piece, at)
+                at += len(piece)
+            os.ftruncate(descriptor, start + size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    journal.unlink()
+    flush_folder(journal.parent)
+
+
+def _told(stream: BinaryIO) -> dict[str, Any] | None:
+    """The first line of a journal that is whole; the stream is at the bytes behind it."""
+    digest = hashlib.sha256()
+    line = stream.readline(_LONGEST_LINE)
+    digest.update(line)
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        told: dict[str, Any] = json.loads(line)
+        left = int(told["size"])
+        while left and (piece := stream.read(min(_CHUNK, left))):
+            digest.update(piece)
+            left -= len(piece)
+        if not left and stream.read() == digest.digest():
+            stream.seek(len(line))
+            return told
+    return None
+
+
+def _head(target: Path, start: int) -> str:
+    """What tells the part that stays from that of another file: its first and its last bytes."""
+    with target.open("rb") as stream:
+        first = stream.read(min(start, _CHUNK))
+        stream.seek(max(0, start - _CHUNK))
+        last = stream.read(min(start, _CHUNK))
+    if len(first) < min(start, _CHUNK) or len(last) < min(start, _CHUNK):
+        raise OSError(errno.EIO, "the file is shorter than its journal says", os.fspath(target))
+    return hashlib.sha256(first + last).hexdigest()
