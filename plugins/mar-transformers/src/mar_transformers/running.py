@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import PredictionException
 from mar_transformers.requests import bad_item
-from mar_transformers.tasks import GENERATION, Takes, Task
+from mar_transformers.tasks import GENERATION, LABELS_INSIDE, Takes, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -24,6 +24,10 @@ _LONGER, _MORE = 1.5, 8
 _TOKEN_BY_TOKEN = frozenset({"feature-extraction"})
 # They cut long texts themselves, or read them in windows.
 _ANY_LENGTH = frozenset({"question-answering", "token-classification", "zero-shot-classification"})
+# What a pipeline raises at a request that it cannot answer. PanicException is the tokenizers
+# library's: an assertion of Rust's, and no Exception.
+_AT_FAULT = (ValueError, TypeError, KeyError, PredictionException)
+_AT_FAULT_BY_NAME = frozenset({"PipelineException", "PanicException"})
 _ONE_BY_ONE = frozenset({Takes.DOCUMENT, Takes.IMAGE_AND_TEXT, Takes.TABLE})
 
 
@@ -117,18 +121,16 @@ def _call(
                 results = [pipe(values[0], **parameters)]
             else:
                 results = list(pipe(values, batch_size=len(values), **parameters))
-    except (ValueError, TypeError, KeyError, PredictionException) as error:
-        if len(values) > 1:
-            raise  # they are asked one by one, and the one that is at fault says so
-        raise _refusal(error) from error
-    except Exception as error:
-        if type(error).__name__ != "PipelineException" or len(values) > 1:
+    except BaseException as error:
+        if not isinstance(error, _AT_FAULT) and type(error).__name__ not in _AT_FAULT_BY_NAME:
             raise
+        if len(values) > 1:  # they are asked one by one, and the one that is at fault says so
+            raise ValueError(str(error)) from error
         raise _refusal(error) from error
     return results if streams is None else streams.tails
 
 
-def _refusal(error: Exception) -> PredictionException:
+def _refusal(error: BaseException) -> PredictionException:
     if isinstance(error, PredictionException):
         return error
     text = " ".join(str(error).split())
@@ -247,6 +249,8 @@ def parameters_of(task: Task, asked: dict[str, Any]) -> dict[str, Any]:
         asked: The parameters, which are known to be the task's.
     """
     parameters = dict(asked)
+    if task.name in LABELS_INSIDE:
+        parameters.pop("candidate_labels", None)
     if "stop" in parameters:
         parameters["stop_sequence"] = parameters.pop("stop")
     if task.nested:
