@@ -34,6 +34,8 @@ _MOST_CLASSES = 20
 # Overriding one of these changes what a handler takes, or gives.
 _TAKING = frozenset({"handle", "preprocess"})
 _GIVING = frozenset({"handle", "postprocess"})
+# Where a public name is at home that a handler may inherit a declaration from.
+_PUBLIC = {"mar_core.VisionHandler": "builtin_handlers.vision_handler.VisionHandler"}
 _NO_HANDLERS = frozenset({*sys.stdlib_module_names, "numpy", "torch", "torchvision"})
 
 
@@ -159,7 +161,7 @@ class _Code:
                 return own
         hidden |= facts.methods & (_TAKING | _GIVING)
         for base in facts.bases:
-            home, _, last = base.rpartition(".")
+            home, _, last = _PUBLIC.get(base, base).rpartition(".")
             found = module if base in module.classes else self.module(home) if home else None
             inherited = self.declared(found, last, hidden) if found is not None else None
             if inherited is not None:

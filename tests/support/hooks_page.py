@@ -42,7 +42,8 @@ the command                              done
 ```
 
 `load()` in Python goes through the same stages as `mar run`, without `mar_run_started`,
-`mar_run_finished`, engines and readers.
+`mar_run_finished`, engines and readers. So do the workers of `mar serve`, which calls
+`mar_extend_server` once, before it listens.
 
 A plugin is a module, or an object, whose functions carry `@hookimpl`. An entry point in the group
 `mar.plugins` names it; [how to write one](../how-to/write-a-plugin.md) shows the whole way.
@@ -77,6 +78,7 @@ FAMILIES = {
     "mar_import": "Archive",
     "mar_load_model": "Life cycle",
     "mar_run_started": "Observing",
+    "mar_extend_server": "Serving",
     "mar_register_importers": "Registering",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import io
 import json
 import tarfile
@@ -18,6 +19,7 @@ from serving import running
 import mar_core
 from mar_core import Input, UsageError, load
 from mar_core.testing import HandlerCase, HandlerContract
+from mar_core.ts.context import RequestProcessor
 
 NETWORK = """
     import torch
@@ -312,10 +314,41 @@ def test_functions_that_do_not_go_together_or_take_something_else(tmp_path):
 def test_looking_runs_nothing_and_another_handler_is_the_users(tmp_path):
     script = "raise SystemExit('imported')\ndef model_fn(model_dir):\n    pass\n"
     source = write(saved(tmp_path / "m"), {"code/inference.py": script})
-    (tmp_path / "own.py").write_text("def handle(data, context):\n    return data\n")
     mar_core.archive(source=source, export_path=tmp_path)
     with pytest.raises(UsageError, match="No importer knows"):
-        mar_core.archive("other", source=source, handler=tmp_path / "own.py")
+        mar_core.archive("other", source=source, handler="image_classifier")
+
+
+SUBCLASS = """
+    from mar_endpoints.sagemaker import InferenceScript
+
+    class Handler(InferenceScript):
+        pass
+"""
+
+
+def test_a_file_for_torchserve_too(tmp_path):
+    """TorchServe imports the file from the unpacked archive, makes its class, and calls that."""
+    files = {"code/inference.py": MODEL_FN, "code/network.py": NETWORK}
+    source = write(saved(tmp_path / "m"), files)
+    write(tmp_path, {"serve.py": SUBCLASS})
+    path = mar_core.archive(
+        source=source,
+        handler=tmp_path / "serve.py",
+        export_path=tmp_path / "store",
+        archive_format="no-archive",
+    )
+    manifest = json.loads((path / "MAR-INF" / "MANIFEST.json").read_text())
+    assert manifest["model"]["handler"] == "serve.py"
+    spec = importlib.util.spec_from_file_location("serve", path / "serve.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    context = mar_core.Context("m", str(path), manifest, 1, None, "0.12.0")
+    handler = module.Handler()
+    handler.initialize(context)
+    context.request_processor = [RequestProcessor({"Content-Type": "application/json"})]
+    (result,) = handler.handle([{"body": VALUES}], context)
+    np.testing.assert_allclose(json.loads(result), answer(), **EXACT)
 
 
 def test_invocations_of_mar_serve(sagemaker, endpoint):

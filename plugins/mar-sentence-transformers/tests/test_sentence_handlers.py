@@ -198,6 +198,21 @@ def test_the_config_says_what_holds_without_a_word(tmp_path, embedder):
             embedder[1].max_seq_length = before
 
 
+def test_dimensions_that_were_saved_with_the_model_hold_unless_others_are_asked_for(
+    tmp_path, embedder
+):
+    folder = shutil.copytree(embedder[0], tmp_path / "cut")
+    config = json.loads((folder / "config_sentence_transformers.json").read_text())
+    (folder / "config_sentence_transformers.json").write_text(
+        json.dumps({**config, "truncate_dim": 6, "default_prompt_name": "passage"})
+    )
+    with load(archived(tmp_path, folder)) as model:
+        expected = embedder[1].encode(TEXTS[:1], prompt_name="passage")
+        np.testing.assert_allclose(model.predict(TEXTS[:1]), expected[:, :6], **CLOSE)
+        found = model.predict([{"text": TEXTS[0], "dimensions": 16}])
+        np.testing.assert_allclose(found, expected, **CLOSE)
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
@@ -296,6 +311,29 @@ def test_what_would_be_fetched_or_made_up_is_refused(tmp_path, embedder, reranke
     (broken / "config.json").write_text(json.dumps({**whole, "hidden_size": 32}))
     with pytest.raises(ModelError, match=r"sentence-transformers .* cannot load the model"):
         load(archived(tmp_path / "c", broken))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("modules.json", "[]", "names no module"),
+        ("modules.json", '{"a": 1}', "is no list of modules"),
+        ("modules.json", "[" * 100_000, "not valid JSON"),
+        ("config_sentence_transformers.json", "[]", "holds no JSON object"),
+        ("config.json", "\0", "cannot load the model"),
+        ("adapter_config.json", "7", "holds no JSON object"),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "b.safetensors"}}', None),
+    ],
+)
+def test_files_that_are_not_what_they_should_be(tmp_path, embedder, name, text, sentence):
+    folder = shutil.copytree(embedder[0], tmp_path / "model")
+    (folder / name).write_text(text)
+    if sentence is None:  # the weights are whole, and what lists parts of others is beside them
+        load(archived(tmp_path, folder)).close()
+        (folder / "model.safetensors").unlink()
+        sentence = r"lacks b\.safetensors"
+    with pytest.raises(ModelError, match=sentence):
+        load(archived(tmp_path / "again", folder))
 
 
 def test_code_of_the_model_runs_only_where_it_is_trusted(tmp_path, embedder):

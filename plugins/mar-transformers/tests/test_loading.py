@@ -154,29 +154,49 @@ def test_an_adapter_without_its_model_says_which_is_missing(tmp_path):
     assert "'acme/base', is not there" in refusal(lambda: packed_from(source, tmp_path))
 
 
+OWN = """
+from transformers import BertConfig, BertForSequenceClassification
+
+
+class OwnConfig(BertConfig):
+    model_type = "own"
+
+
+class OwnModel(BertForSequenceClassification):
+    config_class = OwnConfig
+"""
+
+
 def with_code(source):
-    """A model with a config class of its own, which leaves a trace when it is run."""
+    """A model whose classes are in a file of its own."""
     config = json.loads((source / "config.json").read_text())
-    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    config["model_type"] = "own"
+    config["architectures"] = ["OwnModel"]
+    config["auto_map"] = {
+        "AutoConfig": "own.OwnConfig",
+        "AutoModelForSequenceClassification": "own.OwnModel",
+    }
     (source / "config.json").write_text(json.dumps(config))
-    (source / "own.py").write_text(
-        "from transformers import BertConfig\n\n\nclass OwnConfig(BertConfig):\n"
-        '    model_type = "own"\n'
-    )
+    (source / "own.py").write_text(OWN, encoding="utf-8")
     return source
 
 
-def test_code_of_the_model_asks_for_two_words(folder, tmp_path):
-    source = with_code(folder())
-    made = packed_from(source, tmp_path)
+def test_code_of_the_model_asks_for_two_words(folder, tmp_path, loaded, monkeypatch):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "hub"))
+    monkeypatch.syspath_prepend(str(tmp_path / "hub"))
+    source, config = with_code(folder()), tmp_path / "model-config.yaml"
+    config.write_text("handler: {task: text-classification}\n")
+    made = packed_from(source, tmp_path, config_file=config)
     with pytest.raises(ModelError, match="Python files of its own"):
         load(made, device="cpu", allow_pickle=True)
-    config = tmp_path / "model-config.yaml"
     config.write_text("handler: {task: text-classification, trust_remote_code: true}\n")
     made = packed_from(source, tmp_path, config_file=config)
     with pytest.raises(ModelError, match="asks for trust_remote_code") as caught:
         load(made, device="cpu")
     assert "--trust" in (caught.value.hint or "")
+    with load(made, device="cpu", allow_pickle=True) as predictor:
+        assert type(predictor.loaded.instance.model).__name__ == "OwnModel"
+        assert predictor.predict([TEXT]) == loaded("text-classification").predict([TEXT])
 
 
 def test_code_in_another_repository_is_not_fetched(folder, tmp_path):
@@ -218,6 +238,17 @@ def test_dtype_attention_and_compilation(packed, loaded):
         model = predictor.loaded.instance.model
         assert (model.dtype, model.config._attn_implementation) == (torch.bfloat16, "eager")
         assert close(predictor.predict([TEXT]), [expected], tolerance=0.01)
+
+
+def test_a_tokenizer_that_knows_no_length_learns_the_models(folder, tmp_path):
+    source = folder("token-classification")
+    path = source / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    del config["model_max_length"]
+    path.write_text(json.dumps(config))
+    with load(packed_from(source, tmp_path), device="cpu") as predictor:
+        assert predictor.loaded.instance.loaded.pipe.tokenizer.model_max_length == 64
+        assert len(predictor.predict(["the cat " * 60])[0]) <= 64
 
 
 def test_pt2_compiles_the_model_in_place(saved, tmp_path):

@@ -16,6 +16,8 @@ from tiny_transformers import close
 from mar_core import Failure, Input
 
 TEXT = "the cat sat on the mat"
+ASKED = {"question": "who sat ?", "context": TEXT}
+SOUND = {"array": [0.0] * 400, "sampling_rate": 16_000}
 GREEDY = {"do_sample": False, "max_new_tokens": 6}
 
 
@@ -60,6 +62,22 @@ def test_a_list_is_answered_with_a_list(loaded):
     one, other = predictor.predict([{"data": TEXT}, {"data": "it was bad"}])
     (both,) = predictor.predict([{"inputs": [TEXT, "it was bad"]}])
     assert close(both, [one, other])
+
+
+def test_a_long_list_goes_through_the_model_in_parts(loaded, monkeypatch):
+    predictor = loaded("text-classification")
+    (expected,) = predictor.predict([TEXT])
+    sizes, model = [], predictor.loaded.instance.model
+    forward = type(model).forward
+
+    def watched(self, input_ids=None, **more):
+        sizes.append(len(input_ids))
+        return forward(self, input_ids=input_ids, **more)
+
+    monkeypatch.setattr(type(model), "forward", watched)
+    (answers,) = predictor.predict([{"inputs": [TEXT] * 40}])
+    assert close(answers, [expected] * 40)
+    assert sizes == [16, 16, 8]
 
 
 def test_a_picture_in_each_form(loaded):
@@ -108,11 +126,27 @@ def test_no_path_and_no_address_is_opened(loaded, tmp_path, monkeypatch, address
         ("text-generation", {"data": "the " * 70}, "70 tokens"),
         ("text-generation", {"inputs": [TEXT, TEXT], "stream": True}, "list is not streamed"),
         ("text-generation", {"inputs": TEXT, "parameters": {"seed": "x"}}, "seed"),
+        ("text-generation", {"inputs": TEXT, "parameters": {"max_new_tokens": 60}}, "60 more"),
+        ("text-generation", {"inputs": TEXT, "parameters": {"max_new_tokens": "x"}}, "str"),
+        (
+            "text-generation",
+            {"inputs": TEXT, "parameters": {"num_return_sequences": 2}, "stream": True},
+            "none is streamed",
+        ),
         ("fill-mask", {"data": TEXT}, "mask_token"),
         ("zero-shot-image-classification", {"data": photo()}, "candidate_labels"),
         ("image-classification", {"data": b"no picture"}, "10 bytes are no image"),
         ("image-classification", {"data": photo()[:300]}, "cannot be decoded"),
         ("question-answering", {"data": TEXT}, '{"question": …, "context": …} is expected'),
+        ("question-answering", {"inputs": ASKED, "parameters": {"max_seq_len": 3}}, "no room"),
+        ("question-answering", {"inputs": ASKED, "parameters": {"top_k": 0}}, "from 1"),
+        (
+            "zero-shot-image-classification",
+            {"data": photo(), "parameters": {"hypothesis_template": "{:>999999999}"}},
+            "hypothesis_template",
+        ),
+        ("ctc", {"data": b"", "parameters": {"chunk_length_s": 0.001}}, "empty"),
+        ("ctc", {"data": SOUND, "parameters": {"chunk_length_s": 0.001}}, "chunk_length_s"),
         ("ctc", {"data": b"RIFF but no sound"}, "no sound that can be decoded"),
     ],
 )
@@ -167,6 +201,17 @@ def test_a_chat_that_holds_a_picture_is_nothing_for_a_model_of_text(loaded):
     part = {"type": "image", "url": "http://127.0.0.1:1/x.png"}
     chat = [{"role": "user", "content": [part]}]
     assert "where a text" in failure(loaded("text-generation"), {"inputs": chat})
+
+
+def test_an_assertion_of_the_tokenizer_costs_one_request(loaded):
+    """It is no Exception, and would end more than the batch."""
+    predictor = loaded("token-classification")
+    bad = {"inputs": TEXT, "parameters": {"stride": 10**6}}
+    found = predictor.predict([TEXT, bad, {**bad, "inputs": "a dog"}], on_error="return")
+    assert isinstance(found[1], Failure)
+    assert isinstance(found[2], Failure)
+    assert "stride" in found[1].message
+    assert found[0] == predictor.predict([TEXT])[0]
 
 
 def test_a_seed_makes_chance_repeat_itself(loaded):

@@ -42,7 +42,7 @@ def sees():
 
 
 def read(source: Path) -> None:
-    with requested(ArchiveRequest(model_name="", handler="h.py"), source=source) as made:
+    with requested(ArchiveRequest(model_name="", handler="own"), source=source) as made:
         assert made.what == "a test"
 
 

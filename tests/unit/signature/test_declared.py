@@ -86,6 +86,11 @@ def test_a_base_in_the_same_file_and_one_in_another(packed, tmp_path):
     assert shown(packed(source, extra_files="base.py")) == ["n: int64", "m: bool"]
 
 
+def test_a_base_by_its_public_name(packed):
+    source = "from mar_core import VisionHandler\nclass H(VisionHandler):\n    topk = 1"
+    assert shown(packed(source)) == ["data: image", ""]
+
+
 def test_bases_that_go_in_a_circle(packed, tmp_path):
     (tmp_path / "base.py").write_text("from handler import H\nclass Base(H): ...\n")
     source = "from base import Base\nclass H(Base):\n    def handle(self): ..."

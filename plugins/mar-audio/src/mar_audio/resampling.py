@@ -8,13 +8,15 @@ __all__ = ["resample"]
 
 # Seconds that are worked on at once, and what is added on both sides so that no seam is heard.
 _BLOCK, _MARGIN = 30, 1
+# Where the highest tones begin to fade, as a share of what is kept: cut off at once, they ring.
+_FADED_FROM = 0.95
 
 
 def resample(samples: torch.Tensor, rate: int, wanted: int) -> torch.Tensor:
     """Give a sound another number of samples a second.
 
-    What lies above half of either rate is cut off exactly, in the sound's spectrum. A second of
-    samples becomes a second of samples, so that the work goes block by block, whatever the rates.
+    What lies above half of either rate is taken out of the sound's spectrum. A second of samples
+    becomes a second of samples, so that the work goes block by block, whatever the rates.
 
     Args:
         samples: float32 of shape `[…, samples]`.
@@ -48,5 +50,8 @@ def _whole_seconds(block: torch.Tensor, rate: int, wanted: int) -> torch.Tensor:
     spectrum = torch.fft.rfft(faded)
     most = seconds * min(rate, wanted) // 2
     spectrum[..., most:] = 0
+    start = int(most * _FADED_FROM)
+    fade = torch.linspace(0, torch.pi / 2, most - start, dtype=block.dtype, device=block.device)
+    spectrum[..., start:most] *= fade.cos()
     found: torch.Tensor = torch.fft.irfft(spectrum, n=seconds * wanted)
     return found * (wanted / rate)

@@ -37,14 +37,14 @@ def sagemaker(source: Path, request: ArchiveRequest, folder: Path) -> Imported |
     Raises:
         UsageError: Nothing says which file the functions are in, or where the model is.
     """
-    if not source.is_dir() or request.handler not in {"", SAGEMAKER}:
+    if not source.is_dir() or not _is_wanted(request, SAGEMAKER):
         return None
     program = _program(source / "code")
     if program is None and request.handler != SAGEMAKER:
         return None
     functions = _functions_in(program) if program else ()
     reasons = [_told(program, functions)]
-    request = replace(request, handler=SAGEMAKER, extra_files=(source,))
+    request = replace(request, handler=request.handler or SAGEMAKER, extra_files=(source,))
     if "model_fn" not in functions:
         weights = _only_weights(source)
         request = replace(request, serialized_file=request.serialized_file or weights)
@@ -65,15 +65,20 @@ def huggingface(source: Path, request: ArchiveRequest) -> Imported | None:
         source: The folder.
         request: What the flags said.
     """
-    if not source.is_dir() or request.handler not in {"", HUGGINGFACE}:
+    if not source.is_dir() or not _is_wanted(request, HUGGINGFACE):
         return None
     text = _source(source / "handler.py")
     if not _CLASS.search(text) and not _IMPORTED_CLASS.search(text):
         return None
     reasons = ["handler.py has an EndpointHandler, which serves it"]
-    request = replace(request, handler=HUGGINGFACE, extra_files=(source,))
+    request = replace(request, handler=request.handler or HUGGINGFACE, extra_files=(source,))
     what = "a Hugging Face Inference Endpoint"
     return _with_requirements(what, request, source / "requirements.txt", reasons)
+
+
+def _is_wanted(request: ArchiveRequest, handler: str) -> bool:
+    """Whether the user leaves it to us, names our handler, or has a file that serves the rest."""
+    return request.handler in {"", handler} or request.handler.endswith(".py")
 
 
 def _with_requirements(

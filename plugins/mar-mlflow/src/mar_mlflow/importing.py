@@ -28,7 +28,8 @@ def imported(source: Path, request: ArchiveRequest) -> Imported | None:
     Raises:
         UsageError: Its ``MLmodel`` is damaged, or of other flavours.
     """
-    if not source.is_dir() or request.handler not in {"", PYTORCH, PYFUNC}:
+    own = {"", PYTORCH, PYFUNC}
+    if not source.is_dir() or not (request.handler in own or request.handler.endswith(".py")):
         return None
     told = read_mlmodel(source)
     if told is None:
@@ -61,7 +62,7 @@ def _pytorch(source: Path, told: MLmodel, request: ArchiveRequest) -> Imported:
         reasons.append(f"what is in {code}/ can be imported")
     request = replace(
         request,
-        handler=PYTORCH,
+        handler=request.handler or PYTORCH,
         serialized_file=request.serialized_file or weights,
         extra_files=tuple(extra),
     )
@@ -73,7 +74,7 @@ def _pytorch(source: Path, told: MLmodel, request: ArchiveRequest) -> Imported:
 def _pyfunc(source: Path, told: MLmodel, request: ArchiveRequest) -> Imported:
     loader = told.flavors[_PYFUNC].get("loader_module")
     reasons = (f"{loader} loads it, so mlflow must be installed where it runs",)
-    request = replace(request, handler=PYFUNC, extra_files=(source,))
+    request = replace(request, handler=request.handler or PYFUNC, extra_files=(source,))
     return Imported(what="an MLflow model of the flavour pyfunc", request=request, reasons=reasons)
 
 

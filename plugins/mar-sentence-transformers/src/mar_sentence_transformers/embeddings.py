@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from mar_core import Context
+    from mar_core import Context, ModelSource
     from mar_sentence_transformers.passes import Batch
 
 __all__ = ["EmbeddingHandler"]
@@ -58,10 +58,22 @@ class EmbeddingHandler(SentenceHandler):
         except PredictionException as error:
             raise ModelError(f"model-config.yaml: {error.message}") from error
 
+    def model_from_source(self, source: ModelSource) -> Any:
+        """Load the library's model.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        model = super().model_from_source(source)
+        if model.truncate_dim is not None:  # saved with the model; a request may want more of it
+            self.options = {"dimensions": model.truncate_dim, **self.options}
+            model.truncate_dim = None
+        return model
+
     def describe_handle(self) -> dict[str, Any]:
         """The model's numbers: dimensions, the longest text in tokens, and prompts."""
         return {
-            "dimensions": self.model.get_embedding_dimension(),
+            "dimensions": self.options.get("dimensions", self.model.get_embedding_dimension()),
             "max_length": self.model.max_seq_length,
             "prompts": dict(self.model.prompts),
         }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "CONFIG",
@@ -75,7 +75,7 @@ def check(folder: Path, kind: str) -> None:
         ModelError: A file is missing, or it is a model of another kind.
     """
     if (folder / KIND_FILE).is_file():
-        found = read_json(folder / KIND_FILE).get("model_type", "SentenceTransformer")
+        found = _read_object(folder / KIND_FILE).get("model_type", "SentenceTransformer")
         if found != kind:
             raise ModelError(
                 f"The model is a {found}, which this handler does not run.",
@@ -109,6 +109,8 @@ def modules_of(folder: Path) -> list[tuple[str, str]]:
         rows = [(str(row["type"]).rpartition(".")[2], str(row["path"])) for row in found]
     except (KeyError, TypeError):
         raise ModelError(f"{MODULES} is no list of modules with a type and a path.") from None
+    if not rows:
+        raise ModelError(f"{MODULES} names no module.")
     for _, path in rows:
         if Path(path).is_absolute() or ".." in Path(path).parts:
             raise ModelError(f"{MODULES} names the place {path!r}, outside the model.")
@@ -127,6 +129,18 @@ def read_json(path: Path) -> Any:
         raise ModelError(f"{path.name} is not valid JSON: {error}.") from error
 
 
+def _read_object(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise ModelError(f"{path.name} holds no JSON object.")
+    return found
+
+
+def _shards(index: dict[str, Any]) -> Iterable[Any]:
+    named = index.get("weight_map")
+    return named.values() if isinstance(named, dict) else ()
+
+
 def _missing(folder: Path) -> Iterator[tuple[Path, str]]:
     """Places and names of files that are not there."""
     for kind, path in modules_of(folder):
@@ -143,7 +157,7 @@ def _missing_of_transformer(place: Path) -> Iterator[tuple[Path, str]]:
     if not (place / CONFIG).is_file():
         yield place, CONFIG
     if (place / ADAPTER).is_file():
-        base = read_json(place / ADAPTER).get("base_model_name_or_path")
+        base = _read_object(place / ADAPTER).get("base_model_name_or_path")
         raise ModelError(
             f"The model is an adapter for {base}, which is not in the archive.",
             hint="Merge it with PEFT's `merge_and_unload()`, save it, and archive that.",
@@ -152,7 +166,7 @@ def _missing_of_transformer(place: Path) -> Iterator[tuple[Path, str]]:
         yield place, WEIGHTS[0]
     for index in INDEXES:
         if (place / index).is_file() and not _has(place, WEIGHTS):
-            shards = sorted(set(read_json(place / index).get("weight_map", {}).values()))
+            shards = sorted({str(name) for name in _shards(_read_object(place / index))})
             yield from ((place, shard) for shard in shards if not (place / shard).is_file())
     if not _has(place, TOKENIZERS):
         yield place, TOKENIZERS[0]
@@ -164,9 +178,9 @@ def _has(place: Path, names: tuple[str, ...]) -> bool:
 
 def _check_head(folder: Path) -> None:
     """Refuse weights without a head that scores: the library would make one up."""
-    architectures = read_json(folder / CONFIG).get("architectures") or []
+    architectures = _read_object(folder / CONFIG).get("architectures") or []
     if not any(
-        name.endswith(("ForSequenceClassification", "ForCausalLM")) for name in architectures
+        str(name).endswith(("ForSequenceClassification", "ForCausalLM")) for name in architectures
     ):
         listed = ", ".join(map(str, architectures)) or "no architecture"
         raise ModelError(

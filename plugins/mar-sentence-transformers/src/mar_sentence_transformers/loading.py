@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import textwrap
@@ -24,8 +23,6 @@ OFFLINE = "HF_HUB_OFFLINE"
 # A library names every tensor that does not fit.
 SHOWN = 400
 _lock = threading.Lock()
-
-logger = logging.getLogger(__name__)
 
 
 def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> Any:

@@ -52,17 +52,19 @@ class TransformersHandler(BaseHandler):
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self._latest: Context | None = None
         super().__init__()
 
     # Several batches are prepared at once, each in a thread of its own and with its own context.
     @property
     def context(self) -> Context | None:
-        """The context of the batch that this thread prepares."""
-        return getattr(self._local, "context", None)
+        """The context of the batch that this thread prepares; in another thread, of the latest."""
+        found: Context | None = getattr(self._local, "context", self._latest)
+        return found
 
     @context.setter
     def context(self, value: Context | None) -> None:
-        self._local.context = value
+        self._local.context = self._latest = value
 
     def read_options(self, config: Mapping[str, Any] | None) -> Options:
         """Read what model-config.yaml says; override it to have options of your own.
@@ -145,11 +147,13 @@ class TransformersHandler(BaseHandler):
         task = self.loaded.task
         chats = task.takes in {Takes.PROMPT, Takes.IMAGE_AND_TEXT}
         asked = read_request(row, is_one=is_chat if chats else _never)
-        parameters = dict(asked.parameters)
+        self._check(asked.parameters)
+        parameters = {**self.options.parameters, **asked.parameters}
         rate = getattr(self.loaded.pipe.feature_extractor, "sampling_rate", None)
         items = tuple(read_input(task, one, parameters, rate=rate) for one in asked.inputs)
-        self._check(parameters)
-        parameters = {**self.options.parameters, **parameters}
+        labelled = "candidate_labels" in task.parameters and task.name not in LABELS_INSIDE
+        if labelled and not parameters.get("candidate_labels"):
+            raise bad_item("the request has no candidate_labels, which say what it may be")
         seed = parameters.pop("seed", None)
         if seed is not None and type(seed) is not int:
             raise bad_item(f"its seed is {seed!r}, where a whole number is expected")
@@ -161,17 +165,20 @@ class TransformersHandler(BaseHandler):
             seed=seed,
         )
 
-    def _check(self, parameters: dict[str, Any]) -> None:
+    def _check(self, parameters: Mapping[str, Any]) -> None:
+        """Refuse what the task does not have, and what would load files or code."""
         task = self.loaded.task
         for name in parameters:
             if name not in task.parameters:
                 near = difflib.get_close_matches(str(name), task.parameters, n=1)
                 meant = f"; is {near[0]!r} meant?" if near else ""
                 raise bad_item(f"the task {task.name} has no parameter {name!r}{meant}")
-        labelled = "candidate_labels" in task.parameters and task.name not in LABELS_INSIDE
-        given = {**self.options.parameters, **parameters}
-        if labelled and not given.get("candidate_labels"):
-            raise bad_item("the request has no candidate_labels, which say what it may be")
+        template = parameters.get("hypothesis_template", "{}")
+        if not isinstance(template, str) or template.replace("{}", "", 1).count("{"):
+            raise bad_item("its hypothesis_template is no text with {} in the label's place")
+        window = parameters.get("chunk_length_s", 1)
+        if type(window) not in {int, float} or window < 1:
+            raise bad_item("its chunk_length_s is no number of seconds from 1")
 
     def _streams(self, asked: Asked) -> bool:
         """Whether a request is answered as its text comes."""

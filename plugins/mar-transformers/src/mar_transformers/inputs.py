@@ -136,8 +136,8 @@ def _image_and_labels(task: Task, value: Any, parameters: dict[str, Any]) -> Any
     image = _image(_without_labels(value, parameters, ("image",)))
     if task.name not in LABELS_INSIDE:
         return image
-    labels = parameters.pop("candidate_labels", None)
-    if labels is None:
+    labels = parameters.get("candidate_labels")
+    if not labels:
         raise _no_labels()
     return {"image": image, "candidate_labels": labels}
 

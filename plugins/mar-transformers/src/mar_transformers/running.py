@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core import PredictionException
 from mar_transformers.requests import bad_item
-from mar_transformers.tasks import GENERATION, Takes, Task
+from mar_transformers.tasks import GENERATION, LABELS_INSIDE, Takes, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -20,10 +20,16 @@ __all__ = ["Answer", "Prepared", "answer", "parameters_of"]
 
 # Texts of a padded batch are at most so much longer than its shortest, or padding costs more.
 _LONGER, _MORE = 1.5, 8
+# Items of one request's list that go together at most, where the batch itself is smaller.
+_TOGETHER = 16
 # Tasks whose answer has a part for each token, filling included: only equal lengths go together.
 _TOKEN_BY_TOKEN = frozenset({"feature-extraction"})
 # They cut long texts themselves, or read them in windows.
 _ANY_LENGTH = frozenset({"question-answering", "token-classification", "zero-shot-classification"})
+# What a pipeline raises at a request that it cannot answer. PanicException is the tokenizers
+# library's: an assertion of Rust's, and no Exception.
+_AT_FAULT = (ValueError, TypeError, KeyError, PredictionException)
+_AT_FAULT_BY_NAME = frozenset({"PipelineException", "PanicException"})
 _ONE_BY_ONE = frozenset({Takes.DOCUMENT, Takes.IMAGE_AND_TEXT, Takes.TABLE})
 
 
@@ -75,7 +81,7 @@ def answer(
     for group in _alike(requests):
         first = requests[group[0][0]]
         values = [requests[place].items[item] for place, item in group]
-        for part in _parts(loaded, values, first):
+        for part in _cut(_parts(loaded, values, first), max(len(requests), _TOGETHER)):
             chosen = [values[at] for at in part]
             places = [group[at] for at in part]
             results = _call(loaded, chosen, first, lambda at, text: send(places[at][0], text))  # noqa: B023
@@ -106,6 +112,8 @@ def _call(
     pipe, parameters, streams = loaded.pipe, dict(asked.parameters), None
     if asked.seed is not None:
         torch.manual_seed(asked.seed)
+    if asked.stream and parameters.get("num_return_sequences", 1) != 1:
+        raise bad_item("of several texts for one prompt none is streamed; ask for one")
     if asked.stream:
         from mar_transformers.streaming import Streams
 
@@ -117,18 +125,16 @@ def _call(
                 results = [pipe(values[0], **parameters)]
             else:
                 results = list(pipe(values, batch_size=len(values), **parameters))
-    except (ValueError, TypeError, KeyError, PredictionException) as error:
-        if len(values) > 1:
-            raise  # they are asked one by one, and the one that is at fault says so
-        raise _refusal(error) from error
-    except Exception as error:
-        if type(error).__name__ != "PipelineException" or len(values) > 1:
+    except BaseException as error:
+        if not isinstance(error, _AT_FAULT) and type(error).__name__ not in _AT_FAULT_BY_NAME:
             raise
+        if len(values) > 1:  # they are asked one by one, and the one that is at fault says so
+            raise ValueError(str(error)) from error
         raise _refusal(error) from error
     return results if streams is None else streams.tails
 
 
-def _refusal(error: Exception) -> PredictionException:
+def _refusal(error: BaseException) -> PredictionException:
     if isinstance(error, PredictionException):
         return error
     text = " ".join(str(error).split())
@@ -156,6 +162,11 @@ def _parts(loaded: Loaded, values: list[Any], asked: Prepared) -> Iterator[list[
             yield from _near(lengths)
         else:
             yield from _equal(lengths)
+
+
+def _cut(parts: Iterable[list[int]], most: int) -> Iterator[list[int]]:
+    for part in parts:
+        yield from (part[start : start + most] for start in range(0, len(part), most))
 
 
 def _equal(keys: Iterable[Hashable]) -> Iterator[list[int]]:
@@ -223,17 +234,18 @@ def _check_lengths(loaded: Loaded, lengths: list[int], asked: Prepared) -> None:
         return
     more = 0
     if task.takes is Takes.PROMPT:
-        more = asked.parameters.get("max_new_tokens") or 1
+        wanted = asked.parameters.get("max_new_tokens")
+        more = wanted if type(wanted) is int else 1
     elif task.model is None:  # positions of RoBERTa's begin with 2: the tokenizer knows
         most = min(most, loaded.pipe.tokenizer.model_max_length)
     longest = max(lengths)
     if longest + more > most and len(lengths) == 1:
-        wanted = f" and asks for {more} more" if more > 1 else ""
+        also = f" and asks for {more} more" if more > 1 else ""
         cut = (
             "" if task.takes is Takes.PROMPT else "; send the parameter truncation: true to cut it"
         )
         raise bad_item(
-            f"the text has {longest} tokens{wanted}, and the model takes {most} in all{cut}"
+            f"the text has {longest} tokens{also}, and the model takes {most} in all{cut}"
         )
     if longest + more > most:
         raise ValueError(f"a text of the batch has {longest} tokens; the model takes {most}")
@@ -247,6 +259,8 @@ def parameters_of(task: Task, asked: dict[str, Any]) -> dict[str, Any]:
         asked: The parameters, which are known to be the task's.
     """
     parameters = dict(asked)
+    if task.name in LABELS_INSIDE:
+        parameters.pop("candidate_labels", None)
     if "stop" in parameters:
         parameters["stop_sequence"] = parameters.pop("stop")
     if task.nested:

@@ -50,11 +50,15 @@ class QuestionAnsweringPipeline(ChunkPipeline):  # type: ignore[misc]  # transfo
         first = self.tokenizer.padding_side == "right"
         pair = (input_["question"], input_["context"])
         length = min(max_seq_len or _WINDOW, self.tokenizer.model_max_length)
+        room = length - len(self.tokenizer(pair[0])["input_ids"]) - 1
+        if room < 1:
+            raise ValueError(f"A window of {length} tokens has no room beside the question.")
+        stride = _OVERLAP if doc_stride is None else max(doc_stride, 0)
         windows = self.tokenizer(
             *(pair if first else pair[::-1]),
             truncation="only_second" if first else "only_first",
             max_length=length,
-            stride=min(length // 4 if doc_stride is None else doc_stride, _OVERLAP, length // 2),
+            stride=min(stride, room // 2),
             return_overflowing_tokens=True,
         )
         count = len(windows["input_ids"])
@@ -94,6 +98,8 @@ class QuestionAnsweringPipeline(ChunkPipeline):  # type: ignore[misc]  # transfo
             max_answer_len: How many tokens an answer has at most.
             handle_impossible_answer: Take "there is no answer" as one: an empty text.
         """
+        if top_k < 1 or max_answer_len < 1:
+            raise ValueError("top_k and max_answer_len are whole numbers from 1.")
         found: dict[tuple[int, int], float] = {}
         nothing = 1.0
         for window in model_outputs:
