@@ -143,9 +143,7 @@ def same_answers(bench: Bench, archive: Path) -> None:
         expected = torch.softmax(scores, dim=1)[0]
         for label, probability in outcome.result.items():
             assert abs(float(expected[int(label)]) - probability) < TOLERANCE, (path, label)
-    print(
-        f"{archive.name}: answers to {number} pictures are those of the network, to within {TOLERANCE}.\n"
-    )
+    print(f"{archive.name}: {number} answers are those of the network, to within {TOLERANCE}.\n")
 
 
 def throughput(bench: Bench) -> str:
