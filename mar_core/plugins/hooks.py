@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mar_core.plugins.entry_points import EntryInfo
     from mar_core.records import EngineOption, Reader, RunSummary, Writer
     from mar_core.ts.metrics import Metric
-    from mar_core.weights import WeightsFormat
+    from mar_core.weights.weights_format import WeightsFormat
 
 __all__ = ["EngineOffer", "PluginFailure", "Plugins"]
 

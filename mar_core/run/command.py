@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError
-from mar_core.run.asked import job_of
+from mar_core.run.planning import job_of
 from mar_core.run.session import check_outputs, execute, interrupted_line
 from mar_core.run.stdout import private_stdout
 from mar_core.run.summary import summary_lines

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mar_core.weights.cost import Budget
     from mar_core.weights.pickles import PickleReport
-    from mar_core.weights.registry import WeightsFormat
+    from mar_core.weights.weights_format import WeightsFormat
 
 __all__ = ["WeightsFile", "seekable", "window"]
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pluggy
 
     from mar_core.plugins import Plugins
-    from mar_core.weights.registry import WeightsFormat
     from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import WeightsFormat
 
 __all__ = ["load_model", "mar_load_model", "other_loaders", "refusal"]
 

@@ -12,7 +12,7 @@ from mar_core.weights.allowed import ELEMENT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mar_core.weights.registry import WeightsFormat
+    from mar_core.weights.weights_format import WeightsFormat
 
 __all__ = ["Fault", "TensorInfo", "WeightsReport", "contiguous"]
 

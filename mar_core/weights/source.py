@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.cache.files import ModelFiles
-    from mar_core.weights.registry import WeightsFormat
+    from mar_core.weights.weights_format import WeightsFormat
 
 __all__ = ["ModelSource", "files_of", "no_advice", "require_trust", "source_of"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import ModelError
 from mar_core.weights.compiled import load_compiled
 from mar_core.weights.formats.exported import list_payloads
-from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.any_batch import AnyBatch

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mar_core.weights.inside import look_inside
-from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,9 @@ from mar_core.errors import ModelError
 from mar_core.text import first_line
 from mar_core.weights.any_batch import AnyBatch
 from mar_core.weights.rebuild import are_sizes
-from mar_core.weights.registry import Trust, WeightsFormat
 from mar_core.weights.report import TensorInfo
 from mar_core.weights.source import no_advice, require_trust
+from mar_core.weights.weights_format import Trust, WeightsFormat
 from mar_core.weights.zipindex import data_start, read_entry
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.weights.eager import load_eager
 from mar_core.weights.rebuild import MAX_DIMENSIONS
-from mar_core.weights.registry import Trust, WeightsFormat
 from mar_core.weights.report import TensorInfo
+from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.file import WeightsFile

@@ -6,7 +6,7 @@ import tarfile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mar_core.weights.inside import look_inside
-from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.file import WeightsFile

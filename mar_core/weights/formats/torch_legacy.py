@@ -9,7 +9,7 @@ from mar_core.weights.allowed import ELEMENT_BYTES
 from mar_core.weights.eager import load_eager
 from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.pickles import PickleReport, walk_pickle
-from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.file import WeightsFile

@@ -11,7 +11,7 @@ from mar_core.weights.allowed import ALLOWED
 from mar_core.weights.formats.torch_zip import check_records, check_storages, walk_record
 from mar_core.weights.listing import list_tensors
 from mar_core.weights.memory_file import file_of
-from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     import torch

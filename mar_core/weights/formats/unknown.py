@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.file import WeightsFile

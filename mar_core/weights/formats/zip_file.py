@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
 from mar_core.weights.inside import look_inside
-from mar_core.weights.registry import Trust, WeightsFormat
+from mar_core.weights.weights_format import Trust, WeightsFormat
 from mar_core.weights.zipindex import check_layout
 
 if TYPE_CHECKING:

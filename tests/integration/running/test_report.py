@@ -216,8 +216,8 @@ def test_one_input_in_full_without_a_mouse(tab, folder):
     dialog.get_by_text("ValueError in inference").wait_for()
     assert dialog.get_by_role("button", name="Previous input").is_disabled()
     tab.keyboard.press("Escape")
-    assert not dialog.is_visible()
-    assert tab.evaluate("document.activeElement.textContent") == "photos/cat/broken.png"
+    dialog.wait_for(state="hidden")
+    tab.wait_for_function("document.activeElement.textContent === 'photos/cat/broken.png'")
 
 
 # ── Results as people look at them ────────────────────────────────────────────────────────────

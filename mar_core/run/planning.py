@@ -1,0 +1,206 @@
+"""From the flags of ``mar run`` to a job."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mar_core.build import ArchiveRequest
+from mar_core.errors import UsageError
+from mar_core.format.limits import parse_size
+from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
+from mar_core.run.clashes import check_inputs, check_reading, check_running
+from mar_core.run.readers.sources import is_url
+from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
+from mar_core.run.session import Job
+from mar_core.run.truth import TRUTH, Truth
+from mar_core.runtime.interpreter import OFF, environment_named
+from mar_core.runtime.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mar_core.run.asked import Asked
+
+__all__ = ["job_of"]
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def job_of(asked: Asked) -> Job:
+    """What to do.
+
+    Raises:
+        UsageError: There is nothing to run, nothing to run it on, or a flag makes no sense.
+    """
+    source, inputs = _sources(asked)
+    recipe = Recipe(
+        source=source,
+        device=asked.device,
+        allow_pickle=asked.allow_pickle,
+        envelope=asked.envelope,
+        limit_image_pixels=not asked.no_pixel_limit,
+        env=environment_named(asked.env),
+        allow_build=asked.allow_build,
+        offline=asked.offline,
+        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
+    )
+    return Job(
+        recipe=recipe,
+        sources=inputs,
+        form=tuple(field for word in asked.form for field in parse_field(word)),
+        data=(
+            *(parse_data(word) for word in asked.data),
+            *(parse_data(word, binary=True) for word in asked.data_binary),
+        ),
+        uploads=asked.upload,
+        reading=_reading(asked),
+        running=_running(asked),
+        engine=asked.engine,
+        output=asked.output,
+        resume=asked.resume,
+        force=asked.force,
+        writing=WriteOptions(
+            details=asked.as_json,
+            flat=asked.flat,
+            top=asked.top,
+            keep=_kept(asked, TRUTH if asked.truth is not None else None),
+            explain=asked.explain,
+        ),
+        truth=asked.truth,
+        limit=asked.limit,
+        quiet=asked.quiet,
+        verbose=asked.verbose,
+    )
+
+
+def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
+    """What to run, and on what: an archive is the first word, unless a handler is named."""
+    source: Path | ArchiveRequest
+    if asked.handler is not None:
+        if asked.words and asked.words[0].endswith(".mar") and Path(asked.words[0]).is_file():
+            raise UsageError(
+                f"Both {asked.words[0]} and --handler say what is run.", hint="Leave one out."
+            )
+        source, inputs = _request(asked, asked.handler), asked.words
+    elif given := [flag for flag, value in asked.unpacked().items() if value]:
+        raise UsageError(
+            f"{given[0]} describes what is not packed, and needs --handler.",
+            hint="For an archive, leave it out.",
+        )
+    elif not asked.words:
+        hint = "Try `mar run model.mar input.png`, or --handler and the flags of `mar archive`."
+        raise UsageError("There is nothing to run.", hint=hint)
+    else:
+        source, inputs = _archive(asked.words[0]), asked.words[1:]
+    check_inputs(asked, inputs)
+    return source, inputs
+
+
+def _archive(word: str) -> Path:
+    """The archive that the first word names, unless it is something else."""
+    path = Path(word)
+    if is_url(word):
+        web = word.startswith(("http://", "https://"))
+        how = f", such as by `curl -LO {word}`" if web else ""
+        raise UsageError(
+            f"{word} is an address; an archive must be a file here.",
+            hint=f"Fetch it first{how}, and run the file.",
+        )
+    if path.suffix == ".py" and path.is_file():
+        raise UsageError(
+            f"{word} is Python and no archive.", hint=f"Run it by `mar run --handler {word} INPUT`."
+        )
+    return path
+
+
+def _request(asked: Asked, handler: str) -> ArchiveRequest:
+    return ArchiveRequest(
+        handler=handler,
+        model_name=asked.model_name or _name_for(handler, asked.model_file),
+        version=asked.version,
+        model_file=asked.model_file,
+        serialized_file=asked.serialized_file,
+        extra_files=asked.extra_files,
+        config_file=asked.config_file,
+        requirements_file=asked.requirements_file,
+        allow_pickle=asked.allow_pickle,
+    )
+
+
+def _name_for(handler: str, model_file: Path | None) -> str:
+    """A name for a model that nobody named."""
+    stem = model_file.stem if model_file else Path(handler.partition(":")[0]).stem
+    return _NOT_IN_A_NAME.sub("_", stem).lstrip("_.-") or "model"
+
+
+def _reading(asked: Asked) -> ReadOptions:
+    check_reading(asked)
+    headers = parse_headers(asked.header)
+    said = content_type_of(headers)
+    if asked.content_type is not None and said not in {None, asked.content_type}:
+        raise UsageError(
+            f"--content-type says {asked.content_type}, and -H says {said}.", hint="Leave one out."
+        )
+    return ReadOptions(
+        include=asked.include,
+        column=asked.column,
+        raw=asked.raw,
+        lines=asked.lines,
+        keep=_kept(asked, Truth.column_of(asked.truth)),
+        envelope=asked.envelope,
+        content_type=asked.content_type or said or None,
+        headers={**({"explain": "True"} if asked.explain else {}), **headers},
+        max_input_size=_bytes(asked.max_input_size),
+    )
+
+
+def _kept(asked: Asked, more: str | None) -> tuple[str, ...]:
+    """The columns to carry along, and another one where there is any."""
+    return tuple(dict.fromkeys([*asked.keep, *([] if more is None else [more])]))
+
+
+def _bytes(text: str | None) -> int:
+    return MAX_INPUT_SIZE if text is None else parse_size(text, name="--max-input-size")
+
+
+def _running(asked: Asked) -> RunOptions:
+    check_running(asked)
+    here = "--profile" if asked.profile else "--in-process" if asked.in_process else None
+    if here is not None and (asked.workers or asked.timeout):
+        raise UsageError(
+            f"{here} runs in this process, where --workers and --timeout do nothing.",
+            hint="Leave them out, or leave it out.",
+        )
+    if here is not None and asked.env not in {None, "", OFF}:
+        raise UsageError(
+            f"{here} runs in mar's own environment, and --env {asked.env} (or MAR_ENV) in another.",
+            hint="Say `--env off`, or leave it out.",
+        )
+    return RunOptions(
+        batch_size=_batch_size(asked.batch_size),
+        workers=0 if here is not None else asked.workers,
+        timeout=asked.timeout,
+        unordered=asked.unordered,
+        fail_fast=asked.fail_fast,
+        explain=asked.explain,
+        profile=asked.profile,
+        engine_options=dict(_engine_option(word) for word in asked.engine_option),
+        output_dir=asked.output_dir,
+    )
+
+
+def _engine_option(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--engine-option {word!r} is not NAME=VALUE.")
+    return name, value
+
+
+def _batch_size(text: str | None) -> int | Literal["auto"] | None:
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--batch-size {text} is no size.", hint="Use a number, or `auto`.")
+    return int(text)
