@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["save_tensors", "to_safetensors"]
 
+_HUGGING_FACES = "pytorch_model.bin"  # whose readers look for model.safetensors
+
 
 def to_safetensors(
     path: Path, folder: Path, *, allow_pickle: bool = False
 ) -> tuple[Path, tuple[str, ...]]:
     """Write the tensors of a state dict as safetensors, under the same name with that ending.
+
+    A ``pytorch_model.bin`` becomes ``model.safetensors``, which is what its readers look for.
 
     Args:
         path: The state dict, as ``torch.save`` wrote it.
@@ -50,7 +54,8 @@ def to_safetensors(
         )
     weights = read_weights(path, device=torch.device("cpu"), trusted=allow_pickle)
     tensors = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
-    target = folder / f"{path.stem}.safetensors"
+    stem = "model" if path.name == _HUGGING_FACES else path.stem
+    target = folder / f"{stem}.safetensors"
     twice = save_tensors(tensors, target)
     reasons = [f"{path.name} was converted: {target.name} holds its {len(tensors):,} tensors"]
     if twice:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarWarning
 from mar_core.run.previews import Previewed, Previews
-from mar_core.run.truth import TRUTH, Truth, answer_of
+from mar_core.run.truth import TRUTH, answer_of
 from mar_core.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mar_core.records import Input, Outcome, RunSummary
+    from mar_core.run.truth import Truth
 
 __all__ = ["Beside"]
 
@@ -24,16 +25,16 @@ class Beside:
 
     Args:
         keep: The columns to carry along.
-        truth: What the inputs really are, as the user said it.
+        truth: Says what the inputs really are.
         previews: Whether rows have previews.
         done: How many inputs an earlier run has done.
     """
 
     def __init__(
-        self, *, keep: tuple[str, ...], truth: str | None, previews: bool, done: int
+        self, *, keep: tuple[str, ...], truth: Truth | None, previews: bool, done: int
     ) -> None:
         self._keep = keep
-        self._truth = None if truth is None else Truth(truth)
+        self._truth = truth
         self._previews = Previews(done) if previews else None
         self._kept: dict[str, Mapping[str, Any]] = {}
         self._watched: dict[str, Previewed] = {}

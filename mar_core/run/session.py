@@ -145,6 +145,7 @@ def _execute(
     if job.running.explain:
         _check_explains(archive)
     digest = "" if job.output is None else _digest(job, archive)
+    truth = None if job.truth is None else Truth(job.truth)
     for folder in job.outputs.folders:
         sweep(folder)
     writer = open_writer(
@@ -159,7 +160,10 @@ def _execute(
         console=console,
     )
     summary.failed_before = writer.failed_before
-    run = _Run(job, writer, summary)
+    beside = Beside(
+        keep=job.writing.keep, truth=truth, previews=writer.previews, done=len(writer.done)
+    )
+    run = _Run(job, writer, summary, beside)
     finished = False
     try:
         get_plugins().run_started(summary)
@@ -215,19 +219,14 @@ def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator
 class _Run:
     """One run in progress."""
 
-    def __init__(self, job: Job, writer: Output, summary: RunSummary) -> None:
+    def __init__(self, job: Job, writer: Output, summary: RunSummary, beside: Beside) -> None:
         self._job = job
         self._writer = writer
         self._summary = summary
         self._start = time.monotonic()
         self._interruption = Interruption()
         self._changed = ChangedSources(writer.done_since)
-        self._beside = Beside(
-            keep=job.writing.keep,
-            truth=job.truth,
-            previews=writer.previews,
-            done=len(writer.done),
-        )
+        self._beside = beside
 
     def to_its_end(self, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
@@ -293,4 +292,6 @@ def interrupted_line(summary: RunSummary, output: Path | None) -> str:
     """What is said when a run was stopped, and how to go on."""
     done = summary.total + summary.skipped
     line = f"mar: interrupted; {done:,} {plural(done, 'input')} done."
-    return line if output is None else f"{line} Go on with the same command and --resume."
+    if output is None or not done:
+        return line
+    return f"{line} Go on with the same command and --resume."

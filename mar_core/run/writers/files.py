@@ -34,7 +34,8 @@ class FileOutput(Output):
 
     A writer that streams appends to the file itself. For any other the rows are kept as JSON lines
     in ``FILE.part`` until the end, when the file appears whole and the part goes; until then the
-    run can be resumed.
+    run can be resumed. What was there before is replaced when the first row comes: a run that
+    cannot begin costs nobody their results.
 
     Args:
         path: The file.
@@ -75,34 +76,39 @@ class FileOutput(Output):
         self._writer = writer
         self._digest = digest
         self._closed = False
+        self._begun = 0
         self._part = self._path
         if not writer.streams:
             self._part = self._path.with_name(f"{self._path.name}.part")
         _check_replaceable(self._path, force=force or resume)
         self._journal = Journal(self._part, parse=writer.parse if writer.streams else parse)
         try:
-            self._begin(resume=resume, force=force)
+            self._check(resume=resume, force=force)
+            if resume:
+                self._begin(keep=True)
         except BaseException:
             self._journal.forget()
             raise
 
-    def _begin(self, *, resume: bool, force: bool) -> None:
-        """Look at what is there, now that no other run can write to it, and note the new run."""
+    def _check(self, *, resume: bool, force: bool) -> None:
+        """Look at what is there, now that no other run can write to it."""
         path, state, begun = self._path, RunState.load(self._path), not self._journal.empty
         if resume:
             _check_resume(path, self._writer, state, self._digest, begun=begun)
+            self.done_since = 0 if state is None else state.begun
         elif state is not None and not state.finished and begun and not force:
             raise OutputError(
                 f"{named(path)} holds an interrupted run.",
                 hint="Go on with it by --resume, or start afresh with --force.",
             )
-        self._journal.begin(keep=resume)
+
+    def _begin(self, *, keep: bool) -> None:
+        """Make ready for rows, and note the new run."""
+        self._journal.begin(keep=keep)
         self.done, self.failed_before = self._journal.done, self._journal.failed
-        if resume and state is not None:
-            self.done_since = state.begun
-        sweep(path.parent, path.name, RunState.path(path).name)
+        sweep(self._path.parent, self._path.name, RunState.path(self._path).name)
         self._begun = time.time_ns()
-        RunState(digest=self._digest, finished=False, begun=self._begun).save(path)
+        RunState(digest=self._digest, finished=False, begun=self._begun).save(self._path)
         if self._writer.streams and self._journal.empty:
             with _told(self._writer):
                 self._journal.append(self._writer.head(self.options))
@@ -116,7 +122,12 @@ class FileOutput(Output):
         if self._closed:
             return
         self._closed = True
+        if not self._begun and not finished:
+            self._journal.forget()
+            return
         try:
+            if not self._begun:
+                self._begin(keep=False)
             self._note()
             self._journal.flush()
             if finished:
@@ -134,6 +145,8 @@ class FileOutput(Output):
         state.save(self._path)
 
     def _put(self, outcomes: list[Outcome]) -> None:
+        if not self._begun:
+            self._begin(keep=False)
         rows = self._rows(outcomes)
         if not self._writer.streams:
             self._journal.append(b"".join(map(dump, rows)))

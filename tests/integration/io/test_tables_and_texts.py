@@ -107,6 +107,29 @@ def test_columns_are_carried_along(desk):
     assert "There is no column 'nosuch'. The columns are kind, n, label." in row["error"]["message"]
 
 
+def test_the_truth_is_carried_along_and_counted(desk):
+    words = ("run", "desk.mar", "rows.csv", "--truth", "label", "-o", "truth.csv", "--force")
+    done = mar(*words, cwd=desk, code=1)
+    assert [row["truth"] for row in table(desk / "truth.csv")] == ["dog", "cat", "", "cow"]
+    assert "right: 1 of 2, 50.0%" in done.stderr
+    assert "1 of 4 inputs without a true label by --truth." in done.stderr
+    (row,) = run(desk, "rows.csv", "--truth", "label", "--limit", "1")
+    assert row["input"] == {"truth": "dog"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("desk.mar", "--truth", "no.csv"), ("desk.mar", "--engine", "no"), ("--handler", "bad.py")],
+    ids=str,
+)
+def test_what_cannot_run_costs_no_output(desk, words):
+    run(desk, "rows.csv", "-o", "kept.jsonl", "--limit", "1")
+    before = (desk / "kept.jsonl").read_bytes()
+    (desk / "bad.py").write_text("raise RuntimeError('no')\n\ndef handle(data, context): ...\n")
+    mar("run", *words, "rows.csv", "-o", "kept.jsonl", cwd=desk, code=2)
+    assert (desk / "kept.jsonl").read_bytes() == before
+
+
 def test_a_text_a_line(desk):
     rows = run(desk, "texts.txt", "rows.jsonl", "--lines")
     assert [(row["id"], row["result"]) for row in rows[:3]] == [
@@ -120,6 +143,9 @@ def test_a_text_a_line(desk):
     [
         (("--flat",), "--flat is for tables"),
         (("--flat", "-o", "x.jsonl"), "--flat is for tables, which x.jsonl is none of"),
+        (("--flat", "-o", "x.html"), "--flat is for tables, which x.html is none of"),
+        (("--truth", "nosuch.csv"), "nosuch.csv cannot be read: No such file or directory."),
+        (("--truth", "rows.csv", "-o", "rows.csv"), "rows.csv is read and written by one run."),
         (("--keep", "n", "-F", "a=1"), "Both the input"),
         (("--lines", "-H", "content-type: a/b"), "--lines is for rows"),
     ],

@@ -20,6 +20,7 @@ JSON = ("content-type: application/json",)
     [
         ({"form": ("a=1",), "words": ("m.mar", "rows.jsonl")}, "Both the input rows.jsonl and -F"),
         ({"form": ("a=1",), "column": "x"}, "--column takes from rows"),
+        ({"upload": ("a",), "truth": "x"}, "--truth names a column"),
         ({"data": ("a=1",), "include": ("*.x",)}, "--include takes from folders"),
         ({"upload": ("a",), "raw": True}, "--raw sends rows as bytes"),
         ({"form": ("a=1",), "content_type": "a/b"}, "-F sends a form"),

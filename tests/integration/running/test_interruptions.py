@@ -119,7 +119,7 @@ def test_ctrl_c_while_the_handler_never_comes_back(place, workers):
     _, said = running.communicate(timeout=10)
     assert time.monotonic() - start < 2.5
     assert running.returncode == 130
-    assert "mar: interrupted; 0 inputs done. Go on with the same command" in said
+    assert said.splitlines()[-1] == "mar: interrupted; 0 inputs done."
     assert orphans(place) == []
 
 
@@ -277,7 +277,7 @@ def test_two_runs_on_one_output(place):
     words = ("stuck.mar", "rows.jsonl", "-o", "shared.jsonl")
     running = begin(place, *words)
     try:
-        wait_for_rows(place / "shared.jsonl.run", 0)
+        wait_for_rows(place / "shared.jsonl", 0)
         done = mar("run", *words, "--resume", cwd=place, code=2)
         assert "Another run is writing to shared.jsonl." in done.stderr
     finally:

@@ -43,7 +43,7 @@ def test_every_name_is_there_and_tied_tensors_too(saved, out, old, wrapped):
     state = {**Tied().state_dict(), "turned": torch.randn(2, 5).t(), "half": torch.ones(2).half()}
     state |= {"part": state["turned"][1:3], "none": torch.empty(0)}
     content = {"state_dict": state, "epoch": 3} if wrapped else state
-    path = saved(content, "model.bin", _use_new_zipfile_serialization=not old)
+    path = saved(content, "pytorch_model.bin", _use_new_zipfile_serialization=not old)
     target, reasons = to_safetensors(path, out)
     assert target == out / "model.safetensors"
     loaded = load_file(target)

@@ -191,7 +191,7 @@ def test_the_label_that_a_result_gives(result, label):
 
 
 def test_what_goes_beside_a_row_is_handed_out_once():
-    beside = Beside(keep=("n", "truth"), truth="t", previews=True, done=0)
+    beside = Beside(keep=("n", "truth"), truth=Truth("t"), previews=True, done=0)
     item = beside.watched(Input(id="a", read=read, kept={"n": 1, "t": "cat", "other": 2}))
     item.read()
     found = beside.take("a")

@@ -124,7 +124,7 @@ def test_a_note_that_was_cut_off_costs_no_row(tmp_path):
 
 def test_a_page_that_was_cut_off_begins_afresh(tmp_path):
     path = tmp_path / "out.html"
-    write(path, finished=False, digest="d")
+    write(path, outcome(0, 1), finished=False, digest="d")
     path.write_bytes(path.read_bytes()[:5000])
     write(path, outcome(0, 1), resume=True, digest="d")
     assert path.read_bytes().startswith(begin_page())

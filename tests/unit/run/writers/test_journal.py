@@ -128,6 +128,19 @@ def test_starting_afresh(path):
     assert [row["id"] for row in rows(path)] == ["r:2"]
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".html"])
+def test_a_run_that_cannot_begin_costs_nobody_their_results(tmp_path, ending):
+    path = tmp_path / f"out{ending}"
+    open_writer(path).close(finished=False)
+    assert list(tmp_path.iterdir()) == []
+    write(path, 0, 1)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    open_writer(path).close(finished=False)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+    write(path, 2)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} != before
+
+
 def test_an_interrupted_run_is_not_lost_by_starting_afresh(path):
     write(path, 0, finished=False)
     with pytest.raises(OutputError, match=r"holds an interrupted run.*--resume"):
