@@ -21,6 +21,7 @@ NAMES = (
     "repack",
     "load",
     "cold_start",
+    "environments",
     "batch",
     "loaders",
     "texts",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import re
 import shutil
 import subprocess
-import sysconfig
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ArchiveError, UsageError
@@ -30,14 +28,16 @@ _SHOWN = ("Download", "Build", "Prepared", "Installed")
 
 
 def find_uv() -> str:
-    """Where uv is: beside this Python, or on the path.
+    """Where uv is: where its own package says, or on the path.
 
     Raises:
         UsageError: It is nowhere.
     """
-    name = "uv.exe" if os.name == "nt" else "uv"
-    beside = Path(sysconfig.get_path("scripts"), name)
-    found = str(beside) if beside.is_file() else shutil.which("uv")
+    with contextlib.suppress(ImportError, FileNotFoundError):
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    found = shutil.which("uv")
     if found is None:
         raise UsageError(
             "Locks and environments are made by uv, which is not installed.",

@@ -30,6 +30,7 @@ def rows(name, folder):
         ("one_call", {"bare methods", "predict"}),
         ("pack", {"cp", "sha256", "mar archive", "torch-model-archiver default"}),
         ("repack", {"mar archive", "mar update", "mar update --in-place"}),
+        ("environments", {"uv venv, uv pip sync", "mar, first", "mar, again"}),
         ("load", {"torch.load(mmap=True)", "safetensors", "unpacked, first", "in place, again"}),
     ],
 )
