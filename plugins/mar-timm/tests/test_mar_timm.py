@@ -244,7 +244,7 @@ def test_pickled_weights_become_safetensors(tmp_path):
     own = made(tmp_path / "old", num_classes=4, labels=NAMES, safe=False)
     archive = archived(tmp_path, tmp_path / "old", convert="safetensors")
     with open_archive(archive) as opened:
-        assert opened.manifest.serialized_file == "pytorch_model.safetensors"
+        assert opened.manifest.serialized_file == "model.safetensors"
     with torch.inference_mode():
         best = own(transformed(own, PICTURES)).argmax(1).tolist()
     with load(archive, batch_size=3) as model:
