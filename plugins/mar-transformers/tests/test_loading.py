@@ -240,6 +240,17 @@ def test_dtype_attention_and_compilation(packed, loaded):
         assert close(predictor.predict([TEXT]), [expected], tolerance=0.01)
 
 
+def test_a_tokenizer_that_knows_no_length_learns_the_models(folder, tmp_path):
+    source = folder("token-classification")
+    path = source / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    del config["model_max_length"]
+    path.write_text(json.dumps(config))
+    with load(packed_from(source, tmp_path), device="cpu") as predictor:
+        assert predictor.loaded.instance.loaded.pipe.tokenizer.model_max_length == 64
+        assert len(predictor.predict(["the cat " * 60])[0]) <= 64
+
+
 def test_pt2_compiles_the_model_in_place(saved, tmp_path):
     config = tmp_path / "model-config.yaml"
     config.write_text("pt2: {compile: {enable: true, backend: eager}}\n")

@@ -64,6 +64,22 @@ def test_a_list_is_answered_with_a_list(loaded):
     assert close(both, [one, other])
 
 
+def test_a_long_list_goes_through_the_model_in_parts(loaded, monkeypatch):
+    predictor = loaded("text-classification")
+    (expected,) = predictor.predict([TEXT])
+    sizes, model = [], predictor.loaded.instance.model
+    forward = type(model).forward
+
+    def watched(self, input_ids=None, **more):
+        sizes.append(len(input_ids))
+        return forward(self, input_ids=input_ids, **more)
+
+    monkeypatch.setattr(type(model), "forward", watched)
+    (answers,) = predictor.predict([{"inputs": [TEXT] * 40}])
+    assert close(answers, [expected] * 40)
+    assert sizes == [16, 16, 8]
+
+
 def test_a_picture_in_each_form(loaded):
     predictor = loaded("image-classification")
     raw = photo()
@@ -110,6 +126,13 @@ def test_no_path_and_no_address_is_opened(loaded, tmp_path, monkeypatch, address
         ("text-generation", {"data": "the " * 70}, "70 tokens"),
         ("text-generation", {"inputs": [TEXT, TEXT], "stream": True}, "list is not streamed"),
         ("text-generation", {"inputs": TEXT, "parameters": {"seed": "x"}}, "seed"),
+        ("text-generation", {"inputs": TEXT, "parameters": {"max_new_tokens": 60}}, "60 more"),
+        ("text-generation", {"inputs": TEXT, "parameters": {"max_new_tokens": "x"}}, "str"),
+        (
+            "text-generation",
+            {"inputs": TEXT, "parameters": {"num_return_sequences": 2}, "stream": True},
+            "none is streamed",
+        ),
         ("fill-mask", {"data": TEXT}, "mask_token"),
         ("zero-shot-image-classification", {"data": photo()}, "candidate_labels"),
         ("image-classification", {"data": b"no picture"}, "10 bytes are no image"),

@@ -52,17 +52,19 @@ class TransformersHandler(BaseHandler):
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self._latest: Context | None = None
         super().__init__()
 
     # Several batches are prepared at once, each in a thread of its own and with its own context.
     @property
     def context(self) -> Context | None:
-        """The context of the batch that this thread prepares."""
-        return getattr(self._local, "context", None)
+        """The context of the batch that this thread prepares; in another thread, of the latest."""
+        found: Context | None = getattr(self._local, "context", self._latest)
+        return found
 
     @context.setter
     def context(self, value: Context | None) -> None:
-        self._local.context = value
+        self._local.context = self._latest = value
 
     def read_options(self, config: Mapping[str, Any] | None) -> Options:
         """Read what model-config.yaml says; override it to have options of your own.

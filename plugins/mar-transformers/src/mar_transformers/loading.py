@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from mar_transformers.tasks import Task, find_task, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import torch
@@ -41,12 +41,10 @@ class Loaded:
     Attributes:
         task: The task.
         pipe: The pipeline.
-        named: The task as it was named: `translation_en_to_de` says more than `translation`.
     """
 
     task: Task
     pipe: Any
-    named: str
 
 
 def go_offline() -> None:
@@ -94,12 +92,13 @@ def load_pipeline(
     with refusing_made_up_heads(task), _explained(folder, options):
         pipe = _make(folder, task, options, device)
     _fit_for_batches(pipe)
+    _limit_length(pipe)
     pipe.model.eval()
     if arguments := compile_arguments(config):
         pipe.model.compile(**arguments)
     if "TRANSFORMERS_VERBOSITY" not in os.environ:  # what it says while loading has been said
         transformers.utils.logging.set_verbosity_error()
-    return Loaded(task, pipe, options.task or task.name)
+    return Loaded(task, pipe)
 
 
 def _make(folder: Path, task: Task, options: Options, device: torch.device) -> Any:
@@ -204,20 +203,31 @@ def _fit_for_batches(pipe: Any) -> None:
         tokenizer.pad_token = tokenizer.eos_token
 
 
-def _explained(folder: Path, options: Options) -> AbstractContextManager[None]:
-    from contextlib import contextmanager
+def _limit_length(pipe: Any) -> None:
+    """Tell a tokenizer that knows no length how many positions the model has."""
+    tokenizer, config = pipe.tokenizer, pipe.model.config.get_text_config()
+    positions = getattr(config, "max_position_embeddings", None)
+    if tokenizer is None or not positions or tokenizer.model_max_length < _NO_LENGTH:
+        return
+    counts_from_padding = any(name in config.model_type for name in _COUNT_FROM_PADDING)
+    tokenizer.model_max_length = positions - (2 if counts_from_padding else 0)
 
-    @contextmanager
-    def explained() -> Iterator[None]:
-        try:
-            yield
-        except ModelError:
-            raise
-        except Exception as error:  # it raises whatever the classes below it do
-            logger.debug("transformers could not load the model", exc_info=True)
-            raise _said(error, folder, options) from error
 
-    return explained()
+# What a tokenizer has for its longest text where it was told none is far larger.
+_NO_LENGTH = 1 << 40
+# Models whose first position is 2, behind that of padding.
+_COUNT_FROM_PADDING = ("roberta", "camembert", "longformer", "mpnet")
+
+
+@contextmanager
+def _explained(folder: Path, options: Options) -> Iterator[None]:
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:  # it raises whatever the classes below it do
+        logger.debug("transformers could not load the model", exc_info=True)
+        raise _said(error, folder, options) from error
 
 
 def _said(error: Exception, folder: Path, options: Options) -> ModelError:

@@ -20,6 +20,8 @@ __all__ = ["Answer", "Prepared", "answer", "parameters_of"]
 
 # Texts of a padded batch are at most so much longer than its shortest, or padding costs more.
 _LONGER, _MORE = 1.5, 8
+# Items of one request's list that go together at most, where the batch itself is smaller.
+_TOGETHER = 16
 # Tasks whose answer has a part for each token, filling included: only equal lengths go together.
 _TOKEN_BY_TOKEN = frozenset({"feature-extraction"})
 # They cut long texts themselves, or read them in windows.
@@ -79,7 +81,7 @@ def answer(
     for group in _alike(requests):
         first = requests[group[0][0]]
         values = [requests[place].items[item] for place, item in group]
-        for part in _parts(loaded, values, first):
+        for part in _cut(_parts(loaded, values, first), max(len(requests), _TOGETHER)):
             chosen = [values[at] for at in part]
             places = [group[at] for at in part]
             results = _call(loaded, chosen, first, lambda at, text: send(places[at][0], text))  # noqa: B023
@@ -110,6 +112,8 @@ def _call(
     pipe, parameters, streams = loaded.pipe, dict(asked.parameters), None
     if asked.seed is not None:
         torch.manual_seed(asked.seed)
+    if asked.stream and parameters.get("num_return_sequences", 1) != 1:
+        raise bad_item("of several texts for one prompt none is streamed; ask for one")
     if asked.stream:
         from mar_transformers.streaming import Streams
 
@@ -158,6 +162,11 @@ def _parts(loaded: Loaded, values: list[Any], asked: Prepared) -> Iterator[list[
             yield from _near(lengths)
         else:
             yield from _equal(lengths)
+
+
+def _cut(parts: Iterable[list[int]], most: int) -> Iterator[list[int]]:
+    for part in parts:
+        yield from (part[start : start + most] for start in range(0, len(part), most))
 
 
 def _equal(keys: Iterable[Hashable]) -> Iterator[list[int]]:
@@ -225,17 +234,18 @@ def _check_lengths(loaded: Loaded, lengths: list[int], asked: Prepared) -> None:
         return
     more = 0
     if task.takes is Takes.PROMPT:
-        more = asked.parameters.get("max_new_tokens") or 1
+        wanted = asked.parameters.get("max_new_tokens")
+        more = wanted if type(wanted) is int else 1
     elif task.model is None:  # positions of RoBERTa's begin with 2: the tokenizer knows
         most = min(most, loaded.pipe.tokenizer.model_max_length)
     longest = max(lengths)
     if longest + more > most and len(lengths) == 1:
-        wanted = f" and asks for {more} more" if more > 1 else ""
+        also = f" and asks for {more} more" if more > 1 else ""
         cut = (
             "" if task.takes is Takes.PROMPT else "; send the parameter truncation: true to cut it"
         )
         raise bad_item(
-            f"the text has {longest} tokens{wanted}, and the model takes {most} in all{cut}"
+            f"the text has {longest} tokens{also}, and the model takes {most} in all{cut}"
         )
     if longest + more > most:
         raise ValueError(f"a text of the batch has {longest} tokens; the model takes {most}")
