@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import mmap
 import os
 import threading
 import weakref
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mar_core.cache.entries import unpacked
 from mar_core.cache.place import place
 from mar_core.errors import ArchiveError
-from mar_core.format.file import ArchiveFile
+from mar_core.format.file import ArchiveFile, mapped
 from mar_core.format.reader import open_file
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class ModelFiles:
         What is written to the view stays with this process.
         """
         with (self.folder / name).open("rb") as stream:
-            return _mapped(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
+            return mapped(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
 
     def check_unchanged(self) -> None:
         """Make sure that what is loaded from now on is what was loaded before.
@@ -168,7 +167,7 @@ class PackedFiles(ModelFiles):
             self.unpack()
             return super().view(name)
         member, self._viewed = cast("Member", self._apart), self._opened().file
-        return _mapped(self._viewed.fileno(), cast("int", member.offset), member.size)
+        return mapped(self._viewed.fileno(), cast("int", member.offset), member.size)
 
     def check_unchanged(self) -> None:
         """See ``ModelFiles.check_unchanged``."""
@@ -211,12 +210,3 @@ class PackedFiles(ModelFiles):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.RLock()
-
-
-def _mapped(descriptor: int, offset: int, size: int) -> memoryview:
-    """Part of a file in memory, copied where it is written to; the descriptor may be closed."""
-    if size == 0:
-        return memoryview(bytearray())
-    before = offset % mmap.ALLOCATIONGRANULARITY
-    mapped = mmap.mmap(descriptor, before + size, offset=offset - before, access=mmap.ACCESS_COPY)
-    return memoryview(mapped)[before:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import tempfile
@@ -55,7 +56,8 @@ def prepared_place() -> Path:
 
 def memory_place() -> Path:
     """The same folder in memory, which need not exist: for small files where no disk takes them."""
-    return Path(_MEMORY, f"mar-{_user()}", _LAYOUT)
+    of = hashlib.sha256(os.fsencode(_root())).hexdigest()[:8]
+    return Path(_MEMORY, f"mar-{_user()}-{of}", _LAYOUT)
 
 
 def prepared_memory() -> Path:
@@ -126,7 +128,7 @@ def _temporary_place() -> Path:
     try:
         return Path(tempfile.gettempdir(), f"mar-{_user()}")
     except FileNotFoundError:  # no folder for temporary files takes one
-        return memory_place().parent
+        return Path(_MEMORY, f"mar-{_user()}")
 
 
 def _user() -> int | str:

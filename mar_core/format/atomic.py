@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import re
@@ -67,6 +66,8 @@ def exchange(new: Path, old: Path) -> None:
 
 def _exchange_at_once(new: Path, old: Path) -> bool:
     """Linux's renameat2, which Python does not wrap."""
+    import ctypes
+
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False

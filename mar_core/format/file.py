@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mar_core.findings import ValidationError
 
-__all__ = ["CHUNK", "ArchiveFile", "FileIdentity"]
+__all__ = ["CHUNK", "ArchiveFile", "FileIdentity", "mapped"]
 
 CHUNK = 1 << 20
 
@@ -110,6 +110,17 @@ class ArchiveFile:
         with self._lock:  # Windows
             os.lseek(self._descriptor, offset, os.SEEK_SET)
             return os.read(self._descriptor, length)
+
+
+def mapped(descriptor: int, offset: int, size: int) -> memoryview:
+    """Part of a file in memory, copied where it is written to; the descriptor may be closed."""
+    import mmap  # by those who look at archives it is not needed
+
+    if size == 0:
+        return memoryview(bytearray())
+    before = offset % mmap.ALLOCATIONGRANULARITY
+    start, length = offset - before, before + size
+    return memoryview(mmap.mmap(descriptor, length, offset=start, access=mmap.ACCESS_COPY))[before:]
 
 
 def _open(path: Path) -> int:

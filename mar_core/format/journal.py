@@ -13,16 +13,15 @@ import errno
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ArchiveError
-from mar_core.format.atomic import flush_folder, new_file, real_path
-from mar_core.format.digests import write_at
-from mar_core.format.locks import alone
+
+# Whoever opens an archive imports this module; what writes is imported by those who write.
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 __all__ = ["journal_of", "replace_end", "take_up"]
 
@@ -33,8 +32,8 @@ _SUFFIX = ".mar-journal"
 
 def journal_of(path: Path) -> Path:
     """Where the journal of a file is, if it has one."""
-    real = real_path(path)
-    return real.with_name(f".{real.name}{_SUFFIX}")
+    folder, name = os.path.split(os.path.realpath(path))
+    return Path(folder, f".{name}{_SUFFIX}")
 
 
 def replace_end(target: Path, start: int, end: Iterable[bytes], *, size: int) -> None:
@@ -49,6 +48,9 @@ def replace_end(target: Path, start: int, end: Iterable[bytes], *, size: int) ->
     Raises:
         ArchiveError: They cannot be written; the file is as it was.
     """
+    from mar_core.format.atomic import new_file
+    from mar_core.format.digests import write_at
+
     journal = journal_of(target)
     status = target.stat()
     told = {
@@ -81,10 +83,13 @@ def take_up(path: Path) -> None:
     Raises:
         ArchiveError: There is, and the file cannot be written to.
     """
-    if not os.path.lexists(journal_of(path)):
+    journal = journal_of(path)
+    if not os.path.lexists(journal):
         return
+    from mar_core.format.locks import alone
+
     with alone(path):
-        target, journal = real_path(path), journal_of(path)
+        target = path.resolve()
         if os.path.lexists(journal):  # whoever had the file to itself may have finished
             try:
                 _carry_out(journal, target)
@@ -99,6 +104,9 @@ def take_up(path: Path) -> None:
 
 def _carry_out(journal: Path, target: Path) -> None:
     """Do what a journal says, and remove it; one that is not for this file is left alone."""
+    from mar_core.format.atomic import flush_folder
+    from mar_core.format.digests import write_at
+
     with journal.open("rb") as stream:
         told = _told(stream)
         status = target.stat()

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import importlib_metadata
@@ -50,6 +50,7 @@ class EntryInfo:
         distribution: The distribution that declares it.
         version: That distribution's version.
         requires: Its requirements that may name mar-core, as the metadata has them.
+        is_ours: Whether it comes with mar itself.
     """
 
     name: str
@@ -58,6 +59,10 @@ class EntryInfo:
     distribution: str
     version: str
     requires: tuple[str, ...] = ()
+    is_ours: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_ours", self.distribution == HOST)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
@@ -71,11 +76,6 @@ class EntryInfo:
     def module(self) -> str:
         """The module of the target."""
         return self.target.partition(":")[0].strip()
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it comes with mar itself."""
-        return self.distribution == HOST
 
     def check_host(self) -> None:
         """Refuse an entry that was made for another version of mar.

@@ -69,6 +69,8 @@ class Recipe:
         Raises:
             ArchiveError: It cannot be read.
         """
+        if self.opened:
+            return self.opened.pop()
         if isinstance(self.source, ArchiveRequest):
             from mar_core.build.plan import plan
 

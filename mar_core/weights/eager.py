@@ -30,7 +30,7 @@ def load_eager(source: ModelSource) -> torch.nn.Module:
         place = source.place_for("_load_pickled_model")
         path = str(place) if place else None
         model = source.handler._load_pickled_model(  # noqa: SLF001 - TorchServe's name for it
-            str(source.model_dir), source.model_file, path
+            str(source.files.unpack()), source.model_file, path
         )
     return model.to(source.device).eval()
 

@@ -59,12 +59,12 @@ class ModelSource:
 
     @property
     def model_dir(self) -> Path:
-        """The folder of the archive; the weights are in it where somebody has asked for ``path``.
+        """The folder of the archive, with all of its files. Asked for, it is unpacked.
 
         Raises:
             ArchiveError: It cannot be unpacked.
         """
-        return self.files.unpack()
+        return self.files.unpack_all()
 
     @property
     def path(self) -> Path | None:
@@ -109,7 +109,7 @@ class ModelSource:
             raise ModelError(
                 "The archive has no model file.", hint="Archive it again with --model-file."
             )
-        return load_network(str(self.model_dir), self.model_file)
+        return load_network(str(self.files.unpack()), self.model_file)
 
     def place_for(self, method: str) -> Path | None:
         """The weights file as a method of the handler is to be told of it, or None.

@@ -19,9 +19,11 @@ from weightsfiles import saved
 
 from mar_core import ArchiveError, ModelError, ValidationError, load, open_archive
 from mar_core.cache import entries as cache
+from mar_core.cache.place import memory_place
 from mar_core.runtime.needed import files_for
 from mar_core.runtime.recipe import Recipe
 from mar_core.testing import make_archive
+from mar_core.weights.source import source_of
 
 PICTURES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 PLAIN = "from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n"
@@ -203,6 +205,19 @@ def test_the_path_is_there_when_it_is_asked_for(contents, place, tmp_path):
         assert path.read_bytes() == contents["script.pt"]
 
 
+def test_a_loader_that_looks_into_the_folder_finds_everything(contents, place, tmp_path):
+    """As those of plugins do; what asks for the folder's name alone has not unpacked it."""
+    archive = made(tmp_path, "w.safetensors", contents["w.safetensors"])
+    with load(archive) as served:
+        source = source_of(served.loaded.instance, served.context)
+        assert source.in_place
+        assert "w.safetensors" not in unpacked(place)
+        assert (source.model_dir / "w.safetensors").is_file()
+        assert not source.in_place
+        assert source.path == source.model_dir / "w.safetensors"
+        assert bytes(source.view()) == contents["w.safetensors"]
+
+
 def test_an_overridden_loader_gets_a_file(contents, model, place, tmp_path):
     handler = PLAIN + (
         "    def _load_pickled_model(self, folder, file, path):\n"
@@ -215,18 +230,23 @@ def test_an_overridden_loader_gets_a_file(contents, model, place, tmp_path):
     assert "w.safetensors" in unpacked(place)
 
 
-def test_no_disk_takes_anything(contents, place, tmp_path):
+def test_no_disk_takes_anything(contents, tmp_path, monkeypatch):
     """A read-only machine: what is built in needs nothing, and small files go to memory."""
+    monkeypatch.setenv("MAR_CACHE_DIR", "/dev/null/cache")
+    memory = memory_place()
+    shutil.rmtree(memory.parent, ignore_errors=True)
     nowhere = {"MAR_CACHE_DIR": "/dev/null/cache", "TMPDIR": "/dev/null"}
     (tmp_path / "rows.jsonl").write_text(f'{{"data": {PICTURES[0].tolist()}}}\n')
     (tmp_path / "h.py").write_text(PLAIN + "    pass\n")
     built_in = made(tmp_path / "a", "script.pt", contents["script.pt"])
     own = made(tmp_path / "b", "w.pt", contents["w.pt"], handler=PLAIN + "    pass\n")
-    said = [
-        mar("run", path, "rows.jsonl", "--quiet", cwd=tmp_path, **nowhere).stdout
-        for path in (built_in, own)
-    ]
-    assert all('"result"' in one for one in said)
+    try:
+        for path, files in ((built_in, set()), (own, {"handler.py", "colours.py"})):
+            said = mar("run", path, "rows.jsonl", "--quiet", cwd=tmp_path, **nowhere).stdout
+            assert '"result"' in said
+            assert unpacked(memory) - {"MANIFEST.json"} == files
+    finally:
+        shutil.rmtree(memory.parent, ignore_errors=True)
 
 
 def test_damage_is_found_once_for_each_file(contents, place, tmp_path):
