@@ -2,8 +2,8 @@
 
 ``python benchmarks/gpu.py`` prints
 
-- pictures a second, of the same network on ready tensors and of a worker of mar's on JPEGs, with
-  how busy the device was meanwhile;
+- pictures a second, of the same network on ready tensors and of a worker of mar's on JPEGs that the
+  CPU decodes, or the device (torchcodec), with how busy the device was meanwhile;
 - how much of the copies to the device went on beside its work;
 - the time to the first answer of a compiled model, with an empty cache and with a full one.
 
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,14 +126,14 @@ def _yaml(options: dict[str, object]) -> str:
     return f"{{{said}}}"
 
 
-def same_answers(bench: Bench) -> None:
+def same_answers(bench: Bench, archive: Path) -> None:
     """The worker's classes have the probabilities that the network gives by hand."""
     from PIL import Image
     from plain_loop import TRANSFORM
 
     number = min(2 * bench.batch, bench.number)
     model = bench.network()
-    with bench.worker(bench.archive) as workers:
+    with bench.worker(archive) as workers:
         outcomes = workers.run(bench.inputs(number))
     for outcome, path in zip(outcomes, bench.pictures, strict=False):
         assert outcome.failure is None, outcome.failure
@@ -142,7 +143,7 @@ def same_answers(bench: Bench) -> None:
         expected = torch.softmax(scores, dim=1)[0]
         for label, probability in outcome.result.items():
             assert abs(float(expected[int(label)]) - probability) < TOLERANCE, (path, label)
-    print(f"Answers to {number} pictures are those of the network, to within {TOLERANCE}.\n")
+    print(f"{archive.name}: {number} answers are those of the network, to within {TOLERANCE}.\n")
 
 
 def throughput(bench: Bench) -> str:
@@ -153,6 +154,11 @@ def throughput(bench: Bench) -> str:
     cases = {"mar, JPEGs": bench.archive}
     options = {**COMPUTING, "cuda_graphs": True}
     cases["mar, JPEGs, cuda_graphs"] = bench.archive_with("graphs", f"handler: {_yaml(options)}\n")
+    if find_spec("torchcodec"):
+        options = {**COMPUTING, "decoder": "torchcodec"}
+        there = bench.archive_with("decoder", f"handler: {_yaml(options)}\n")
+        same_answers(bench, there)
+        cases["mar, JPEGs decoded there"] = there
     for name, archive in cases.items():
         with bench.worker(archive) as workers:
             workers.run(bench.inputs(min(4 * bench.batch, bench.number)))  # warms up
@@ -297,7 +303,7 @@ def main() -> None:
         bench = Bench(Path(scratch), args.device, quick=args.quick)
         device = torch.cuda.get_device_name() if args.device == "cuda" else "the CPU"
         print(f"{device}, PyTorch {torch.__version__}, from {HERE.name}/gpu.py\n")
-        same_answers(bench)
+        same_answers(bench, bench.archive)
         for measure in (throughput, overlap, compiling):
             if time.monotonic() - began > BUDGET:
                 print(f"({measure.__name__} is left out: the five minutes are over)")

@@ -31,6 +31,8 @@ class Means(torch.nn.Module):
         return images.mean((2, 3))
 """
 THREADS = 2
+# The network is not measured: nobody is to start a team of threads for its means.
+ALONE = {"OMP_NUM_THREADS": "1"}
 # Of the means of normalised pictures.
 TOLERANCE = 1e-4
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -66,6 +68,7 @@ def tables(settings: Settings) -> Iterator[str]:
         name: Contender(
             words=python(HERE / "loaders.py", name, pictures, folder, "--batch-size", str(size)),
             check=functools.partial(same, name),
+            variables=ALONE,
         )
         for name in names
     }

@@ -65,12 +65,13 @@ class VisionHandler(BaseHandler, ABC):
         """
         self.options = options_of(self, getattr(context, "model_yaml_config", None))
         super().initialize(context)
-        preset = default_of(self)
-        if preset is not None and preset.changed(self.options) != preset:
-            self.image_processing = DefaultTransform(preset.changed(self.options))
-        preset = default_of(self)
-        if self.options.get("decoder") == "torchcodec" and preset is not None:
-            self.decoder = JpegDecoder(preset, self.device)
+        usual = default_of(self)
+        if usual is not None:
+            preset = usual.changed(self.options)
+            if preset != usual:
+                self.image_processing = DefaultTransform(preset)
+            if self.options.get("decoder") == "torchcodec":
+                self.decoder = JpegDecoder(preset, self.device)
         if not context.system_properties.get("limit_max_image_pixels", True):
             lift_pixel_limit()
         self.initialized = True

@@ -72,7 +72,7 @@ def imported_module(
         handler=asked.handler or HANDLER,
         version=VERSION if asked.version is None else asked.version,
     )
-    with _evaluating(model) as ready, torch.random.fork_rng(), torch.no_grad():
+    with _evaluating(model) as ready, torch.random.fork_rng(devices=[]), torch.no_grad():
         return _saved(ready, _on_cpu(arguments), asked, folder, save_as)
 
 

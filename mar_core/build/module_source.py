@@ -8,7 +8,7 @@ import inspect
 import sys
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_core.handlers.source import Module, parse_module
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NoSource", "source_file"]
 
-_QUIET = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_QUIET = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass)
+_VALUES = (ast.Expr, ast.Assign, ast.AnnAssign)
 _MAIN = "__name__ == '__main__'"
 
 
@@ -105,8 +106,8 @@ def _check_statements(tree: ast.Module, name: str) -> None:
 
 
 def _is_constant(statement: ast.stmt) -> bool:
-    value: Any = getattr(statement, "value", None)
-    return value is None or not any(isinstance(node, ast.Call) for node in ast.walk(value))
+    calls = any(isinstance(node, ast.Call) for node in ast.walk(statement))
+    return isinstance(statement, _VALUES) and not calls
 
 
 def _check_imports(parsed: Module, name: str) -> None:

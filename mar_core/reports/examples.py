@@ -45,7 +45,7 @@ __all__ = [
 FOLDER = "MAR-INF/examples"
 INDEX = f"{FOLDER}/examples.json"
 # Requests and results that are looked at for the archive's signature.
-_MOST_SEEN = 100
+_MOST_SEEN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import platform
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def keep_compiled(prepared: Prepared, device: str | None) -> CompiledCode | None
     from mar_core.cache.compiled import CompiledCode
 
     try:
-        if compile_options(prepared.config) is None or os.environ.get(VARIABLE):
+        if compile_options(prepared.config) is None or _is_said():
             return None
         made_for = _made_for(choose_gpu_id(device, prepared.config))
         kept = CompiledCode(prepared.digest, made_for, name=prepared.name)
@@ -50,6 +51,19 @@ def keep_compiled(prepared: Prepared, device: str | None) -> CompiledCode | None
         return None
     os.environ[VARIABLE] = str(kept.path)
     return kept
+
+
+def _is_said() -> bool:
+    """Whether the user has said where the compiler's files belong.
+
+    The compiler sets its variable itself, to its usual place, in a process that it is used in: a
+    parent's value of that kind says nothing.
+    """
+    said = os.environ.get(VARIABLE)
+    if not said:
+        return False
+    usual = Path(tempfile.gettempdir()).absolute()
+    return Path(said).parent != usual or not Path(said).name.startswith("torchinductor_")
 
 
 def _made_for(gpu: int | None) -> str:

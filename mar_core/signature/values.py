@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core.signature.record import ANY_LENGTH, Signature, SignatureField
+from mar_core.signature.record import ANY_LENGTH, Signature, SignatureError, SignatureField
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,11 +98,13 @@ def _shape_of(value: Any, kind: str) -> tuple[int, ...] | None:
     """The shape of nested lists of numbers of a kind; None where they are none."""
     if not isinstance(value, (list, tuple)):
         return () if _is_number(value, kind) else None
-    shapes = {_shape_of(item, kind) for item in value}
-    if not shapes:
+    if not value:
         return (0,)
-    only = next(iter(shapes)) if len(shapes) == 1 else None
-    return None if only is None else (len(value), *only)
+    first = _shape_of(value[0], kind)
+    # Answers may be long: the first number of another kind ends the look.
+    if first is None or any(_shape_of(item, kind) != first for item in value):
+        return None
+    return (len(value), *first)
 
 
 def _is_number(value: Any, kind: str) -> bool:
@@ -140,18 +143,22 @@ def observed(rows: Sequence[Mapping[str, Any]], results: Sequence[Any]) -> Signa
             _named(called[at], [row[name] for row in rows]) for at, name in enumerate(names)
         )
     outputs = (_named("result", list(results)),) if results else ()
-    return Signature(inputs=inputs, outputs=outputs, origin="examples")
+    # Names may be strange, and there may be too much to tell: then less is told.
+    coarse = (SignatureField(type="json", name="result"),) if results else ()
+    for kept in ((inputs, outputs), (inputs, coarse), ((), outputs), ((), coarse)):
+        found = Signature(inputs=kept[0], outputs=kept[1], origin="examples")
+        try:
+            return Signature.from_dict(found.to_dict())
+        except SignatureError:
+            continue
+    return Signature(origin="examples")
 
 
 def _named(name: str, values: Sequence[Any]) -> SignatureField:
     found = _of(values[0])
     for value in values[1:]:
         found = _merged(found, _of(value))
-    spec = {**found.to_dict(), "name": name}
-    example = values[0]
-    if _is_small(example):
-        spec["example"] = example
-    return Signature.from_dict({"inputs": [spec]}).inputs[0]
+    return replace(found, name=name, example=values[0] if _is_small(values[0]) else None)
 
 
 def _is_small(value: Any) -> bool:

@@ -166,6 +166,32 @@ def _clip():
     return hf.CLIPModel(config), tokenizer(), processor
 
 
+def _blip():
+    text = {**ENCODER, "encoder_hidden_size": 16, "vocab_size": SIZE, "bos_token_id": 2,
+            "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}  # fmt: skip
+    model = hf.BlipForConditionalGeneration(hf.BlipConfig(text_config=text, vision_config=VIT))
+    return model, hf.BlipProcessor(hf.BlipImageProcessor(size=_SQUARE), tokenizer())
+
+
+_SQUARE = {"height": 32, "width": 32}
+
+
+def _owl():
+    text = {**ENCODER, "vocab_size": SIZE, "bos_token_id": 2, "eos_token_id": 3}
+    config = hf.OwlViTConfig(text_config=text, vision_config=VIT, projection_dim=16)
+    return hf.OwlViTForObjectDetection(config), hf.OwlViTImageProcessor(size=_SQUARE), tokenizer()
+
+
+def _clap():
+    audio = {
+        "patch_embeds_hidden_size": 8, "hidden_size": 64, "depths": [1, 1, 1, 1],
+        "num_attention_heads": [1, 1, 2, 2], "projection_dim": 8, "num_mel_bins": 64,
+    }  # fmt: skip
+    text = {**ENCODER, "vocab_size": SIZE, "projection_dim": 8}
+    config = hf.ClapConfig(text_config=text, audio_config=audio, projection_dim=8)
+    return hf.ClapModel(config), hf.ClapFeatureExtractor(truncation="rand_trunc"), tokenizer()
+
+
 def _audio_classifier():
     config = hf.Wav2Vec2Config(**_wav2vec2(), **labelled(), classifier_proj_size=8)
     return hf.Wav2Vec2ForSequenceClassification(config), hf.Wav2Vec2FeatureExtractor()
@@ -259,6 +285,9 @@ MODELS = {
     "image-to-text": _caption,
     "zero-shot-image-classification": _clip,
     "audio-classification": _audio_classifier,
+    "zero-shot-audio-classification": _clap,
+    "zero-shot-object-detection": _owl,
+    "image-text-to-text": _blip,
     "document-question-answering": _layoutlm,
     "ctc": _ctc,
     "whisper": _whisper,

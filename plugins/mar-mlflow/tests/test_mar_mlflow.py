@@ -210,6 +210,7 @@ def test_params(pickled, loaded):
         {"inputs": {"a": [1], "b": [2]}}, {"dataframe_split": [1]}, {"dataframe_records": [1]},
         {"dataframe_records": [{"a": 1}, {"b": 1}]}, {"a": 1, "b": 2}, bytearray(b"{"),
         {"instances": [{"a": 1}, {"b": 1}]}, {"a": "x", "b": 1, "c": 2},
+        {"dataframe_split": {"columns": ["b", "a", "c"], "data": []}},
     ],
     ids=str,
 )  # fmt: skip

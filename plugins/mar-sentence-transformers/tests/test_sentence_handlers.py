@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
 from mar_core import ArchiveRequest, Failure, ModelError, UsageError, archive, load, open_archive
 from mar_core.testing import HandlerCase, HandlerContract, make_archive
@@ -253,8 +255,6 @@ def test_scores_and_rankings_are_those_of_the_library(tmp_path, reranker):
             assert refused.code == 400
     raw = {"activation": "identity"}
     with load(archived(tmp_path / "raw", folder, "cross_encoder", config=raw)) as model:
-        import torch
-
         expected = own.predict(pairs[:1], activation_fn=torch.nn.Identity())
         np.testing.assert_allclose(model.predict([{"data": pairs[0]}]), expected, **CLOSE)
 
@@ -384,6 +384,21 @@ def test_an_archive_is_made_from_the_folder(tmp_path, littered, reranker):
         assert made.manifest.model_name == "a_b_c_d"
     with open_archive(archive("ranks", source=reranker[0], export_path=tmp_path)) as made:
         assert made.manifest.handler == "cross_encoder"
+
+
+def test_pickled_weights_become_safetensors(tmp_path, embedder):
+    folder = shutil.copytree(embedder[0], tmp_path / "old")
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    torch.save(tensors, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    for convert in (None, "safetensors"):
+        made = archive(source=folder, export_path=tmp_path, convert=convert, force=True)
+        with open_archive(made) as opened:
+            pickled = "pytorch_model.bin" in opened.members
+        assert pickled == (convert is None)
+        with load(made) as model:
+            expected = embedder[1].encode(TEXTS[:2])
+            np.testing.assert_allclose(model.predict(TEXTS[:2]), expected, **CLOSE)
 
 
 def test_what_is_no_folder_of_the_librarys_is_told_apart(tmp_path, littered, reranker):

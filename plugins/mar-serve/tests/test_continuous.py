@@ -69,13 +69,16 @@ def server(tmp_path_factory):
     plain = handlers.make(folder, "count", COUNTDOWN, **settings)
     short = handlers.make(folder, "short", COUNTDOWN, **settings, clientTimeoutInMills=700)
     slow = handlers.make(folder, "echo", clientTimeoutInMills=500)
-    with serving.running(plain, short, slow, folder=folder) as running:
+    sequences = {"sequenceBatching": True, "maxNumSequence": 4, "maxSequenceJobQueueSize": 5}
+    both = handlers.make(folder, "both", COUNTDOWN, **settings, **sequences)
+    with serving.running(plain, short, slow, both, folder=folder) as running:
         yield running
 
 
-def ask(server, number, *, model="count", **more):
+def ask(server, number, *, model="count", sequence=None, **more):
     """The pieces of an answer, and when the last of them came."""
-    with server.client() as client:
+    headers = {} if sequence is None else {"ts_request_sequence_id": sequence}
+    with server.client(headers=headers) as client:
         answer = client.post(f"/predictions/{model}", json={"from": number, **more})
     text = answer.text.replace("\n", "")
     pieces = [json.loads(piece + "}") for piece in text.split("}") if piece.strip()]
@@ -115,6 +118,18 @@ def test_who_breaks_the_step_of_joining_fails_alone(server):
     assert [piece["left"] for piece in joined[2][1]] == [2, 1, 0]
     # Steps that failed were run again: the handler has counted nothing in them.
     assert (status, pieces[-1]["left"]) == (200, 0)
+
+
+def test_of_a_sequence_one_at_a_time_goes_on_and_sequences_join_each_other(server):
+    with ThreadPoolExecutor(3) as pool:
+        asked = [("a", 12), ("a", 3), ("b", 4)]
+        answers = [
+            pool.submit(ask, server, number, model="both", sequence=name) for name, number in asked
+        ]
+        found = [answer.result() for answer in answers]
+    assert {status for status, _, _ in found} == {200}
+    assert [len(pieces) for _, pieces, _ in found] == [12, 3, 4]
+    assert max(piece["with"] for _, pieces, _ in found for piece in pieces) == 2
 
 
 def test_what_cannot_be_read_fails_alone(server):

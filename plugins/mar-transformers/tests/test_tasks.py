@@ -77,6 +77,18 @@ HANDED_ON = {
         (opened(one), asked(one, **CATS_OR_DOGS), CATS_OR_DOGS)
         for one in PICTURES
     ],
+    "zero-shot-audio-classification": [
+        (one, asked({"array": one.tolist(), "sampling_rate": 48_000}, **CATS_OR_DOGS), CATS_OR_DOGS)
+        for one in (sound(1, 3000), sound(2, 4000), sound(3, 3000))
+    ],
+    "image-text-to-text": [
+        (
+            {"images": opened(one).convert("RGB"), "text": text},
+            asked({"image": base64.b64encode(one).decode(), "text": text}, max_new_tokens=5),
+            {"generate_kwargs": {"max_new_tokens": 5}},
+        )
+        for one, text in zip(PICTURES, ["", "the cat", "a", "it was"], strict=True)
+    ],
     "audio-classification": [
         (one, {"array": one.tolist(), "sampling_rate": 16_000}, {})
         for one in (sound(1, 3000), sound(2, 4000), sound(3, 3000))
@@ -117,6 +129,19 @@ def test_boxes_are_in_the_format_of_object_detector(saved, loaded):
         )
     requests = [asked(one, threshold=0.1) for one in PICTURES]
     answers_alike(loaded("object-detection"), requests, expected)
+
+
+def test_boxes_of_what_is_asked_for(saved, loaded):
+    pipe = own("zero-shot-object-detection", saved("zero-shot-object-detection"))
+    labels = ["cat", "dog"]
+    expected = []
+    for picture in PICTURES:
+        found = pipe(opened(picture), candidate_labels=labels, threshold=0.0, top_k=3)
+        expected.append(
+            [{one["label"]: list(one["box"].values()), "score": one["score"]} for one in found]
+        )
+    requests = [asked(one, candidate_labels=labels, threshold=0.0, top_k=3) for one in PICTURES]
+    answers_alike(loaded("zero-shot-object-detection"), requests, expected)
 
 
 @pytest.mark.parametrize("name", ["image-segmentation", "panoptic"])

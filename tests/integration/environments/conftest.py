@@ -81,15 +81,18 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def told(monkeypatch):
+def told():
     """What is said of environments."""
     said = []
     logger = logging.getLogger("mar_core.environments")
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
-    monkeypatch.setattr(logger, "handlers", [handler])
-    monkeypatch.setattr(logger, "level", logging.INFO)
-    return said
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield said
+    logger.setLevel(before)
+    logger.removeHandler(handler)
 
 
 @pytest.fixture

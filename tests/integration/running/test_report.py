@@ -209,6 +209,7 @@ def test_one_input_in_full_without_a_mouse(tab, folder):
     tab.keyboard.press("Enter")
     dialog = tab.get_by_role("dialog")
     assert dialog.get_by_role("heading").inner_text() == "photos/cat/doubtful.png"
+    dialog.locator("details").wait_for()
     bars = dialog.get_by_role("listitem").all_inner_texts()
     assert bars[:2] == ["cat\n54.9 %", "dog\n45.1 %"]
     assert "120 × 90 pixels" in dialog.inner_text()

@@ -129,6 +129,7 @@ OTHER = {
     "arguments": (PLAIN.replace("size=4", "size"), "made with arguments"),
     "two networks": (f"{PLAIN}\n\nclass More(nn.Module):\n    pass\n", "defines 2 networks"),
     "a script": (f"{PLAIN}\nprint(math.pi)\n", "does something when it is imported"),
+    "a loop": (f"{PLAIN}\nfor _ in ():\n    SCALE = 3.0\n", "does something when it is imported"),
     "a file beside it": (f"import beside_it\n{PLAIN}", "beside_it, which lies beside it"),
     "another size": (PLAIN, "another network"),
     "another state": (SCALED, "answers otherwise"),

@@ -143,6 +143,18 @@ def test_an_example_is_kept_where_it_is_small():
     assert shown([], [{"two\nlines": "x"}]) == [{}, {"result": "{*: string}"}]
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "x" * 101, "", "\ud800"])
+def test_inputs_of_strange_names_are_left_out(name):
+    assert shown([{name: 1}], ["a"]) == [{}, {"result": "string"}]
+
+
+def test_an_answer_of_too_many_parts_is_told_coarsely():
+    wide = {f"a{n}": {f"b{m}": m for m in range(15)} for n in range(15)}
+    assert shown([{"data": 1}], [wide]) == [{"data": "int64"}, {"result": "json"}]
+    assert shown([{"data": wide}], [1]) == [{}, {"result": "int64"}]
+    assert shown([{"data": wide}], [wide]) == [{}, {"result": "json"}]
+
+
 @pytest.mark.parametrize(
     "value", [[[[[[[[[[1, "a"]]]]]]]]], {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}]
 )

@@ -74,7 +74,7 @@ class PytorchFlavor(BaseHandler):
                 table = np.array(rows, dtype=np.float32)
                 return torch.from_numpy(self._ordered(table, columns))
             return torch.from_numpy(self._values(asked))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
             message = f"The {asked.form} hold no numbers of one shape: {error}."
             raise PredictionException(message, BAD_REQUEST) from error
 

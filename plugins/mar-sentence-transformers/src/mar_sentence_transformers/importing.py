@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["import_folder"]
 
 HANDLERS = {"SentenceTransformer": "sentence_transformer", "CrossEncoder": "cross_encoder"}
-WEIGHTS = "model.safetensors"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # What else lies in folders of models: other frameworks' weights, a training's state.
 OTHERS = re.compile(
     r"(onnx|openvino|coreml|runs|checkpoint-\d+|__pycache__)"
@@ -56,9 +56,9 @@ def import_folder(source: Path, request: ArchiveRequest) -> Imported | None:
     handler = HANDLERS[kind]
     modules = ", ".join(name for name, _ in modules_of(source))
     reasons = [f"{handler} runs a {kind}"]
-    weights = source / WEIGHTS if (source / WEIGHTS).is_file() else None
+    weights = next((source / name for name in WEIGHTS if (source / name).is_file()), None)
     if weights is not None:
-        reasons.append(f"{WEIGHTS} are the weights")
+        reasons.append(f"{weights.name} are the weights")
     kept, left = _sorted_out(source)
     if left:
         reasons.append(f"left out, since nothing here reads it: {', '.join(left)}")

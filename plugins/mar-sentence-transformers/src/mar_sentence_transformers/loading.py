@@ -44,6 +44,7 @@ def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> An
             hint="Pass --trust if you trust whoever made the archive, or trust it once for all "
             "with `mar trust`.",
         )
+    _ = source.path  # the library opens the weights by name: asked for, they are unpacked, too
     folder = model_folder(source.model_dir)
     check(folder, kind)
     own = own_code(folder)
