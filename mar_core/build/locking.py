@@ -20,7 +20,7 @@ from mar_core.plugins import HOST
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mar_core.build.plan import Assembly
+    from mar_core.build.assembly import Assembly
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mar_core.build.assembly import Assembly
 from mar_core.build.importing import requested
-from mar_core.build.plan import Assembly, check_model_name, plan
+from mar_core.build.plan import check_model_name, plan
 from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime, in_a_tuple, path_of
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.atomic import check_place, is_inside, same_file

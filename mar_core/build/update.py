@@ -6,9 +6,10 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mar_core.build.assembly import Assembly
 from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
 from mar_core.build.locking import add_lock
-from mar_core.build.plan import FLAGS, Assembly, check_version, describe, with_signature
+from mar_core.build.plan import FLAGS, check_version, describe, with_signature
 from mar_core.build.request import Runtime
 from mar_core.checks.lock import LOCK
 from mar_core.errors import UsageError
