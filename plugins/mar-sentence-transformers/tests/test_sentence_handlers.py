@@ -169,6 +169,7 @@ def test_texts_of_different_prompts_share_a_batch_beside_a_bad_one(served, embed
         ({"data": [1, 2]}, "texts are taken, not tokens"),
         ({"data": ["a", None]}, "Text 1 is of type NoneType"),
         ({"data": []}, "holds no text"),
+        ({"data": "a\ud800"}, "holds half of a character"),
         ({"other": "a"}, "holds no text"),
         ({"text": ["a", ""]}, "Text 1 is empty"),
         ({"text": "a", "dimensions": 17}, "the model's embeddings have 16"),

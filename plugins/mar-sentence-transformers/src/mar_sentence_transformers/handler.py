@@ -164,6 +164,10 @@ def text_of(value: Any, what: str) -> str:
         raise bad_request(f"{what} is of type {type(text).__name__}, where a text is expected")
     if not text:
         raise bad_request(f"{what} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # JSON can say it, and no tokenizer takes it
+        raise bad_request(f"{what} holds half of a character: a lone surrogate") from None
     return text
 
 
