@@ -32,9 +32,9 @@ def test_what_cannot_be_read_is_left_out_where_it_may_be():
 
 
 def test_where_nothing_can_leave_it_out_it_is_named():
-    with pytest.raises(PredictionException, match=r"^Item 1 of the batch: -1 is below zero\.$"):
+    with pytest.raises(PredictionException, match=r"^Item 1 of the batch: -1 is below zero\."):
         each_item([1, -1], read)
-    with pytest.raises(PredictionException, match=r"^-1 is below zero\.$"):
+    with pytest.raises(PredictionException, match=r"^-1 is below zero\."):
         each_item([-1], read)
 
 
