@@ -1,4 +1,5 @@
 """Requests of a batch, read one by one."""
+
 from __future__ import annotations
 
 import base64
