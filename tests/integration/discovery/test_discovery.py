@@ -198,12 +198,13 @@ def test_strict_stops_at_the_first_failure(zoo):
 def test_hook_shows_who_implements_it(zoo):
     uses = json.loads(zoo.mar("plugins", "--json", "--hook", "mar_validate_archive").stdout)
     assert uses[0]["plugin"] == "mar-rules"
-    assert uses[1] == {
+    good = {
         "hook": "mar_validate_archive",
         "plugin": "good",
         "wrapper": False,
         "function": "dist_good:4",
     }
+    assert good in uses
 
 
 def test_an_unknown_hook_offers_the_nearest(zoo):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
 import subprocess
@@ -182,6 +183,15 @@ def test_a_link_stays_a_link(archive, tmp_path, ending):
         assert "a.txt" in (tmp_path / "store" / f"real.{ending}").read_text()
 
 
+def is_locked(path):
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def test_a_second_run_on_an_output_in_use(archive, tmp_path):
     (tmp_path / "slow.py").write_text(
         "import time\n" + ECHO.replace("    return [", "    time.sleep(60)\n    return [")
@@ -190,7 +200,7 @@ def test_a_second_run_on_an_output_in_use(archive, tmp_path):
     for output in ("out.jsonl", "out.csv"):
         words = ("run", "--handler", "slow.py", "a.txt", "-o", output)
         with subprocess.Popen([*COMMAND, *words], cwd=tmp_path, stderr=subprocess.DEVNULL) as first:
-            while not (tmp_path / f"{output}.run").exists():
+            while not any(map(is_locked, tmp_path.glob(f"{output}*"))):
                 time.sleep(0.05)
             for more in ((), ("--resume",), ("--force",)):
                 done = mar(*words, *more, cwd=tmp_path, code=2)
