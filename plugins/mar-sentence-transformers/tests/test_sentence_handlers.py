@@ -337,6 +337,13 @@ def test_files_that_are_not_what_they_should_be(tmp_path, embedder, name, text, 
         load(archived(tmp_path / "again", folder))
 
 
+def test_a_file_that_is_far_too_large_is_not_read_whole(tmp_path):
+    (tmp_path / "modules.json").touch()
+    os.truncate(tmp_path / "modules.json", 1 << 32)
+    with pytest.raises(ModelError, match=r"modules\.json has more than"):
+        archived(tmp_path / "out", tmp_path)
+
+
 def test_code_of_the_model_runs_only_where_it_is_trusted(tmp_path, embedder):
     folder = shutil.copytree(embedder[0], tmp_path / "custom")
     modules = json.loads((folder / "modules.json").read_text())
