@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from builtin_handlers.requests import bad_item, each, payload
-from mar_core import BaseHandler, stacked
+from builtin_handlers.requests import payload
+from mar_core import BaseHandler, bad_item, each_item, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ class DenseNetHandler(BaseHandler):
         Raises:
             PredictionException: An item holds no tensor, or the tensors differ in shape.
         """
-        tensors = each(data, lambda row: _read(payload(row)))
+        tensors = each_item(data, lambda row: _read(payload(row)))
         shapes = sorted({tuple(tensor.shape) for tensor in tensors})
         if len(shapes) > 1:
             raise bad_item(f"the tensors of one batch differ in shape: {shapes}")

@@ -1,51 +1,30 @@
-"""From what a request carries to a picture, and to the RGB that networks are trained on."""
+"""From bytes to a picture, and to the RGB that networks are trained on."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
-import urllib.parse
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from builtin_handlers.requests import bad_item
+from mar_core import bad_item
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["decode", "from_text", "lift_pixel_limit", "to_rgb", "to_tensor"]
+__all__ = ["decode_image", "lift_pixel_limit", "to_rgb", "to_tensor"]
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_SHOWN = 24
 
 
-def from_text(text: str) -> bytes:
-    """The bytes that a string stands for: base64, or a ``data:`` URI.
-
-    Raises:
-        PredictionException: It is neither.
-    """
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma:
-            raise bad_item("the data: URI has no comma, and so no data")
-        if not head.lower().endswith(";base64"):
-            return urllib.parse.unquote_to_bytes(text)
-        text = urllib.parse.unquote(text)
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        raise bad_item(
-            f"the text {shown!r} is not an image in base64; send the image's bytes, its base64, "
-            "or a data: URI"
-        ) from error
-
-
-def decode(data: bytes | bytearray | memoryview) -> Image.Image:
+def decode_image(data: bytes | bytearray | memoryview) -> Image.Image:
     """Open an image and read its pixels.
+
+    Args:
+        data: The bytes of a file in any format that Pillow reads.
+
+    Returns:
+        The image as decoded: of any mode, its rotation not yet applied.
 
     Raises:
         PredictionException: It is no image, is damaged, or has more pixels than is safe.

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from builtin_handlers.images import from_text
 from builtin_handlers.requests import payload
-from mar_core import ModelError, PredictionException
+from mar_core import ModelError, PredictionException, from_base64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +85,7 @@ def _plain_jpeg(row: Any) -> bytes | None:
     """The bytes of a JPEG that is whole, upright and of no colours that need a profile."""
     try:
         value = payload(row)
-        data = from_text(value) if isinstance(value, str) else value
+        data = from_base64(value, "image") if isinstance(value, str) else value
     except PredictionException:
         return None
     if not isinstance(data, (bytes, bytearray, memoryview)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from builtin_handlers.requests import bad_item
+from mar_core import bad_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,11 +11,11 @@ import torch
 from builtin_handlers import text_utils
 from builtin_handlers.checks import VOCABULARY_FILES
 from builtin_handlers.options import options_of
-from builtin_handlers.requests import bad_item, each, payload, target_of
+from builtin_handlers.requests import payload, target_of
 from builtin_handlers.text_batch import TextBatch, run_model
 from builtin_handlers.text_explain import attributions, layer_gradients_of, spread
 from builtin_handlers.vocabulary import TokenizerFile, Vocabulary, read_vocabulary
-from mar_core import BaseHandler, ModelError
+from mar_core import BaseHandler, ModelError, bad_item, each_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,7 +109,7 @@ class TextHandler(BaseHandler, ABC):
         Raises:
             PredictionException: An item is no text.
         """
-        return TextBatch(each(data, self._read), self.device)
+        return TextBatch(each_item(data, self._read), self.device)
 
     def inference(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the model on a batch of texts.

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from builtin_handlers.explain import STEPS, heat_map, integrated_gradients
-from builtin_handlers.images import decode, from_text, lift_pixel_limit, to_rgb
+from builtin_handlers.images import decode_image, lift_pixel_limit, to_rgb
 from builtin_handlers.jpegs import JpegDecoder
 from builtin_handlers.options import options_of
-from builtin_handlers.requests import bad_item, each, payload, target_of
+from builtin_handlers.requests import payload, target_of
 from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, is_default
-from mar_core import BaseHandler, stacked, timed
+from mar_core import BaseHandler, bad_item, each_item, from_base64, stacked, timed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,9 +90,11 @@ class VisionHandler(BaseHandler, ABC):
             PredictionException: An item is no image, or the images differ in size.
         """
         if self.decoder is None:
-            images = each(data, self._read)
+            images = each_item(data, self._read)
         else:
-            images = each(enumerate(data), functools.partial(self._pick, self.decoder.decode(data)))
+            images = each_item(
+                enumerate(data), functools.partial(self._pick, self.decoder.decode(data))
+            )
         batch: torch.Tensor = self._combine(images)
         return batch
 
@@ -103,9 +105,9 @@ class VisionHandler(BaseHandler, ABC):
     def _read(self, row: Any) -> torch.Tensor:
         value = payload(row)
         if isinstance(value, str):
-            value = from_text(value)
+            value = from_base64(value, "image")
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return self._process(decode(value))
+            return self._process(decode_image(value))
         if isinstance(value, Image.Image):
             return self._process(value.copy())
         return _numbers(value)

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtin_handlers.images import decode_image as decode_image
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
@@ -84,6 +85,9 @@ if TYPE_CHECKING:
     from mar_core.ts.context import Context as Context
     from mar_core.ts.device import stacked as stacked
     from mar_core.ts.device import to_device as to_device
+    from mar_core.ts.items import bad_item as bad_item
+    from mar_core.ts.items import each_item as each_item
+    from mar_core.ts.items import from_base64 as from_base64
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
@@ -101,6 +105,7 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
+    "builtin_handlers.images": ("decode_image",),
     "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
@@ -120,6 +125,7 @@ _HOME = {
         "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
     ),
     "mar_core.ts.device": ("stacked", "to_device"),
+    "mar_core.ts.items": ("bad_item", "each_item", "from_base64"),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),

@@ -16,6 +16,7 @@ from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import version_of
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.plugins import HOST
+from mar_core.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,7 +114,7 @@ def resolve(
         UsageError: uv is not installed.
     """
     given = list(lines)
-    logger.info("Resolving the requirements of %s (%d).", name, len(given))
+    logger.info("Resolving %d %s of %s.", len(given), plural(len(given), "requirement"), name)
     with tempfile.TemporaryDirectory(prefix="mar-lock-") as scratch:
         folder = Path(scratch)
         asked = folder / "requirements.in"

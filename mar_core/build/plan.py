@@ -60,7 +60,8 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
     assembly = Assembly()
     for key, path in files.items():
         assembly.add_named(FLAGS[key], path)
-    assembly.add_extras(request.extra_files, leave_out=request.target)
+    if request.extra_files:
+        assembly.add_extras(request.extra_files, leave_out=request.target)
     if plugins is not None:
         for plugin, result in plugins.collect_files(request):
             for file in _collected(plugin, result):

@@ -85,7 +85,8 @@ class ArchiveRequest:
         Raises:
             UsageError: A quote in it is not closed.
         """
-        return tuple(Path(item.source) for item in split_items(self.extra_files))
+        items = split_items(self.extra_files) if self.extra_files else ()
+        return tuple(Path(item.source) for item in items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -41,7 +42,8 @@ def archive_from(
         for line in () if quiet and not dry_run else _source_lines(made):
             typer.echo(line, err=not dry_run)
         if dry_run:
-            _show_plan(made, *prepare(made.request))
+            # Nothing is replaced, so an archive that is there already is no reason to show nothing.
+            _show_plan(made, *prepare(replace(made.request, force=True)))
             return
         written = create(made.request, progress=progress)
     report(written, quiet=quiet)
@@ -69,7 +71,9 @@ def _facts(made: Imported, sources: Sources) -> Iterator[str]:
     name = f"{manifest.model_name} {manifest.model_version or ''}".rstrip()
     yield f"model     {printable(name)}"
     yield f"handler   {printable(str(manifest.handler))}{where}"
-    yield f"writes    {printable(str(made.request.target))}"
+    target = made.request.target
+    there = "" if made.request.force or not target.exists() else ", which exists: add --force"
+    yield f"writes    {printable(str(target))}{there}"
 
 
 def _files(sources: Sources) -> Iterator[str]:

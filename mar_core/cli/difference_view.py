@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mar_core.findings import printable
-from mar_core.text import size_in_words
+from mar_core.text import plural, size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +85,15 @@ def _values(before: Any, after: Any) -> str:
     return parts[0] if len(set(parts)) == 1 else " → ".join(parts)
 
 
+def _same(count: int, what: str) -> str:
+    return f"{count} {plural(count, what)} {'is' if count == 1 else 'are'} the same"
+
+
 def _summary(difference: ArchiveDifference) -> str:
     if difference.is_empty:
         return "The archives are the same."
-    parts = [f"{difference.unchanged} members are the same"]
+    parts = [_same(difference.unchanged, "member")]
     if difference.same_tensors is not None:
-        parts.append(f"{difference.same_tensors} tensors are the same")
+        parts.append(_same(difference.same_tensors, "tensor"))
     note = f" {difference.note}" if difference.note else ""
     return f"{', '.join(parts)}.{note}"

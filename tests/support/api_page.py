@@ -39,7 +39,8 @@ GROUPS = {
     ),
     "Write handlers": (
         "VisionHandler",
-        "BaseHandler", "Context", "PredictionException", "reject_item", "stacked", "to_device",
+        "BaseHandler", "Context", "PredictionException", "bad_item", "each_item",
+        "reject_item", "from_base64", "decode_image", "stacked", "to_device",
         "import_file", "add_import_path", "timed", "Metric", "MetricTypes", "MetricsConfig",
         "MetricDefinition", "Dimension",
     ),

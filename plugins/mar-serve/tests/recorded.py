@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import io
 import json
 import threading
 import time
@@ -11,17 +13,33 @@ from dataclasses import dataclass, field
 
 import uvicorn
 from mar_serve import page
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SIDE = 40
+
+
+def half(top, bottom):
+    """A mask in base64 that is white between two rows."""
+    mask = Image.new("L", (SIDE, SIDE))
+    mask.paste(255, (0, top, SIDE, bottom))
+    stream = io.BytesIO()
+    mask.save(stream, format="PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
 ANSWERS = {
     "classes": {"tabby": 0.4633, "tiger cat": 0.3129, HOSTILE: 0.0011},
     "digit": 7,
     "boxes": [{"person": [10, 10, 30, 30], "score": 0.98}, {"cup": [2, 2, 8, 8], "score": 0.71}],
     "mask": [[[1 if y < SIDE // 2 else 0, 0.9] for _ in range(SIDE)] for y in range(SIDE)],
+    "segments": [
+        {"label": "sky", "score": 0.9, "mask": {"base64": half(0, 20)}},
+        {"label": "ground", "score": None, "mask": half(30, 40)},
+    ],
     "words": {"positive": 0.9, "negative": 0.1},
     "entities": [{"entity_group": "PER", "start": 2, "end": 6, "score": 0.9}],
     "records": [{"id": 1, "name": HOSTILE, "tags": ["a"]}, {"id": 2, "name": "Bob", "tags": []}],

@@ -124,6 +124,15 @@ def test_a_mask_lies_over_the_picture(tab, server):
     assert pixel(tab, 0.5, 0.25) == [255, 255, 255, 255]
 
 
+def test_masks_with_labels_lie_on_the_picture(tab, server):
+    answer = asked(opened(tab, server, "segments"), file=picture())
+    assert answer.get_by_role("listitem").all_inner_texts() == ["sky 90 %", "ground"]
+    sky, ground = pixel(tab, 0.5, 0.25), pixel(tab, 0.5, 0.9)
+    assert sky[0] > sky[2]  # the first colour is a red, the second a blue
+    assert ground[2] > ground[0]
+    assert pixel(tab, 0.5, 0.6) == [255, 255, 255, 255]
+
+
 def test_an_explanation_is_a_heat_map_red_for_blue_against(tab, server):
     asked(opened(tab, server, "classes"), file=picture(), button="Explain")
     red, _, blue, _ = pixel(tab, 0.25, 0.5)

@@ -49,6 +49,15 @@ def test_a_dry_run_says_what_and_why_and_writes_nothing(folder, capsys):
     assert sorted(folder.iterdir()) == before
 
 
+def test_a_dry_run_shows_the_plan_where_the_archive_is_there_already(folder, capsys):
+    (folder / "traced.mar").write_bytes(b"mine")
+    mar_here("archive", "--from", "traced.pt", "--dry-run")
+    assert "writes    traced.mar, which exists: add --force\n" in capsys.readouterr().out
+    mar_here("archive", "--from", "traced.pt", "--dry-run", "--force")
+    assert "writes    traced.mar\n" in capsys.readouterr().out
+    assert (folder / "traced.mar").read_bytes() == b"mine"
+
+
 def test_a_dry_run_of_what_would_be_refused(folder, capsys):
     torch.save(torch.nn.Linear(3, 2), "whole.pt")
     words = ("--model-name", "m", "-v", "1", "--handler", "base_handler")

@@ -186,8 +186,8 @@ def test_the_default_transforms_are_torchvisions():
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ({"data": "hello, world"}, "The text 'hello, world' is not an image in base64"),
-        ({"data": "x" * 99}, "The text 'xxxxxxxxxxxxxxxxxxxxxxxx…' is not an image in base64"),
+        ({"data": "hello, world"}, "The text 'hello, world' is no image in base64"),
+        ({"data": "x" * 99}, "The text 'xxxxxxxxxxxxxxxxxxxxxxxx…' is no image in base64"),
         ({"data": "data:image/png;base64"}, "The data: URI has no comma"),
         ({"data": b"GIF89a"}, "These 6 bytes are no image that Pillow knows"),
         ({"data": CHINA[:5000]}, "The image cannot be decoded: image file is truncated"),

@@ -1,7 +1,7 @@
 // An answer as people look at it. `kindOf` says what it is by its shape; each kind has a view.
 
 import { bytesOf, make, size } from "./dom.js";
-import { boxes, heatMap, isGrid, maskOf, overlay, picture } from "./pictures.js";
+import { boxes, heatMap, isGrid, maskOf, overlay, picture, segmentsOn } from "./pictures.js";
 import { entities, plain, words } from "./texts.js";
 
 const SHOWN_ROWS = 200;
@@ -36,6 +36,7 @@ export function kindOf(value, { asked }) {
   if (fromBase64(one?.base64)) return "picture";
   if (classes(one)) return "classes";
   if (given && detections(one)) return "boxes";
+  if (given && segments(one)) return "segments";
   if (isWords(one)) return "words";
   if (asked.kind === "text" && spans(one)) return "entities";
   if (given && heatIn(one)) return "heat";
@@ -55,6 +56,7 @@ export async function view(value, answer) {
     }
     case "classes": return bars(classes(one));
     case "boxes": return boxes(given, detections(one));
+    case "segments": return segmentsOn(given, segments(one));
     case "words": return words(one);
     case "entities": return entities(answer.asked.text, spans(one));
     case "heat": return [...(await overlay(given, heatIn(one))), ...rest(one, ["heatmap", "attributions"])];
@@ -169,6 +171,14 @@ function detection(row) {
   }
   const named = Object.entries(row).find(([name, one]) => name !== "score" && isBox(one));
   return named ? { box: named[1], label: named[0], score } : null;
+}
+
+/** Masks with labels, as transformers' pipelines give them; each becomes {label, score, mask}. */
+function segments(value) {
+  if (!isRecords(value)) return null;
+  const found = value.map(({ label, score, mask }) => (
+    { label: String(label ?? ""), score, mask: fromBase64(mask?.base64 ?? mask) }));
+  return found.every(({ mask }) => mask) ? found : null;
 }
 
 function isWords(value) {

@@ -76,7 +76,7 @@ export const pictureIn = (preview, alt) => make("img", {
 /** Whether an answer is drawn on the picture or in the text that was sent. */
 export async function isLaidOver(all, asked) {
   if (!("result" in all || all.grid)) return false;
-  const drawn = ["picture", "boxes", "words", "entities", "heat", "grid"];
+  const drawn = ["picture", "boxes", "segments", "words", "entities", "heat", "grid"];
   return drawn.includes(kindOf(await answerIn(all), answerFor(all, asked)));
 }
 

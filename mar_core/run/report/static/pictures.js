@@ -66,6 +66,36 @@ function tag(context, text, left, top, colour, unit) {
   context.fillText(text, left + unit * 0.7, above + height / 2);
 }
 
+// ── Masks with labels ─────────────────────────────────────────────────────────────────────────
+
+/** Lays the bright pixels of each mask on the picture, each in a colour of its own. */
+export async function segmentsOn(given, found) {
+  const masks = await Promise.all(found.map(({ mask }) => createImageBitmap(mask)));
+  const top = make("canvas", {});
+  top.width = Math.max(...masks.map((mask) => mask.width));
+  top.height = Math.max(...masks.map((mask) => mask.height));
+  const context = top.getContext("2d");
+  for (const [at, mask] of masks.entries()) {
+    context.drawImage(coloured(mask, channels(at + 1)), 0, 0);
+  }
+  const listed = found.map(({ label, score }, at) => [colourOf(at + 1), named(label, score)]);
+  return [...(await lay(given, await createImageBitmap(top))), legend(listed)];
+}
+
+function coloured(mask, colour) {
+  const canvas = make("canvas", {});
+  canvas.width = mask.width;
+  canvas.height = mask.height;
+  const context = canvas.getContext("2d");
+  context.drawImage(mask, 0, 0);
+  const image = context.getImageData(0, 0, mask.width, mask.height);
+  for (let at = 0; at < image.data.length; at += 4) {
+    paint(image, at, image.data[at] > 127 ? [...colour, 255] : [0, 0, 0, 0]);
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
 // ── Grids of numbers: a class for each pixel, or how much each counted ────────────────────────
 
 /** Rows of equal length of numbers, or of [class, probability]; or channels of such rows. */

@@ -10,22 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from mar_core import PredictionException
+from mar_core import bad_item
 
-__all__ = ["RATES", "bad_sound", "decode_audio"]
+__all__ = ["RATES", "decode_audio"]
 
-BAD_REQUEST = 400
 # Samples a second that a file may claim: telephones have 8,000, studios 192,000.
 RATES = range(1_000, 768_001)
 # Silence packs to nothing: samples of all channels that one file may unpack to, 2 GiB of float32.
 MOST_SAMPLES = 1 << 29
 _TYPES = {1: "u1", 2: "<i2", 4: "<i4"}
 _THREE_BYTES = 3
-
-
-def bad_sound(message: str) -> PredictionException:
-    """The error of one request: the client's fault."""
-    return PredictionException(f"{message[0].upper()}{message[1:].rstrip('.')}.", BAD_REQUEST)
 
 
 def decode_audio(data: bytes | bytearray | memoryview) -> tuple[torch.Tensor, int]:
@@ -55,7 +49,7 @@ def decode_audio(data: bytes | bytearray | memoryview) -> tuple[torch.Tensor, in
             return _checked(*found)
     reason = reasons[0] if reasons else "no decoder is installed"
     more = "" if find_spec("torchcodec") else "; torchcodec, which is not installed, reads more"
-    raise bad_sound(f"these {len(raw):,} bytes are no sound that can be decoded: {reason}{more}")
+    raise bad_item(f"these {len(raw):,} bytes are no sound that can be decoded: {reason}{more}")
 
 
 class _CannotError(Exception):
@@ -64,17 +58,17 @@ class _CannotError(Exception):
 
 def _checked(samples: torch.Tensor, rate: int) -> tuple[torch.Tensor, int]:
     if rate not in RATES:
-        raise bad_sound(f"the sound claims {rate:,} samples a second")
+        raise bad_item(f"the sound claims {rate:,} samples a second")
     if samples.shape[-1] == 0:
-        raise bad_sound("the sound is empty: it has no samples")
+        raise bad_item("the sound is empty: it has no samples")
     if not bool(torch.isfinite(samples).all()):
-        raise bad_sound("the sound has samples that are no numbers")
+        raise bad_item("the sound has samples that are no numbers")
     return samples, rate
 
 
 def _check_size(samples: int) -> None:
     if samples > MOST_SAMPLES:
-        raise bad_sound(f"the sound has {samples:,} samples; {MOST_SAMPLES:,} may be decoded")
+        raise bad_item(f"the sound has {samples:,} samples; {MOST_SAMPLES:,} may be decoded")
 
 
 def _with_soundfile(raw: bytes) -> tuple[torch.Tensor, int] | None:

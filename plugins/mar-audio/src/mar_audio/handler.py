@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mar_audio.decoding import RATES, bad_sound
+from mar_audio.decoding import RATES
 from mar_audio.reading import read_audio
-from mar_core import BaseHandler, ModelError, PredictionException, reject_item, timed
+from mar_core import BaseHandler, ModelError, bad_item, each_item, timed
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -79,15 +79,7 @@ class AudioHandler(BaseHandler):
         Raises:
             PredictionException: An item is no sound.
         """
-        inputs = []
-        for index, row in enumerate(data):
-            try:
-                samples = read_audio(self.payload(row), self.sample_rate, mono=self.mono)
-                inputs.append(self.audio_processing(samples).to(self.device))
-            except PredictionException as error:
-                if not reject_item(index, error):
-                    raise
-        return inputs
+        return each_item(data, self._read)
 
     @timed
     def inference(self, data: list[torch.Tensor], *args: Any, **kwargs: Any) -> list[Any]:
@@ -121,6 +113,10 @@ class AudioHandler(BaseHandler):
         """
         return [_listed(one) for one in data]
 
+    def _read(self, row: Any) -> torch.Tensor:
+        samples = read_audio(self.payload(row), self.sample_rate, mono=self.mono)
+        return self.audio_processing(samples).to(self.device)
+
     @staticmethod
     def payload(row: Any) -> Any:
         """What a request carries: its `data`, else its `body`, else an `array` with its rate.
@@ -136,7 +132,7 @@ class AudioHandler(BaseHandler):
         if "array" in row or "raw" in row:
             return row
         names = ", ".join(map(repr, row)) or "nothing"
-        raise bad_sound(f"the request has {names}, where 'data' or 'body' is expected")
+        raise bad_item(f"the request has {names}, where 'data' or 'body' is expected")
 
 
 def _row(output: Any, at: int) -> Any:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
-import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from mar_audio.decoding import RATES, bad_sound, decode_audio
+from mar_audio.decoding import RATES, decode_audio
 from mar_audio.resampling import resample
+from mar_core import bad_item, from_base64
 
 __all__ = ["read_audio"]
 
 _BYTES = (bytes, bytearray, memoryview)
 _NAMES = ("array", "raw", "data")
-_SHOWN = 24
 _CHANNELS_AND_SAMPLES = 2
 # More channels than any microphone has: samples lie the other way round.
 _MOST_CHANNELS = 64
@@ -41,10 +38,10 @@ def read_audio(value: Any, sample_rate: int, *, mono: bool = True) -> torch.Tens
         PredictionException: It is no sound; the sentence says what is wrong.
     """
     if isinstance(value, str):
-        value = _from_text(value)
+        value = from_base64(value, "sound")
     if isinstance(value, _BYTES):
         if not value:
-            raise bad_sound("the request is empty")
+            raise bad_item("the request is empty")
         samples, rate = decode_audio(value)
     elif isinstance(value, Mapping):
         samples, rate = _with_rate(value)
@@ -59,7 +56,7 @@ def _with_rate(value: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
     rate = value.get("sampling_rate", value.get("sample_rate"))
     if name is None or type(rate) is not int or rate not in RATES:
         listed = ", ".join(map(repr, list(value)[:6])) or "nothing"
-        raise bad_sound(
+        raise bad_item(
             f"the request holds an object with {listed}, where a sound is expected: its bytes, or "
             '{"array": [sample, …], "sampling_rate": 16000}'
         )
@@ -70,29 +67,11 @@ def _numbers(value: Any) -> torch.Tensor:
     try:
         samples = torch.as_tensor(value, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise bad_sound(f"a {type(value).__name__} is no sound and no list of samples") from error
+        raise bad_item(f"a {type(value).__name__} is no sound and no list of samples") from error
     samples = samples[None] if samples.ndim == 1 else samples
     if samples.ndim != _CHANNELS_AND_SAMPLES or samples.shape[0] > _MOST_CHANNELS:
         shape = "×".join(map(str, samples.shape)) or "a number"
-        raise bad_sound(f"samples are [samples] or [channels, samples], and these are {shape}")
+        raise bad_item(f"samples are [samples] or [channels, samples], and these are {shape}")
     if samples.shape[-1] == 0 or not math.isfinite(float(samples.abs().max())):
-        raise bad_sound("the sound is empty, or has samples that are no numbers")
+        raise bad_item("the sound is empty, or has samples that are no numbers")
     return samples
-
-
-def _from_text(text: str) -> bytes:
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma:
-            raise bad_sound("the data: URI has no comma, and so no data")
-        if not head.lower().endswith(";base64"):
-            return urllib.parse.unquote_to_bytes(text)
-        text = urllib.parse.unquote(text)
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        raise bad_sound(
-            f"the text {shown!r} is no sound in base64; send the file's bytes, their base64, or a "
-            "data: URI; addresses and paths are not opened"
-        ) from error

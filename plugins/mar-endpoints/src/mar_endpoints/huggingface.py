@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from mar_core import HandlerError, PredictionException, import_file
+from mar_core import HandlerError, PredictionException, bad_item, decode_image, import_file
 from mar_endpoints.bodies import ANY, JSON, body_of, header, media_type
 
 if TYPE_CHECKING:
@@ -102,12 +101,10 @@ class CustomHandler:
 
 
 def _picture(raw: bytes) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        return Image.open(io.BytesIO(raw)).convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise PredictionException(f"The picture cannot be read: {error}.", BAD_REQUEST) from error
+        return decode_image(raw).convert("RGB")
+    except ValueError as error:  # colours that Pillow turns into no others
+        raise bad_item(f"the picture cannot be turned into RGB: {error}") from error
 
 
 def _parsed(raw: bytes, kind: str) -> Any:

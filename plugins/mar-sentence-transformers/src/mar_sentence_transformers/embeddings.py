@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError, PredictionException, timed
+from mar_core import ModelError, PredictionException, bad_item, timed
 from mar_sentence_transformers.handler import SentenceHandler, fields_of, text_of, with_usage
-from mar_sentence_transformers.options import EMBEDDING, bad_request
+from mar_sentence_transformers.options import EMBEDDING
 from mar_sentence_transformers.passes import Asked, Prompted
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ class EmbeddingHandler(SentenceHandler):
         self._check(parameters)
         many = isinstance(value, (list, tuple))
         if value is None or (many and not value):
-            raise bad_request("the request holds no text; send one, a list, or either as 'text'")
+            raise bad_item("the request holds no text; send one, a list, or either as 'text'")
         if not many:
             return Asked([text_of(value, "the text")], parameters)
         if all(isinstance(one, int) for one in value):
-            raise bad_request("the request holds numbers; texts are taken, not tokens")
+            raise bad_item("the request holds numbers; texts are taken, not tokens")
         texts = [text_of(one, f"text {at}") for at, one in enumerate(value)]
         return Asked(texts, parameters, many=True)
 
@@ -159,16 +159,16 @@ class EmbeddingHandler(SentenceHandler):
         most = self.model.get_embedding_dimension()
         size = parameters.get("dimensions") or most
         if most is not None and size > most:
-            raise bad_request(f"dimensions is {size}; the model's embeddings have {most}")
+            raise bad_item(f"dimensions is {size}; the model's embeddings have {most}")
         if parameters.get("precision") not in QUANTIZED_BY_RANGE:
             return
         if self._ranges is None:
-            raise bad_request(
+            raise bad_item(
                 "whole numbers need ranges to be scaled by; model-config.yaml names none "
                 "as handler.ranges"
             )
         if self._ranges.shape[1] != size:
-            raise bad_request(
+            raise bad_item(
                 f"the ranges that whole numbers are scaled by are for {self._ranges.shape[1]} "
                 f"dimensions, not {size}"
             )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mar_core import BaseHandler, ModelError, PredictionException, reject_item, timed
+from mar_core import BaseHandler, ModelError, bad_item, each_item, timed
 from mar_sentence_transformers.loading import load_model
-from mar_sentence_transformers.options import as_text, bad_request, read_config, read_parameters
+from mar_sentence_transformers.options import as_text, read_config, read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,21 +90,17 @@ class SentenceHandler(BaseHandler, ABC):
         Raises:
             PredictionException: A request is not what the handler takes, and cannot be left out.
         """
-        asked, prompted = [], []
-        for index, row in enumerate(data):
-            try:
-                one = self.read(row)
-                prompted.append(self.prompted(one.parameters))
-                asked.append(one)
-            except PredictionException as error:
-                if not reject_item(index, error):
-                    raise
-        return self._passes.tokenize(asked, prompted)
+        read = each_item(data, self._read)
+        return self._passes.tokenize([asked for asked, _ in read], [prompt for _, prompt in read])
 
     @timed
     def inference(self, data: Batch[Any], *args: Any, **kwargs: Any) -> Batch[Any]:  # noqa: ARG002
         """Run the model on what was tokenized."""
         return self._passes.run(data, self.device)
+
+    def _read(self, row: Any) -> tuple[Asked[Any], Prompted]:
+        asked = self.read(row)
+        return asked, self.prompted(asked.parameters)
 
     def parameters_of(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """What a request says beside its texts, over what the config says.
@@ -128,7 +124,7 @@ class SentenceHandler(BaseHandler, ABC):
         prompts: dict[str, str] = self.model.prompts
         if name not in prompts:
             known = ", ".join(map(repr, prompts)) or "none"
-            raise bad_request(f"the model has no prompt {name!r}; it has {known}")
+            raise bad_item(f"the model has no prompt {name!r}; it has {known}")
         return prompts[name]
 
 
@@ -161,13 +157,13 @@ def text_of(value: Any, what: str) -> str:
     """
     text = as_text(value)
     if not isinstance(text, str):
-        raise bad_request(f"{what} is of type {type(text).__name__}, where a text is expected")
+        raise bad_item(f"{what} is of type {type(text).__name__}, where a text is expected")
     if not text:
-        raise bad_request(f"{what} is empty")
+        raise bad_item(f"{what} is empty")
     try:
         text.encode()
     except UnicodeEncodeError:  # JSON can say it, and no tokenizer takes it
-        raise bad_request(f"{what} holds half of a character: a lone surrogate") from None
+        raise bad_item(f"{what} holds half of a character: a lone surrogate") from None
     return text
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mar_core import ModelError, PredictionException
+from mar_core import ModelError, bad_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["Option", "bad_request", "read_config", "read_parameters"]
+__all__ = ["Option", "as_text", "read_config", "read_parameters"]
 
-BAD_REQUEST = 400
 PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
 TASKS = ("query", "document")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
@@ -77,10 +76,10 @@ def read_parameters(options: Mapping[str, Option], fields: Mapping[str, Any]) ->
     nested = fields.get("parameters")
     if nested is not None:
         if not isinstance(nested, dict):
-            raise bad_request(f"parameters is {nested!r}, where a mapping is expected")
+            raise bad_item(f"parameters is {nested!r}, where a mapping is expected")
         for name in nested:
             if name not in known:
-                raise bad_request(_unknown(str(name), known))
+                raise bad_item(_unknown(str(name), known))
         fields = {**fields, **nested}
     found = {}
     for name, option in known.items():
@@ -89,15 +88,8 @@ def read_parameters(options: Mapping[str, Option], fields: Mapping[str, Any]) ->
             try:
                 found[name] = option.read(value)
             except ValueError:
-                raise bad_request(
-                    f"{name} is {value!r}, where {option.takes} is expected"
-                ) from None
+                raise bad_item(f"{name} is {value!r}, where {option.takes} is expected") from None
     return found
-
-
-def bad_request(message: str) -> PredictionException:
-    """The error of one request: the client's fault, as TorchServe would answer it."""
-    return PredictionException(f"{message[0].upper()}{message[1:]}.", BAD_REQUEST)
 
 
 def as_text(value: Any) -> Any:
@@ -111,7 +103,7 @@ def as_text(value: Any) -> Any:
     try:
         return bytes(value).decode()
     except UnicodeDecodeError:
-        raise bad_request("the text is not UTF-8") from None
+        raise bad_item("the text is not UTF-8") from None
 
 
 def _unknown(name: str, options: Iterable[str]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mar_core import timed
+from mar_core import bad_item, timed
 from mar_sentence_transformers.handler import SentenceHandler, fields_of, text_of, with_usage
-from mar_sentence_transformers.options import RERANK, bad_request
+from mar_sentence_transformers.options import RERANK
 from mar_sentence_transformers.passes import Asked, Prompted
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class RerankHandler(SentenceHandler):
         if not isinstance(value, (list, tuple)):
             return Asked([(query, text_of(_inner(value), "the document"))], parameters)
         if not value:
-            raise bad_request("the request holds a query and no documents")
+            raise bad_item("the request holds a query and no documents")
         if self.model.num_labels != 1:
-            raise bad_request(
+            raise bad_item(
                 f"the model gives {self.model.num_labels} scores for a pair, and so no ranking; "
                 "send pairs"
             )
@@ -127,7 +127,7 @@ def _answer(asked: Asked[tuple[str, str]], scores: list[Any]) -> Any:
 
 def _pairs(value: Any, parameters: dict[str, Any]) -> Asked[tuple[str, str]]:
     if not isinstance(value, (list, tuple)) or not value:
-        raise bad_request("the request holds no 'query' with 'documents', and no pair of texts")
+        raise bad_item("the request holds no 'query' with 'documents', and no pair of texts")
     if any(isinstance(one, (list, tuple)) for one in value):
         return Asked([_pair(one) for one in value], parameters, many=True)
     return Asked([_pair(value)], parameters)
@@ -135,7 +135,7 @@ def _pairs(value: Any, parameters: dict[str, Any]) -> Asked[tuple[str, str]]:
 
 def _pair(value: Any) -> tuple[str, str]:
     if not isinstance(value, (list, tuple)) or len(value) != PAIR:
-        raise bad_request(f"{value!r} is no pair of texts")
+        raise bad_item(f"{value!r} is no pair of texts")
     return text_of(value[0], "the first of a pair"), text_of(value[1], "the second of a pair")
 
 

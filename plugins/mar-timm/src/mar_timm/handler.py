@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from mar_core import PredictionException, VisionHandler, timed
+from mar_core import VisionHandler, bad_item, timed
 from mar_timm.loading import load_model
 from mar_timm.options import read_options
 
@@ -22,7 +22,6 @@ __all__ = ["TimmHandler"]
 
 TOPK = 5
 GREY, COLOURED = 1, 3
-BAD_REQUEST = 400
 # What timm calls weights for ImageNet's classes, such as `a1_in1k`.
 IMAGENET = re.compile(r"(^|_)in(1|12|21|22)k(_|$)")
 
@@ -116,9 +115,8 @@ class _Processing:
         if self._channels == GREY:
             image = image.convert("L")
         elif self._channels != COLOURED:
-            raise PredictionException(
-                f"The model takes {self._channels} channels, which no image has; send numbers.",
-                BAD_REQUEST,
+            raise bad_item(
+                f"the model takes {self._channels} channels, which no image has; send numbers"
             )
         tensor: torch.Tensor = self._transform(image)
         return tensor

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import BaseHandler, Context, timed
+from mar_core import BaseHandler, Context, bad_item, each_item, timed
 from mar_transformers.answers import shown
 from mar_transformers.inputs import is_chat, read_input
 from mar_transformers.loading import Loaded, go_offline, load_pipeline
 from mar_transformers.options import Options, read_options
-from mar_transformers.requests import Asked, bad_item, each, read_request
+from mar_transformers.requests import Asked, read_request
 from mar_transformers.running import Answer, Prepared, answer, parameters_of
 from mar_transformers.tasks import LABELS_INSIDE, Takes
 
@@ -116,7 +116,7 @@ class TransformersHandler(BaseHandler):
         Raises:
             PredictionException: An item is not what the task takes, or asks for what it has not.
         """
-        return Batch(each(data, self._read), self.context)
+        return Batch(each_item(data, self._read), self.context)
 
     @timed
     def inference(self, data: Batch, *_: Any, **__: Any) -> list[Answer]:

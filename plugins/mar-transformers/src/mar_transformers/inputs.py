@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
-import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
-from mar_transformers.requests import bad_item
+from mar_core import ModelError, bad_item, decode_image, from_base64
 from mar_transformers.tasks import LABELS_INSIDE, Takes, Task
 
 if TYPE_CHECKING:
@@ -19,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["is_chat", "read_input"]
 
 _BYTES = (bytes, bytearray, memoryview)
-_SHOWN = 24
 
 
 def read_input(task: Task, value: Any, parameters: dict[str, Any], *, rate: int | None) -> Any:
@@ -210,25 +204,19 @@ def _word_box(one: Any) -> list[Any]:
 
 def _image(value: Any) -> Image.Image:
     """A picture in RGB, as transformers would open the file itself."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
     from transformers.image_utils import load_image
 
     if isinstance(value, str):
-        value = _from_text(value, "image")
+        value = from_base64(value, "image")
     if isinstance(value, Image.Image):
         return load_image(value)  # type: ignore[no-any-return]
     if not isinstance(value, _BYTES):
         raise _other(value, Takes.IMAGE)
     try:
-        image = Image.open(io.BytesIO(value))
-        image.load()
-        return load_image(image)  # type: ignore[no-any-return]
-    except UnidentifiedImageError as error:
-        raise bad_item(f"these {len(value):,} bytes are no image that Pillow knows") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise bad_item(f"the image is too large to be safe: {str(error).rstrip('.')}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
-        raise bad_item(f"the image cannot be decoded: {str(error).rstrip('.')}") from error
+        return load_image(decode_image(value))  # type: ignore[no-any-return]
+    except ValueError as error:  # colours that Pillow turns into no others
+        raise bad_item(f"the image cannot be turned into RGB: {error}") from error
 
 
 # ── Sounds ────────────────────────────────────────────────────────────────────────────────────────
@@ -259,25 +247,6 @@ def _without_labels(value: Any, parameters: dict[str, Any], names: tuple[str, ..
     if "candidate_labels" in value:
         parameters["candidate_labels"] = value["candidate_labels"]
     return value[name]
-
-
-def _from_text(text: str, what: str) -> bytes:
-    """The bytes that a string stands for: base64, or a `data:` URI; never a path or an address."""
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma:
-            raise bad_item("the data: URI has no comma, and so no data")
-        if not head.lower().endswith(";base64"):
-            return urllib.parse.unquote_to_bytes(text)
-        text = urllib.parse.unquote(text)
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        raise bad_item(
-            f"the text {shown!r} is no {what} in base64; send the {what}'s bytes, its base64, or a "
-            "data: URI; addresses and paths are not opened"
-        ) from error
 
 
 def _no_labels() -> Exception:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from mar_core import PredictionException, reject_item
+from mar_core import bad_item
 
-__all__ = ["Asked", "bad_item", "each", "read_request"]
+__all__ = ["Asked", "read_request"]
 
-BAD_REQUEST = 400
 _MISSING = object()
 _BYTES = (bytes, bytearray, memoryview)
 # Fields of a row that are not the input. `options` is the hub's own: cache, wait for a model.
 _BESIDES = frozenset({"parameters", "stream", "options"})
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +63,6 @@ def read_request(row: Any, *, is_one: Callable[[Any], bool]) -> Asked:
         parameters=parameters,
         stream=None if stream is None else _truth(stream),
     )
-
-
-def bad_item(message: str) -> PredictionException:
-    """The error of one request: the client's fault."""
-    sentence = f"{message[0].upper()}{message[1:]}"
-    end = "" if sentence.endswith((".", "?", "!")) else "."
-    return PredictionException(f"{sentence}{end}", BAD_REQUEST)
-
-
-def each(rows: list[Any], read: Callable[[Any], _Result]) -> list[_Result]:
-    """Read every request of a batch; one that cannot be read is left out, or named."""
-    results: list[_Result] = []
-    for index, row in enumerate(rows):
-        try:
-            results.append(read(row))
-        except PredictionException as error:
-            if not reject_item(index, error):
-                raise
-    return results
 
 
 def _payload(row: Any) -> tuple[Any, dict[str, Any]]:

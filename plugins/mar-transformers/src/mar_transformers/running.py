@@ -7,8 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mar_core import PredictionException
-from mar_transformers.requests import bad_item
+from mar_core import PredictionException, bad_item
 from mar_transformers.tasks import GENERATION, LABELS_INSIDE, Takes, Task
 
 if TYPE_CHECKING:

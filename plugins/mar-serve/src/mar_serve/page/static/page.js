@@ -56,7 +56,7 @@ function list() {
     const [link] = one.children;
     link.classList.toggle("ready", model.ready);
     write(link.querySelector(".how"), model.ready
-      ? `${model.requests.toLocaleString("en")} requests · ${duration(model.p50)}`
+      ? `${model.requests.toLocaleString("en")} ${model.requests === 1 ? "request" : "requests"} · ${duration(model.p50)}`
       : stateOf(model));
   });
   if (items.length !== all.children.length || items.some((one, at) => one !== all.children[at])) {
