@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from mar_core.format import Member as Member
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
+    from mar_core.handlers.hub import hub_offline as hub_offline
+    from mar_core.handlers.hub import keep_hub_offline as keep_hub_offline
     from mar_core.handlers.imports import add_import_path as add_import_path
     from mar_core.handlers.imports import import_file as import_file
     from mar_core.hookspecs import hookimpl as hookimpl
@@ -115,6 +117,7 @@ _HOME = {
         "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
+    "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
     "mar_core.handlers.imports": ("add_import_path", "import_file"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core import BaseHandler, Context, bad_item, each_item, timed
 from mar_transformers.answers import shown
 from mar_transformers.inputs import is_chat, read_input
-from mar_transformers.loading import Loaded, go_offline, load_pipeline
+from mar_transformers.loading import Loaded, load_pipeline
 from mar_transformers.options import Options, read_options
 from mar_transformers.requests import Asked, read_request
 from mar_transformers.running import Answer, Prepared, answer, parameters_of
@@ -84,7 +84,6 @@ class TransformersHandler(BaseHandler):
             ModelError: A file is missing, an option is not what it may be, or transformers cannot
                 load the model.
         """
-        go_offline()
         properties = context.system_properties
         self.model_yaml_config = context.model_yaml_config or {}
         self.manifest = context.manifest

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import ModelError, keep_hub_offline
 from mar_transformers.files import CONFIG, INDEXES, TOKENIZERS, WEIGHTS, missing, read_json
 from mar_transformers.made_up import refusing_made_up_heads
 from mar_transformers.options import compile_arguments
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from mar_transformers.options import Options
 
-__all__ = ["Loaded", "go_offline", "load_pipeline"]
+__all__ = ["Loaded", "load_pipeline"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,17 +44,6 @@ class Loaded:
 
     task: Task
     pipe: Any
-
-
-def go_offline() -> None:
-    """See to it that this process asks no hub: what is not in the archive is an error.
-
-    The variable counts for what is imported later, the constant for what has been.
-    """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    constants: Any = sys.modules.get("huggingface_hub.constants")
-    if constants is not None:
-        constants.HF_HUB_OFFLINE = True
 
 
 def load_pipeline(
@@ -81,7 +69,7 @@ def load_pipeline(
         ModelError: A file is missing, the model's code is not trusted, or transformers cannot load
             it; the sentence says which.
     """
-    go_offline()
+    keep_hub_offline()
     _check_files(folder, options, weights, trusted=trusted)
     import transformers
 
