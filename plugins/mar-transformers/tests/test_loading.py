@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,6 +97,8 @@ def test_folders_of_others_are_left_to_them(folder, name, content):
 
     source = folder()
     (source / name).write_text(content, encoding="utf-8")
+    assert import_folder(source, ArchiveRequest(model_name="x", handler=""), source) is None
+    os.truncate(source / "config.json", 1 << 32)  # is not read whole
     assert import_folder(source, ArchiveRequest(model_name="x", handler=""), source) is None
 
 
