@@ -84,7 +84,9 @@ if TYPE_CHECKING:
     from mar_core.signature.declared import read_signature as read_signature
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
+    from mar_core.ts.compile import compile_options as compile_options
     from mar_core.ts.context import Context as Context
+    from mar_core.ts.device import handler_device as handler_device
     from mar_core.ts.device import stacked as stacked
     from mar_core.ts.device import to_device as to_device
     from mar_core.ts.items import bad_item as bad_item
@@ -127,7 +129,8 @@ _HOME = {
     "mar_core.ts.metrics": (
         "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
     ),
-    "mar_core.ts.device": ("stacked", "to_device"),
+    "mar_core.ts.compile": ("compile_options",),
+    "mar_core.ts.device": ("handler_device", "stacked", "to_device"),
     "mar_core.ts.items": ("bad_item", "each_item", "from_base64"),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),

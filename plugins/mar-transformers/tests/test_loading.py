@@ -254,6 +254,19 @@ def test_a_tokenizer_that_knows_no_length_learns_the_models(folder, tmp_path):
         assert len(predictor.predict(["the cat " * 60])[0]) <= 64
 
 
+@pytest.mark.parametrize(
+    ("pt2", "compiles"),
+    [("{compile: {enable: true}}", True), ("{compile: {enable: false}}", False)],
+)
+def test_pt2_means_what_it_means_everywhere(saved, tmp_path, pt2, compiles):
+    config = tmp_path / "model-config.yaml"
+    config.write_text(f"pt2: {pt2}\n")
+    source = saved("text-classification")
+    with load(packed_from(source, tmp_path, config_file=config), device="cpu") as predictor:
+        model = predictor.loaded.instance.model
+        assert (model._compiled_call_impl is not None) is compiles
+
+
 def test_pt2_compiles_the_model_in_place(saved, tmp_path):
     config = tmp_path / "model-config.yaml"
     config.write_text("pt2: {compile: {enable: true, backend: eager}}\n")
