@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from mar_core.format import Member as Member
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
+    from mar_core.handlers.hub import hub_offline as hub_offline
+    from mar_core.handlers.hub import keep_hub_offline as keep_hub_offline
     from mar_core.handlers.imports import add_import_path as add_import_path
     from mar_core.handlers.imports import import_file as import_file
     from mar_core.hookspecs import hookimpl as hookimpl
@@ -82,7 +84,9 @@ if TYPE_CHECKING:
     from mar_core.signature.declared import read_signature as read_signature
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
+    from mar_core.ts.compile import compile_options as compile_options
     from mar_core.ts.context import Context as Context
+    from mar_core.ts.device import handler_device as handler_device
     from mar_core.ts.device import stacked as stacked
     from mar_core.ts.device import to_device as to_device
     from mar_core.ts.items import bad_item as bad_item
@@ -115,6 +119,7 @@ _HOME = {
         "ModelError", "OutputError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
+    "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
     "mar_core.handlers.imports": ("add_import_path", "import_file"),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
@@ -124,7 +129,8 @@ _HOME = {
     "mar_core.ts.metrics": (
         "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsConfig",
     ),
-    "mar_core.ts.device": ("stacked", "to_device"),
+    "mar_core.ts.compile": ("compile_options",),
+    "mar_core.ts.device": ("handler_device", "stacked", "to_device"),
     "mar_core.ts.items": ("bad_item", "each_item", "from_base64"),
     "mar_core.ts.rejection": ("reject_item",),
     "mar_core.ts.timer": ("timed",),

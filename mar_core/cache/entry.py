@@ -36,7 +36,7 @@ class CacheEntry:
     Attributes:
         path: Its folder; the members are in ``model`` below it.
         name: The model's name; of an environment, of the first model that it was made for.
-        source: The archive that it was made from, as named then.
+        source: The archive that it was made from, by its path then.
         members: How many files there are.
         size: Their bytes together.
         last_used: Seconds since the epoch.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import functools
 import itertools
 import os
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 __all__ = [
     "MarCommand", "MarGroup", "RunCommand", "check_given", "convert_plainly", "sentences",
 ]  # fmt: skip
+
+# What makes a path one that cannot even be looked at, wherever a command first tries.
+_PATHS_FAULTS = {
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR,
+}  # fmt: skip
+_LONGEST_PATH = 200
 
 # What typer raises for a word that it cannot use; it makes only this subclass of it public.
 _BadUsage: Any = typer.BadParameter.__base__
@@ -87,6 +94,13 @@ class MarGroup(TyperGroup):
             # What is still in Python's buffer must not be tried again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit from None
+        except OSError as error:
+            if error.filename is None or error.errno not in _PATHS_FAULTS:
+                raise
+            raise UsageError(
+                f"{str(error.filename)[:_LONGEST_PATH]} cannot be used: {error.strerror}.",
+                hint="Check the path and the rights.",
+            ) from error
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all commands, as help lists them: mar's own, then those of plugins."""

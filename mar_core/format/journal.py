@@ -3,7 +3,8 @@
 What the end will be is written down first, in a journal beside the file: a line that says what for,
 and the bytes. The change counts from when the journal has its name. Who finds one, because the
 process that wrote it was killed, does what it says, again from its beginning, and removes it. A
-journal that belongs to another file, as after both were copied, changes nothing.
+journal that belongs to another file, as after both were copied, changes nothing; nor does one of
+somebody who could not write to the file itself, as anybody may put one into a shared folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -107,9 +109,18 @@ def _carry_out(journal: Path, target: Path) -> None:
     from mar_core.format.atomic import flush_folder
     from mar_core.format.digests import write_at
 
-    with journal.open("rb") as stream:
-        told = _told(stream)
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        opened = os.open(journal, os.O_RDONLY | getattr(os, "O_BINARY", 0) | flags)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENOENT}:  # a link, a socket, or done
+            return
+        raise
+    with os.fdopen(opened, "rb") as stream:
         status = target.stat()
+        if not _is_trusted(os.fstat(opened), status):
+            return
+        told = _told(stream)
         if told is None or told["file"] != [status.st_dev, status.st_ino]:
             return
         start, size = told["start"], told["size"]
@@ -130,14 +141,25 @@ def _carry_out(journal: Path, target: Path) -> None:
     flush_folder(journal.parent)
 
 
+def _is_trusted(journal: os.stat_result, target: os.stat_result) -> bool:
+    """Whether who wrote the journal may change the file, and would do no more by it."""
+    if not stat.S_ISREG(journal.st_mode):
+        return False
+    own = {0, target.st_uid, os.geteuid()} if hasattr(os, "geteuid") else {journal.st_uid}
+    return journal.st_uid in own
+
+
 def _told(stream: BinaryIO) -> dict[str, Any] | None:
     """The first line of a journal that is whole; the stream is at the bytes behind it."""
     digest = hashlib.sha256()
     line = stream.readline(_LONGEST_LINE)
     digest.update(line)
-    with contextlib.suppress(ValueError, KeyError, TypeError):
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         told: dict[str, Any] = json.loads(line)
-        left = int(told["size"])
+        left = told["size"]
+        if not all(type(told[key]) is int and told[key] >= 0 for key in ("start", "size")):
+            return None
+        _ = told["file"], told["head"]
         while left and (piece := stream.read(min(_CHUNK, left))):
             digest.update(piece)
             left -= len(piece)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
-from mar_core.errors import ArchiveError, MarError, PluginError
+from mar_core.errors import ArchiveError, MarError, PluginError, UsageError
 from mar_core.plugins.entry_points import in_words
 from mar_core.plugins.manager import check_plugin
 from mar_core.plugins.offers import engine_fault, importer_fault, reader_fault, writer_fault
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["EngineOffer", "PluginFailure", "Plugins"]
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_PATH = 200
 
 
 class EngineOffer(NamedTuple):
@@ -97,12 +99,18 @@ class Plugins:
 
         Raises:
             ArchiveError: A plugin raised; one of mar's errors is raised as it is.
+            UsageError: A file cannot be read, or what names it is no file name.
         """
         hook = self.manager.hook.mar_import
         try:
             found: Imported | None = hook(source=source, request=request, folder=folder)
         except MarError:
             raise
+        except OSError as error:
+            path = str(error.filename or source)[:_LONGEST_PATH]
+            raise UsageError(
+                f"{source} cannot be imported: {error.strerror or error}: {path}"
+            ) from error
         except Exception as error:
             plugin = _raised_by(hook.get_hookimpls(), error)
             raise ArchiveError(

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mar_core.build.locking import TORCH, check_plain, resolve
 from mar_core.cache.environments import environment, install, python_of, site_packages_of
@@ -272,8 +272,7 @@ def _asked(executable: Path) -> tuple[list[int], str, list[str]]:
         done = subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=_ASKING_SECONDS
         )
-        found: Any = json.loads(done.stdout)
-        version, tag, paths = found
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        version, tag, paths = json.loads(done.stdout)
+        return list(version), str(tag), [str(path) for path in paths]
+    except (OSError, ValueError, TypeError, subprocess.SubprocessError) as error:
         raise ArchiveError(f"{executable} does not run: {error}.") from error
-    return version, tag, paths

@@ -65,7 +65,7 @@ def environment_named(word: str | None) -> str | None:
     if word is None or word in {"", AUTO, OFF}:
         return word or None
     folder = Path(word).absolute()
-    if not python_of(folder).is_file():
+    if not os.path.isfile(python_of(folder)):  # noqa: PTH113 - says no of what is no path, too
         raise UsageError(
             f"--env {word} is no environment: there is no {python_of(Path(word))}.",
             hint="Name the folder of a virtual environment, or `auto`, or `off`.",

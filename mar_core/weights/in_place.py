@@ -96,7 +96,11 @@ def _read_safetensors(source: ModelSource, device: torch.device) -> dict[str, to
         if dtype is None or info.start is None or info.numel * dtype.itemsize != info.storage_bytes:
             return None
         part = view[info.start : info.start + info.storage_bytes]
-        tensors[info.name] = _tensor(part, dtype).reshape(info.shape).to(device)
+        try:
+            shaped = _tensor(part, dtype).reshape(info.shape)
+        except (TypeError, RuntimeError):  # a size, beside one of 0, that PyTorch cannot count
+            return None
+        tensors[info.name] = shaped.to(device)
     return tensors
 
 

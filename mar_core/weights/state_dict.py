@@ -114,7 +114,7 @@ def _read_safetensors(path: Path, device: torch.device) -> dict[str, torch.Tenso
 
     try:
         return load_file(path, device=str(device))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a size past all numbers
         raise _damaged(path, error) from error
 
 

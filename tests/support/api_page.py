@@ -41,8 +41,9 @@ GROUPS = {
         "VisionHandler",
         "BaseHandler", "Context", "PredictionException", "bad_item", "each_item",
         "reject_item", "from_base64", "decode_image", "stacked", "to_device",
-        "import_file", "add_import_path", "timed", "Metric", "MetricTypes", "MetricsConfig",
-        "MetricDefinition", "Dimension",
+        "handler_device", "compile_options",
+        "import_file", "add_import_path", "hub_offline", "keep_hub_offline", "timed", "Metric",
+        "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",

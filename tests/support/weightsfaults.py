@@ -74,6 +74,10 @@ SAFETENSORS: dict[str, tuple[str, bytes]] = {
     "NaN": ("it holds NaN", safetensors_with(b'{"a":NaN}')),
     "not UTF-8": ("it is not UTF-8", safetensors_with(b'{"\xff":1}')),
     "a long number": ("a number that is too long", safetensors_with(b'{"a":' + b"1" * 21 + b"}")),
+    "half of a letter for a name": (
+        "a name that is no text",
+        safetensors_with(b'{"\\ud800":' + json.dumps(_SOUND).encode() + b"}", EIGHT),
+    ),
     "nested deeply": (
         "recursion",
         safetensors_with(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),

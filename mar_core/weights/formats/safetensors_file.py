@@ -125,6 +125,8 @@ def _check_metadata(metadata: Any) -> None:
 def _tensor(name: str, entry: Any, body: int) -> TensorInfo:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"its tensor {name!r} is described incompletely")
+    if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ValueError(f"its tensor {name!r} has a name that is no text")
     shape, span = entry["shape"], entry["data_offsets"]
     if not _are_sizes(shape) or not _are_sizes(span) or len(span) != 2:  # noqa: PLR2004
         raise ValueError(f"its tensor {name!r} has no proper shape and span")

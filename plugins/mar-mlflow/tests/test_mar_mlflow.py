@@ -275,6 +275,11 @@ def test_looking_imports_neither_mlflow_nor_torch(pyfunc):
         ("flavors: {pytorch: {model_data: /etc}}", "outside of the model"),
         ("flavors: {pytorch: {}}", "no model.pth or model.pt2"),
         ("x" * (1 << 21), "has more than"),
+        ('flavors: {pytorch: {}}\na: !!int ""', "does not fit its tag"),
+        ("flavors: {pytorch: {}}\na: !!bool x", "does not fit its tag"),
+        ("flavors: {pytorch: {}}\na: !!timestamp x", "does not fit its tag"),
+        ('flavors: {pytorch: {}}\nsignature: {inputs: "5"}', "no model.pth or model.pt2"),
+        (f"flavors: {{pytorch: {{model_data: {'x' * 300}}}}}", "File name too long"),
     ],
 )
 def test_a_bad_mlmodel_is_a_sentence(tmp_path, text, words):

@@ -174,6 +174,7 @@ def test_texts_of_different_prompts_share_a_batch_beside_a_bad_one(served, embed
         ({"text": ["a", ""]}, "Text 1 is empty"),
         ({"text": "a", "dimensions": 17}, "the model's embeddings have 16"),
         ({"text": "a", "dimensions": 0}, "Dimensions is 0, where a whole number"),
+        ({"text": "a", "prompt": "\ud800"}, "where a text is expected"),
         ({"text": "a", "precision": "int4"}, "one of float32, int8"),
         ({"text": "a", "parameters": {"normalise": True}}, "is 'normalize' meant?"),
         ({"text": "a", "parameters": 3}, "where a mapping is expected"),
@@ -335,6 +336,13 @@ def test_files_that_are_not_what_they_should_be(tmp_path, embedder, name, text, 
         sentence = r"lacks b\.safetensors"
     with pytest.raises(ModelError, match=sentence):
         load(archived(tmp_path / "again", folder))
+
+
+def test_a_file_that_is_far_too_large_is_not_read_whole(tmp_path):
+    (tmp_path / "modules.json").touch()
+    os.truncate(tmp_path / "modules.json", 1 << 32)
+    with pytest.raises(ModelError, match=r"modules\.json has more than"):
+        archive(source=tmp_path, export_path=tmp_path)
 
 
 def test_code_of_the_model_runs_only_where_it_is_trusted(tmp_path, embedder):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,9 +74,32 @@ def test_openai_by_hand_and_its_errors(server, library):
             answer = client.post("/v1/embeddings", content=body)
             assert answer.status_code == 400
             assert answer.json()["error"]["type"] == "invalid_request_error"
+        for odd in ({"encoding_format": ["base64"]}, {"encoding_format": ""}, {"prompt": "\ud800"}):
+            raw = json.dumps({"model": "words", "input": "a", **odd})
+            assert client.post("/v1/embeddings", content=raw).status_code == 400
         many = {"model": "words", "input": ["a"] * 2049}
         assert "2048" in client.post("/v1/embeddings", json=many).json()["error"]["message"]
     assert "could not be answered" not in server.log
+
+
+@pytest.mark.parametrize(
+    ("answer", "packs"),
+    [
+        ({"embedding": ["x"]}, False),
+        ({"embedding": [[1.0]]}, True),
+        ({"embedding": [1e300]}, True),
+        ({"other": 1}, False),
+        ([1.0], False),
+    ],
+)
+def test_what_is_no_embedding_is_not_given_as_one(answer, packs):
+    from mar_sentence_transformers.openai import _answer, _Asked
+    from mar_serve import ServeError
+
+    reply = SimpleNamespace(body=json.dumps(answer).encode())
+    with pytest.raises(ServeError) as caught:
+        _answer(_Asked("m", ["a"], packs, {}), [reply])
+    assert caught.value.status == 400
 
 
 def test_tensors_of_kserve(server, library):

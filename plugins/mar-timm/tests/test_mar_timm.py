@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -238,6 +239,8 @@ def test_what_is_missing_or_elsewhere_is_named(tmp_path, saved):
     for text in (json.dumps(other), "{", "[]", "{}"):
         (tmp_path / "config.json").write_text(text)
         assert import_folder(tmp_path, ArchiveRequest(model_name="m", handler="")) is None
+    os.truncate(tmp_path / "config.json", 1 << 32)  # is not read whole
+    assert import_folder(tmp_path, ArchiveRequest(model_name="m", handler="")) is None
 
 
 def test_pickled_weights_become_safetensors(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,6 +97,8 @@ def test_folders_of_others_are_left_to_them(folder, name, content):
 
     source = folder()
     (source / name).write_text(content, encoding="utf-8")
+    assert import_folder(source, ArchiveRequest(model_name="x", handler=""), source) is None
+    os.truncate(source / "config.json", 1 << 32)  # is not read whole
     assert import_folder(source, ArchiveRequest(model_name="x", handler=""), source) is None
 
 
@@ -249,6 +252,19 @@ def test_a_tokenizer_that_knows_no_length_learns_the_models(folder, tmp_path):
     with load(packed_from(source, tmp_path), device="cpu") as predictor:
         assert predictor.loaded.instance.loaded.pipe.tokenizer.model_max_length == 64
         assert len(predictor.predict(["the cat " * 60])[0]) <= 64
+
+
+@pytest.mark.parametrize(
+    ("pt2", "compiles"),
+    [("{compile: {enable: true}}", True), ("{compile: {enable: false}}", False)],
+)
+def test_pt2_means_what_it_means_everywhere(saved, tmp_path, pt2, compiles):
+    config = tmp_path / "model-config.yaml"
+    config.write_text(f"pt2: {pt2}\n")
+    source = saved("text-classification")
+    with load(packed_from(source, tmp_path, config_file=config), device="cpu") as predictor:
+        model = predictor.loaded.instance.model
+        assert (model._compiled_call_impl is not None) is compiles
 
 
 def test_pt2_compiles_the_model_in_place(saved, tmp_path):

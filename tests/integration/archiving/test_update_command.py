@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import subprocess
 import zipfile
@@ -148,7 +150,18 @@ def test_a_journal_of_another_file_changes_nothing(folder, monkeypatch):
     assert not left.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"size": 3}\nabc', bytes(100)])
+def told_of(line: bytes) -> bytes:
+    """A journal that is whole, whatever it says."""
+    return line + hashlib.sha256(line).digest()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b'{"size": 3}\nabc', bytes(100), b"[" * 4000, told_of(b'{"size": 0}\n'),
+        told_of(b'{"size": 0, "start": "0", "file": [], "head": ""}\n'), told_of(b"[1]\n"),
+    ],
+)  # fmt: skip
 def test_a_journal_that_is_none_changes_nothing(folder, content):
     made = archive("m", handler="handler.py", version="1.0")
     journal.journal_of(made).write_bytes(content)
@@ -156,6 +169,31 @@ def test_a_journal_that_is_none_changes_nothing(folder, content):
     with open_archive(made) as opened:
         assert opened.manifest.model_version == "1.0"
     assert made.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["theirs", "link", "pipe"])
+def test_a_journal_that_anybody_could_have_put_there_changes_nothing(folder, monkeypatch, kind):
+    """As into a folder that all may write to, such as ``/tmp``."""
+    made = archive("m", handler="handler.py", version="1.0")
+    before = made.read_bytes()
+    left = journal.journal_of(made)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_carry_out", lambda *_: None)
+        update(made, version="2.0", in_place=True)
+    if kind == "theirs":
+        if os.geteuid():
+            pytest.skip("only root can give a file away")
+        os.chown(left, 12345, 12345)
+    elif kind == "link":
+        left.rename(folder / "elsewhere")
+        left.symlink_to(folder / "elsewhere")
+    else:
+        left.unlink()
+        os.mkfifo(left)
+    with open_archive(made) as opened:
+        assert opened.manifest.model_version == "1.0"
+    assert made.read_bytes() == before
+    left.unlink()
 
 
 @pytest.mark.parametrize("archive_format", ["zip-store", "tgz"])

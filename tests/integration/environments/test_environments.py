@@ -183,6 +183,18 @@ def test_an_environment_of_the_users_own(place, locked, tmp_path):
         place.answer(locked[0], env=str(tmp_path / "absent"))
 
 
+@pytest.mark.parametrize("says", ["5", "[5, 5, 5]", "[[3, 11], null, [[]", "[[3, 11], null, 5]"])
+def test_what_is_no_python_is_no_environment(place, locked, tmp_path, says):
+    python = python_of(tmp_path / "odd")
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\necho '{says}'\n")
+    python.chmod(0o755)
+    with pytest.raises(ArchiveError, match="does not run"):
+        place.answer(locked[0], env=str(tmp_path / "odd"))
+    with pytest.raises(UsageError, match="is no environment"):
+        place.answer(locked[0], env="x" * 300)
+
+
 def test_packages_of_mars_own_environment_are_seen_only_by_who_inherits_them(place, locked):
     # That they are not seen otherwise, the others say.
     assert place.answer(locked[0], env="auto", inherit=True)[:3] == ["1.0", "1.0", False]

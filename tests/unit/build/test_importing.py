@@ -189,6 +189,16 @@ def test_an_archive_is_no_source(tmp_path, folder, packed):
         pass
 
 
+def test_a_file_that_cannot_be_read_is_no_fault_of_the_plugin(folder):
+    class Reads:
+        @hookimpl
+        def mar_import(self, source):
+            return (source / ("x" * 300)).read_bytes()
+
+    with plugin(Reads()), pytest.raises(UsageError, match=r"File name too long: .*/x+$"):
+        read(folder)
+
+
 def test_a_source_that_nobody_knows_is_told_with_what_would(folder):
     with pytest.raises(UsageError) as caught, requested(ASKED, source=folder.parent):
         pass

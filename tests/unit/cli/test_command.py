@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mar_core import UsageError
+from mar_core import MarError, UsageError
 from mar_core.cli import app
 
 
@@ -31,6 +31,26 @@ def test_a_wrong_word_is_a_sentence(words, sentence):
     with pytest.raises(UsageError) as caught:
         app(words.split(), prog_name="mar")
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run LONG input.jsonl",
+        "run LONG.mar input.jsonl",
+        "inspect LONG",
+        "trust LONG",
+        "archive --from LONG",
+        "archive --model-name m -v 1 --handler LONG.py",
+        "archive --model-name LONG -v 1 --handler base_handler",
+        "archive --model-name m -v 1 --handler base_handler --serialized-file LONG",
+        "archive --model-name m -v 1 --handler base_handler --extra-files LONG",
+    ],
+)
+def test_a_path_that_is_none_is_a_sentence(words):
+    with pytest.raises(MarError, match="File name too long") as caught:
+        app(words.replace("LONG", "x" * 300).split(), prog_name="mar")
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import weightsfaults
 from unpacked import initialized, network, network_source, unpack
 from weightsfiles import saved
 
@@ -423,6 +424,14 @@ def test_torchscript_that_cannot_be_read(tmp_path, model):
     broken = repacked(scripted(model), "colours.py", lambda code: code.replace(b"def ", b"xyz "))
     with pytest.raises(ModelError, match="is TorchScript that cannot be loaded"):
         load(tmp_path, broken, model_file=False)
+
+
+@pytest.mark.parametrize("shape", [[0, 2**64 - 1], [0, 2**62, 2**62]])
+def test_no_elements_of_sizes_past_all_numbers(tmp_path, shape):
+    """Sound by the format's rules; PyTorch has no such tensor, or one that does not fit."""
+    weights = weightsfaults.safetensors_with({"a": weightsfaults.entry(shape, [0, 0])})
+    with pytest.raises(ModelError):
+        load(tmp_path, weights)
 
 
 def test_damaged_weights(tmp_path, model):

@@ -82,6 +82,8 @@ def read_mlmodel(folder: Path) -> MLmodel | None:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path} is not plain YAML: {reason}.") from error
+    except (LookupError, TypeError, AttributeError) as error:  # `!!int ""`, `!!timestamp x`
+        raise UsageError(f"{path} is not plain YAML: a value does not fit its tag.") from error
     flavors = content.get("flavors") if isinstance(content, dict) else None
     if not isinstance(flavors, dict):
         raise UsageError(f"{path} names no flavors, as MLflow does.")
@@ -95,7 +97,9 @@ def _inputs(signature: Any) -> tuple[Column, ...]:
         told = json.loads(text) if isinstance(text, str) else []
     except (ValueError, RecursionError):
         return ()
-    return tuple(_column(one) for one in told if isinstance(one, dict)) if told else ()
+    if not isinstance(told, list):
+        return ()
+    return tuple(_column(one) for one in told if isinstance(one, dict))
 
 
 def _column(told: dict[str, Any]) -> Column:

@@ -35,6 +35,7 @@ TOKENIZERS = (
     "tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model",
     "sentencepiece.bpe.model", "preprocessor_config.json", "processor_config.json",
 )  # fmt: skip
+_LARGEST = 64 << 20
 # Modules that are nothing without their config, and those that have weights of their own.
 CONFIGURED = {"Pooling", "Dense"}
 WEIGHTED = {"Dense"}
@@ -121,10 +122,14 @@ def read_json(path: Path) -> Any:
     """A file of JSON.
 
     Raises:
-        ModelError: It is none.
+        ModelError: It is none, or larger than any that says what a model is.
     """
+    with path.open("rb") as stream:
+        raw = stream.read(_LARGEST + 1)
+    if len(raw) > _LARGEST:
+        raise ModelError(f"{path.name} has more than {_LARGEST:,} bytes.")
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} is not valid JSON: {error}.") from error
 
@@ -178,7 +183,8 @@ def _has(place: Path, names: tuple[str, ...]) -> bool:
 
 def _check_head(folder: Path) -> None:
     """Refuse weights without a head that scores: the library would make one up."""
-    architectures = _read_object(folder / CONFIG).get("architectures") or []
+    found = _read_object(folder / CONFIG).get("architectures")
+    architectures = found if isinstance(found, list) else []
     if not any(
         str(name).endswith(("ForSequenceClassification", "ForCausalLM")) for name in architectures
     ):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core import Imported, UsageError
-from mar_sentence_transformers.folder import CONFIG, KIND_FILE, MODULES, check, modules_of
+from mar_core import Imported, ModelError, UsageError
+from mar_sentence_transformers.folder import (
+    CONFIG,
+    KIND_FILE,
+    MODULES,
+    check,
+    modules_of,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +99,8 @@ def _kind_of(source: Path, asked: str) -> str | None:
 def _read(path: Path) -> dict[str, Any]:
     """A JSON object; what is none is no mark of the library's."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except (OSError, ModelError):
         return {}
     return found if isinstance(found, dict) else {}
 

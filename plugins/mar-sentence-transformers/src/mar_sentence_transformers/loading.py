@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import textwrap
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import ModelError, hub_offline
 from mar_sentence_transformers.folder import HINT, check, model_folder, own_code
 
 if TYPE_CHECKING:
@@ -19,10 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_model"]
 
-OFFLINE = "HF_HUB_OFFLINE"
 # A library names every tensor that does not fit.
 SHOWN = 400
-_lock = threading.Lock()
 
 
 def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> Any:
@@ -54,7 +49,7 @@ def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> An
             hint="If you trust it, say `handler: {trust_remote_code: true}` in model-config.yaml.",
         )
     how = {key: options[key] for key in ("dtype", "attn_implementation") if key in options}
-    with _alone_and_offline():
+    with hub_offline(), _no_bars():
         import sentence_transformers
 
         try:
@@ -75,32 +70,6 @@ def load_model(kind: str, source: ModelSource, options: Mapping[str, Any]) -> An
     if "max_length" in options:
         model.max_seq_length = options["max_length"]
     return model.eval()
-
-
-@contextmanager
-def _alone_and_offline() -> Iterator[None]:
-    """No hub is asked, whatever a config names, and no bar is drawn.
-
-    The hub's library reads the variable once, when it is imported; where that was before, its
-    constant is set. Whoever loads an archive in a process of their own gets both back.
-    """
-    with _lock:
-        before = os.environ.get(OFFLINE)
-        os.environ[OFFLINE] = "1"
-        constants: Any = sys.modules.get("huggingface_hub.constants")
-        online = constants is not None and not constants.HF_HUB_OFFLINE
-        try:
-            if online:
-                constants.HF_HUB_OFFLINE = True
-            with _no_bars():
-                yield
-        finally:
-            if online:
-                constants.HF_HUB_OFFLINE = False
-            if before is None:
-                del os.environ[OFFLINE]
-            else:
-                os.environ[OFFLINE] = before
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIPaths"]
 
 MOST_INPUTS = 2048
+FORMS = (None, "float", "base64")
 SERVER_ERROR = 500
 # More than OpenAI has: what the handler takes beside a text.
 PASSED_ON = ("prompt", "prompt_name", "task", "normalize")
@@ -64,10 +65,10 @@ def _read(body: Any) -> _Asked:
     """
     if not isinstance(body, dict):
         raise _bad("The body must be a JSON object.")
-    model, form = body.get("model"), body.get("encoding_format") or "float"
+    model, form = body.get("model"), body.get("encoding_format")
     if not isinstance(model, str) or not model:
         raise _bad("'model' must be the name of a model that is served.")
-    if form not in {"float", "base64"}:
+    if form not in FORMS:
         raise _bad(f"'encoding_format' must be float or base64, not {form!r}.")
     parameters = {name: body[name] for name in PASSED_ON if body.get(name) is not None}
     dimensions = body.get("dimensions")
@@ -95,7 +96,8 @@ def _answer(asked: _Asked, replies: list[Reply]) -> bytes:
     data, tokens = [], 0
     for index, reply in enumerate(replies):
         found = _embedding(asked.model, reply)
-        tokens += found.get("tokens") or 0
+        count = found.get("tokens")
+        tokens += count if type(count) is int else 0
         values = found["embedding"]
         shown = _packed(values) if asked.packs else values
         data.append({"object": "embedding", "index": index, "embedding": shown})
@@ -109,14 +111,22 @@ def _embedding(model: str, reply: Reply) -> dict[str, Any]:
         found = json.loads(reply.body)
     except ValueError:
         found = None
-    if not isinstance(found, dict) or not isinstance(found.get("embedding"), list):
+    if not isinstance(found, dict) or not _is_embedding(found.get("embedding")):
         raise _bad(f"The model {model!r} gives no embeddings.")
     return found
 
 
+def _is_embedding(values: Any) -> bool:
+    return isinstance(values, list) and all(type(one) in {int, float} for one in values)
+
+
 def _packed(values: list[float]) -> str:
     """Little-endian float32, as OpenAI's clients unpack it."""
-    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
+    try:
+        packed = struct.pack(f"<{len(values)}f", *values)
+    except OverflowError:
+        raise _bad("An embedding is too large for base64; ask for 'float'.") from None
+    return base64.b64encode(packed).decode()
 
 
 def _bad(message: str) -> ServeError:

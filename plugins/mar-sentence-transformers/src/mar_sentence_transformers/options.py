@@ -131,6 +131,7 @@ def _flag(value: Any) -> bool:
 def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError  # noqa: TRY004 - likewise
+    value.encode()  # half of a character, a lone surrogate, is a ValueError, too
     return value
 
 

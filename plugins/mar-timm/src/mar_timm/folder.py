@@ -10,9 +10,10 @@ from mar_core import ModelError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CONFIG", "WEIGHTS", "is_timm", "read_config", "weights_in"]
+__all__ = ["CONFIG", "WEIGHTS", "is_timm", "parsed", "read_config", "weights_in"]
 
 CONFIG = "config.json"
+_LARGEST = 64 << 20
 WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
 
 
@@ -39,13 +40,27 @@ def read_config(folder: Path) -> dict[str, Any]:
             "`handler: {architecture: resnet50}`.",
         )
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed(path)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{CONFIG} is not valid JSON: {error}.") from error
     if not is_timm(found):
         raise ModelError(f"{CONFIG} names no architecture: it is none of timm's.")
     config: dict[str, Any] = found
     return config
+
+
+def parsed(path: Path) -> Any:
+    """A file of JSON.
+
+    Raises:
+        ValueError: It is none, or larger than any config.
+        RecursionError: It is nested without end.
+    """
+    with path.open("rb") as stream:
+        raw = stream.read(_LARGEST + 1)
+    if len(raw) > _LARGEST:
+        raise ValueError(f"it has more than {_LARGEST:,} bytes")
+    return json.loads(raw)
 
 
 def weights_in(folder: Path) -> Path | None:

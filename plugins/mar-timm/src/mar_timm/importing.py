@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mar_core import Imported, UsageError
-from mar_timm.folder import CONFIG, WEIGHTS, is_timm, weights_in
+from mar_timm.folder import CONFIG, WEIGHTS, is_timm, parsed, weights_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +37,7 @@ def import_folder(source: Path, request: ArchiveRequest) -> Imported | None:
     if not path.is_file():
         return None
     try:
-        config = json.loads(path.read_bytes())
+        config = parsed(path)
     except (ValueError, RecursionError):
         return None
     if not is_timm(config):

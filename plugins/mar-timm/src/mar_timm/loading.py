@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import ModelError, hub_offline
 from mar_timm.folder import WEIGHTS, read_config, weights_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mar_core import ModelSource
 
 __all__ = ["load_model"]
 
-OFFLINE = "HF_HUB_OFFLINE"
 # A library names every tensor that does not fit.
 SHOWN = 400
-_lock = threading.Lock()
 
 
 def load_model(source: ModelSource, options: Mapping[str, Any]) -> Any:
@@ -48,7 +43,7 @@ def load_model(source: ModelSource, options: Mapping[str, Any]) -> Any:
         # timm drops the head of weights for another number of classes, and makes one up.
         if "num_classes" in arguments:
             overlay["num_classes"] = arguments["num_classes"]
-    with _lock, _offline():
+    with hub_offline():
         import timm
 
         try:
@@ -89,17 +84,3 @@ def _say_size(model: Any, arguments: Mapping[str, Any]) -> None:
     asked = arguments.get("img_size", size)
     size = [asked, asked] if isinstance(asked, int) else list(asked)
     model.pretrained_cfg["input_size"] = (arguments.get("in_chans", channels), *size)
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Import timm, and the hub's library with it, as something that asks no hub."""
-    before = os.environ.get(OFFLINE)
-    os.environ[OFFLINE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[OFFLINE]
-        else:
-            os.environ[OFFLINE] = before

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["ADAPTER", "CONFIG", "INDEXES", "TOKENIZERS", "WEIGHTS", "missing", "read_json"]
+__all__ = [
+    "ADAPTER", "CONFIG", "INDEXES", "LARGEST", "TOKENIZERS", "WEIGHTS", "missing", "read_json",
+]  # fmt: skip
 
 CONFIG = "config.json"
 ADAPTER = "adapter_config.json"
@@ -20,7 +22,7 @@ TOKENIZERS = (
     "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "tokenizer.model",
     "sentencepiece.bpe.model", "source.spm", "tekken.json", "bpe.codes", "vocab.bpe",
 )  # fmt: skip
-_LARGEST = 64 << 20
+LARGEST = 64 << 20
 
 
 def missing(
@@ -50,7 +52,7 @@ def missing(
 def read_json(read: Callable[[str], bytes], name: str) -> dict[str, Any]:
     """A JSON object; empty where the file holds none."""
     try:
-        found = json.loads(read(name)[:_LARGEST])
+        found = json.loads(read(name)[:LARGEST])
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

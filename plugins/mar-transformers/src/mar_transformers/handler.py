@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import BaseHandler, Context, bad_item, each_item, timed
+from mar_core import BaseHandler, Context, bad_item, each_item, handler_device, timed
 from mar_transformers.answers import shown
 from mar_transformers.inputs import is_chat, read_input
-from mar_transformers.loading import Loaded, go_offline, load_pipeline
+from mar_transformers.loading import Loaded, load_pipeline
 from mar_transformers.options import Options, read_options
 from mar_transformers.requests import Asked, read_request
 from mar_transformers.running import Answer, Prepared, answer, parameters_of
@@ -20,7 +20,6 @@ from mar_transformers.tasks import LABELS_INSIDE, Takes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import torch
 
 __all__ = ["TransformersHandler"]
 
@@ -84,12 +83,10 @@ class TransformersHandler(BaseHandler):
             ModelError: A file is missing, an option is not what it may be, or transformers cannot
                 load the model.
         """
-        go_offline()
         properties = context.system_properties
         self.model_yaml_config = context.model_yaml_config or {}
         self.manifest = context.manifest
-        self.device = _device(properties.get("gpu_id"))
-        self.map_location = self.device.type
+        self.map_location, self.device = handler_device(properties.get("gpu_id"))
         self.options = self.read_options(self.model_yaml_config)
         if not properties.get("limit_max_image_pixels", True):
             from PIL import Image
@@ -194,17 +191,6 @@ class TransformersHandler(BaseHandler):
 
 def _never(_: Any) -> bool:
     return False
-
-
-def _device(number: int | str | None) -> torch.device:
-    """The device of a `gpu_id`, as `BaseHandler` takes it."""
-    import torch
-
-    if number is not None and torch.cuda.is_available():
-        return torch.device(f"cuda:{number}")
-    if number is not None and torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
 
 
 def _sender(context: Context | None) -> Callable[[int, str], None]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mar_core import Imported
-from mar_transformers.files import ADAPTER, CONFIG, INDEXES, WEIGHTS, read_json
+from mar_transformers.files import ADAPTER, CONFIG, INDEXES, LARGEST, WEIGHTS, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +87,7 @@ def _is_ours(source: Path) -> bool:
 def _has_endpoint(source: Path) -> bool:
     """Whether the folder brings a handler of its own, as the hub's endpoints run it."""
     path = source / "handler.py"
-    return path.is_file() and b"class EndpointHandler" in path.read_bytes()[: 1 << 20]
+    return path.is_file() and b"class EndpointHandler" in _head(path, 1 << 20)
 
 
 def _weights(source: Path) -> tuple[Path | None, list[Path], list[str]]:
@@ -116,8 +116,7 @@ def _task_of_card(source: Path) -> str | None:
     path = source / _CARD
     if not path.is_file():
         return None
-    with path.open("rb") as stream:
-        head = stream.read(_FRONT).decode("utf-8", errors="replace")
+    head = _head(path, _FRONT).decode("utf-8", errors="replace")
     front = re.match(r"---\s*\n(.*?)\n---", head, re.DOTALL)
     found = re.search(r"^pipeline_tag:\s*['\"]?([\w-]+)", front[1], re.MULTILINE) if front else None
     return found[1] if found and found[1] in _ONLY_THE_CARD_SAYS else None
@@ -125,4 +124,9 @@ def _task_of_card(source: Path) -> str | None:
 
 def _read(source: Path, name: str) -> dict[str, Any]:
     path = source / name
-    return read_json(lambda _: path.read_bytes(), name) if path.is_file() else {}
+    return read_json(lambda _: _head(path, LARGEST), name) if path.is_file() else {}
+
+
+def _head(path: Path, most: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(most)

@@ -5,27 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import ModelError, compile_options, keep_hub_offline
 from mar_transformers.files import CONFIG, INDEXES, TOKENIZERS, WEIGHTS, missing, read_json
 from mar_transformers.made_up import refusing_made_up_heads
-from mar_transformers.options import compile_arguments
 from mar_transformers.tasks import Task, find_task, task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
 
     from mar_transformers.options import Options
 
-__all__ = ["Loaded", "go_offline", "load_pipeline"]
+__all__ = ["Loaded", "load_pipeline"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,24 +45,13 @@ class Loaded:
     pipe: Any
 
 
-def go_offline() -> None:
-    """See to it that this process asks no hub: what is not in the archive is an error.
-
-    The variable counts for what is imported later, the constant for what has been.
-    """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    constants: Any = sys.modules.get("huggingface_hub.constants")
-    if constants is not None:
-        constants.HF_HUB_OFFLINE = True
-
-
 def load_pipeline(
     folder: Path,
     options: Options,
     *,
     device: torch.device,
     trusted: bool = False,
-    config: Mapping[str, Any] | None = None,
+    config: dict[str, Any] | None = None,
     weights: str | None = None,
 ) -> Loaded:
     """Load what `save_pretrained` has saved.
@@ -79,9 +66,10 @@ def load_pipeline(
 
     Raises:
         ModelError: A file is missing, the model's code is not trusted, or transformers cannot load
-            it; the sentence says which.
+            it; the sentence says which. Or ``pt2`` is not what it may be.
     """
-    go_offline()
+    keep_hub_offline()
+    compiling = compile_options(config)
     _check_files(folder, options, weights, trusted=trusted)
     import transformers
 
@@ -94,8 +82,8 @@ def load_pipeline(
     _fit_for_batches(pipe)
     _limit_length(pipe)
     pipe.model.eval()
-    if arguments := compile_arguments(config):
-        pipe.model.compile(**arguments)
+    if compiling is not None:
+        pipe.model.compile(**compiling)
     if "TRANSFORMERS_VERBOSITY" not in os.environ:  # what it says while loading has been said
         transformers.utils.logging.set_verbosity_error()
     return Loaded(task, pipe)

@@ -11,7 +11,7 @@ from mar_core import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OUTPUTS", "Options", "compile_arguments", "read_options"]
+__all__ = ["OUTPUTS", "Options", "read_options"]
 
 OUTPUTS = ("png", "numbers", "segments")
 
@@ -89,16 +89,3 @@ def _must(given: Mapping[str, Any], name: str, kind: Any, words: str) -> None:
 
 def _wrong(name: str, value: object, words: str) -> ModelError:
     return ModelError(f"model-config.yaml: handler.{name} is {value!r}, where {words} is expected.")
-
-
-def compile_arguments(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What `pt2` says to `torch.compile`, in each of TorchServe's forms; None compiles nothing."""
-    wanted = (config or {}).get("pt2")
-    if isinstance(wanted, str):
-        return {"backend": wanted}
-    if not isinstance(wanted, dict) or ("export" in wanted and "compile" not in wanted):
-        return None
-    inner = wanted.get("compile", wanted)
-    if not isinstance(inner, dict) or ("compile" in wanted and inner.get("enable") is not True):
-        return None
-    return {name: value for name, value in inner.items() if name != "enable"}
