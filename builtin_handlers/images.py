@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mar_core import bad_item
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["decode_image", "lift_pixel_limit", "to_rgb", "to_tensor"]
+__all__ = ["decode_image", "lift_pixel_limit", "to_rgb"]
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -76,14 +72,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     except ValueError as error:
         raise bad_item(f"the image's colours, {image.mode}, cannot be turned into RGB") from error
-
-
-def to_tensor(image: Image.Image) -> torch.Tensor:
-    """The picture as float32 of shape ``[3, height, width]`` in 0 to 1."""
-    from torchvision.transforms import functional
-
-    tensor: torch.Tensor = functional.to_tensor(image)
-    return tensor
 
 
 def _scale_to_8_bits(image: Image.Image) -> Image.Image:

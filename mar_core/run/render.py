@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.run.brief import brief, error_line, one_line, percent
 from mar_core.run.shapes import label_scores
 from mar_core.run.writers.base import Output
+from mar_core.runtime.blobs import encode
 from mar_core.runtime.values import to_json
 
 if TYPE_CHECKING:
@@ -141,7 +143,25 @@ def _cells(outcome: Outcome) -> list[Any]:
 def _answer(outcome: Outcome) -> Any:
     """The result; behind the chunks that came before it where all of them are text."""
     parts = [*outcome.streamed, outcome.result]
-    return "".join(parts) if all(isinstance(part, str) for part in parts) else outcome.result
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    return _without_blobs(outcome.result)
+
+
+def _without_blobs(value: Any) -> Any:
+    """A result in which bytes, in base64 as workers send them, are a word of how many there are."""
+    if isinstance(value, list):
+        return [_without_blobs(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"base64"} and isinstance(value["base64"], str):
+        try:
+            content, ending, _ = encode(binascii.a2b_base64(value["base64"], strict_mode=True))
+        except ValueError:
+            return value
+        kind = "" if ending == ".bin" else f" ({ending})"
+        return f"{len(content):,} bytes{kind}"
+    return {name: _without_blobs(one) for name, one in value.items()}
 
 
 def _bars(scores: list[tuple[str, float]]) -> Table:
