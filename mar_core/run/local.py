@@ -11,13 +11,26 @@ from mar_core.runtime.pipeline import in_turn, overlapped
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mar_core.cache.files import ModelFiles
     from mar_core.records import Input, Outcome, RunOptions, RunSummary
+    from mar_core.runtime.batching import NumberedBatch
     from mar_core.runtime.recipe import Recipe
 
 __all__ = ["CAUGHT", "LocalEngine"]
 
 # A handler may raise these, too; the user's own Ctrl-C raises nothing while a run goes on.
 CAUGHT = (Exception, SystemExit, KeyboardInterrupt)
+
+
+def _unchanged(files: ModelFiles, batches: Iterable[NumberedBatch]) -> Iterator[NumberedBatch]:
+    """The same batches, each once it is known that the model is what it was.
+
+    Raises:
+        ArchiveError: It is mapped from an archive that somebody has written to.
+    """
+    for batch in batches:
+        files.check_views()
+        yield batch
 
 
 class LocalEngine:
@@ -51,7 +64,8 @@ class LocalEngine:
                 by_length=predictor.loaded.by_length,
             )
             run = overlapped if independent and options.profile is None else in_turn
-            ran = run(runner, batcher.batches(inputs))
+            files = predictor.prepared.files
+            ran = run(runner, _unchanged(files, batcher.batches(inputs)))
             if options.profile is not None:
                 ran = profiled(ran, predictor, options.profile)
             for outcomes, seconds in ran:

@@ -167,6 +167,7 @@ class Predictor:
         Raises:
             HandlerError: A request failed and ``on_error`` is ``raise``.
             UsageError: ``inputs`` is one input, and no list of them.
+            ArchiveError: The model is mapped from an archive that somebody has written to.
         """
         check_inputs(inputs)
         requests = [as_input(value, name=str(at)) for at, value in enumerate(inputs)]
@@ -186,12 +187,16 @@ class Predictor:
 
         Returns:
             What became of each, in order.
+
+        Raises:
+            ArchiveError: The model is mapped from an archive that somebody has written to.
         """
         runner = self.runner(explain=explain)
         numbered = list(enumerate(inputs))
         outcomes: list[Outcome] = []
         for start in range(0, len(numbered), self.batch_size):
             with self._lock:
+                self.prepared.files.check_views()
                 outcomes += runner.run(numbered[start : start + self.batch_size])
         return outcomes
 

@@ -196,7 +196,7 @@ def _check_options(path: Path, writer: Writer, options: WriteOptions, *, resume:
     if resume and writer.streams and not writer.resumes:
         raise UsageError(f"{name} cannot be resumed.", hint="A .jsonl can.")
     if options.flat and not writer.flattens:
-        raise UsageError(f"--flat is for tables, which {name} is none of.", hint="Name a .csv.")
+        raise UsageError(f"--flat is for tables, and {name} is no table.", hint="Name a .csv.")
     writer.check(options)
 
 

@@ -142,8 +142,8 @@ def test_a_text_a_line(desk):
     ("words", "says"),
     [
         (("--flat",), "--flat is for tables"),
-        (("--flat", "-o", "x.jsonl"), "--flat is for tables, which x.jsonl is none of"),
-        (("--flat", "-o", "x.html"), "--flat is for tables, which x.html is none of"),
+        (("--flat", "-o", "x.jsonl"), "--flat is for tables, and x.jsonl is no table"),
+        (("--flat", "-o", "x.html"), "--flat is for tables, and x.html is no table"),
         (("--truth", "nosuch.csv"), "nosuch.csv cannot be read: No such file or directory."),
         (("--truth", "rows.csv", "-o", "rows.csv"), "rows.csv is read and written by one run."),
         (("--keep", "n", "-F", "a=1"), "Both the input"),

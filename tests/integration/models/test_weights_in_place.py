@@ -20,6 +20,8 @@ from weightsfiles import saved
 from mar_core import ArchiveError, ModelError, ValidationError, load, open_archive
 from mar_core.cache import entries as cache
 from mar_core.cache.place import memory_place
+from mar_core.records import Input, RunOptions, RunSummary
+from mar_core.run.local import LocalEngine
 from mar_core.runtime.needed import files_for
 from mar_core.runtime.recipe import Recipe
 from mar_core.testing import make_archive
@@ -105,6 +107,37 @@ def test_parameters_are_pages_of_the_archive_and_stay_so_when_written_to(content
         with torch.no_grad():
             parameter.add_(1)
     assert archive.read_bytes() == before
+
+
+def test_an_archive_that_is_cut_off_ends_what_has_it_mapped_with_a_sentence(
+    contents, place, tmp_path
+):
+    """Not with the signal that Python dies of where it touches a page that is no more."""
+    archive = made(tmp_path, "w.safetensors", contents["w.safetensors"])
+    row = {"data": PICTURES[0].tolist()}
+    with load(archive) as served:
+        served.predict([row])
+        os.truncate(archive, 100)
+        with pytest.raises(ArchiveError, match="has changed since"):
+            served.predict([row])
+
+
+def test_the_same_without_workers(contents, place, tmp_path):
+    archive = made(tmp_path, "w.safetensors", contents["w.safetensors"])
+
+    def first():
+        return {"data": PICTURES[0].tolist()}
+
+    def rows():
+        yield Input(id="0", read=first)
+        with archive.open("r+b") as file:
+            file.seek(200)
+            file.write(b"x")
+        yield Input(id="1", read=first)
+
+    options = RunOptions(workers=0, batch_size=1)
+    with pytest.raises(ArchiveError, match="has changed since"):
+        list(LocalEngine().run(Recipe(source=archive), rows(), options, RunSummary(model="m")))
 
 
 @pytest.mark.parametrize("shift", [1, 4])
