@@ -21,6 +21,7 @@ __all__ = ["EXTRAS", "check_needed", "check_optional"]
 EXTRAS = {
     "explain": "explanations of image and text classifiers (`mar run --explain`)",
     "text": "vocabularies that the tokenizers library saved",
+    "jpeg": "JPEGs decoded on the device of the model (`handler: {decoder: torchcodec}`)",
     "parquet": "Parquet files as inputs and outputs",
     "remote": "inputs from S3, HTTP and other remote places",
     "new": "new handler packages (`mar new`)",
