@@ -16,6 +16,8 @@ from mar_core.format.file import ArchiveFile, mapped
 from mar_core.format.reader import open_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mar_core.format.packed import PackedArchive
     from mar_core.format.view import Member
 
@@ -77,6 +79,9 @@ class ModelFiles:
         with (self.folder / name).open("rb") as stream:
             return mapped(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
 
+    def close(self) -> None:
+        """Hold on to nothing any more: no other process will ask for these files."""
+
     def check_unchanged(self) -> None:
         """Make sure that what is loaded from now on is what was loaded before.
 
@@ -116,8 +121,16 @@ class PackedFiles(ModelFiles):
         self._viewed: ArchiveFile | None = None
         self._lock = threading.RLock()
         held = os.dup(archive.file.fileno())
-        weakref.finalize(self, os.close, held)
+        self._let_go: Callable[[], object] = weakref.finalize(self, os.close, held)
         self._kept = f"/proc/{os.getpid()}/fd/{held}"
+
+    def close(self) -> None:
+        """See ``ModelFiles.close``."""
+        with self._lock:
+            self._let_go()
+            if self._archive is not None and self._viewed is None:
+                self._archive.close()
+                self._archive = None
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
@@ -205,8 +218,13 @@ class PackedFiles(ModelFiles):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_archive": None, "_viewed": None, "_lock": None}
+        gone = {"_archive": None, "_viewed": None, "_lock": None, "_let_go": _nothing}
+        return {**self.__dict__, **gone}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.RLock()
+
+
+def _nothing() -> None:
+    """What a copy in another process has to let go of."""

@@ -83,6 +83,10 @@ class Prepared:
         size = self.recipe.batch_size or self.config.get("batchSize")
         return size if isinstance(size, int) and size > 0 else 1
 
+    def close(self) -> None:
+        """Let go of the archive's file: no worker will be started of it any more."""
+        self.files.close()
+
     def check_unchanged(self) -> None:
         """Make sure that a worker which starts now loads what the others have loaded.
 

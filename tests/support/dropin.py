@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +63,9 @@ class DropIn:
         self, *words: object, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run ``torchserve`` and wait for the command itself."""
-        # A server that goes on in the background must not keep a pipe of ours open.
-        with (self.folder / "said.txt").open("w+", encoding="utf-8") as said:
+        # A server that goes on in the background must not keep a pipe of ours open, nor write into
+        # what the next command says.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
             done = subprocess.run(
                 [*COMMAND, *map(str, words)],
                 cwd=self.folder,

@@ -312,7 +312,7 @@ def test_an_answer_after_the_models_own_deadline_is_none(server, call):
         call, INFERENCE, "Predictions", request, inference_pb2.PredictionResponse
     )
     assert code is grpc.StatusCode.FAILED_PRECONDITION
-    assert details.startswith("The answer came after its deadline.\n")
+    assert details.startswith("The request was not answered before its deadline.\n")
     manage(call, "UnregisterModel", "UnregisterModelRequest", model_name="late")
 
 

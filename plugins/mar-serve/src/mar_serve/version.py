@@ -271,6 +271,7 @@ class ModelVersion:
         self.dispatch.refuse_all()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=left)
+        self.prepared.close()
 
     def tick(self, now: float) -> None:
         """Look after deadlines, workers that hang, and the number of workers."""
