@@ -421,7 +421,7 @@ def test_our_loaders_come_last():
 
 
 def test_torchscript_that_cannot_be_read(tmp_path, model):
-    broken = repacked(scripted(model), "colours.py", lambda code: code.replace(b"def ", b"xyz "))
+    broken = repacked(scripted(model), ".py", lambda code: code.replace(b"def ", b"xyz "))
     with pytest.raises(ModelError, match="is TorchScript that cannot be loaded"):
         load(tmp_path, broken, model_file=False)
 
