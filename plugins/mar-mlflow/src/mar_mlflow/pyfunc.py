@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mar_core import HandlerError, PredictionException
-from mar_mlflow.scoring import BAD_REQUEST, Asked, asked_of, rows_of
+from mar_mlflow.scoring import BAD_REQUEST, Asked, Scoring, rows_of
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["PyfuncFlavor"]
 
 
-class PyfuncFlavor:
+class PyfuncFlavor(Scoring):
     """Serves an MLflow model through ``mlflow.pyfunc``, and answers ``{"predictions": …}``.
 
     Takes MLflow's scoring protocol: CSV, ``dataframe_split``, ``dataframe_records``, ``instances``
@@ -48,20 +48,8 @@ class PyfuncFlavor:
         self._model = mlflow.pyfunc.load_model(str(context.system_properties["model_dir"]))
         self.initialized = True
 
-    def handle(self, data: Any, context: Context) -> list[Any]:
-        """Answer each request by itself, as ``mlflow models serve`` does.
-
-        Args:
-            data: One row for each request.
-            context: Its headers.
-
-        Raises:
-            PredictionException: A request is not of MLflow's forms.
-        """
-        return [self._answer(row, index, context) for index, row in enumerate(data or ())]
-
-    def _answer(self, row: Any, index: int, context: Context) -> dict[str, Any]:
-        asked = asked_of(row, context, index)
+    def answer(self, asked: Asked) -> dict[str, Any]:
+        """See ``Scoring.answer``."""
         value = self._value(asked)
         answer = (
             self._model.predict(value, params=asked.params)

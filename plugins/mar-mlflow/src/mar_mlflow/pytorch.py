@@ -10,7 +10,7 @@ import torch
 
 from mar_core import BaseHandler, PredictionException
 from mar_mlflow.mlmodel import Column, read_mlmodel
-from mar_mlflow.scoring import BAD_REQUEST, Asked, asked_of, rows_of
+from mar_mlflow.scoring import BAD_REQUEST, Asked, Scoring, rows_of
 
 if TYPE_CHECKING:
     from mar_core import Context
@@ -20,7 +20,7 @@ __all__ = ["PytorchFlavor"]
 _TABLES = frozenset({"csv", "dataframe_split", "dataframe_records"})
 
 
-class PytorchFlavor(BaseHandler):
+class PytorchFlavor(Scoring, BaseHandler):
     """Serves a model that ``mlflow.pytorch`` saved, and answers as ``mlflow models serve`` does.
 
     Takes MLflow's scoring protocol: CSV, ``dataframe_split``, ``dataframe_records``, ``instances``
@@ -43,20 +43,8 @@ class PytorchFlavor(BaseHandler):
         told = read_mlmodel(Path(str(context.system_properties["model_dir"])))
         self._inputs = told.inputs if told is not None else ()
 
-    def handle(self, data: Any, context: Context) -> list[Any]:
-        """Answer each request by itself.
-
-        Args:
-            data: One row for each request.
-            context: Its headers.
-
-        Raises:
-            PredictionException: A request is not of MLflow's forms.
-        """
-        return [self._answer(row, index, context) for index, row in enumerate(data or ())]
-
-    def _answer(self, row: Any, index: int, context: Context) -> dict[str, Any]:
-        asked = asked_of(row, context, index)
+    def answer(self, asked: Asked) -> dict[str, Any]:
+        """See ``Scoring.answer``."""
         tensor = self._tensor(asked).to(self.device)
         with torch.no_grad():
             output = self.model(tensor, **asked.params)

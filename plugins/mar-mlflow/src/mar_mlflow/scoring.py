@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from mar_core import PredictionException
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from mar_core import Context
 
-__all__ = ["BAD_REQUEST", "FORMATS", "Asked", "asked_of", "rows_of"]
+__all__ = ["BAD_REQUEST", "FORMATS", "Asked", "Scoring", "asked_of", "rows_of"]
 
 BAD_REQUEST = 400
 CSV, JSON = "text/csv", "application/json"
@@ -33,6 +34,30 @@ class Asked:
         self.form = form
         self.value = value
         self.params = params or {}
+
+
+class Scoring(ABC):
+    """A handler that answers each request by itself, as ``mlflow models serve`` does."""
+
+    def handle(self, data: Any, context: Context) -> list[Any]:
+        """Answer each request by itself.
+
+        Args:
+            data: One row for each request.
+            context: Its headers.
+
+        Raises:
+            PredictionException: A request is not of MLflow's forms.
+        """
+        return [self.answer(asked_of(row, context, index)) for index, row in enumerate(data or ())]
+
+    @abstractmethod
+    def answer(self, asked: Asked) -> dict[str, Any]:
+        """The answer to one request.
+
+        Raises:
+            PredictionException: The model cannot take it.
+        """
 
 
 def asked_of(row: Mapping[str, Any], context: Context, index: int) -> Asked:
