@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from cacheplace import own_cache
 from packs import mar
 from unpacked import NETWORKS, network
 from weightsfiles import saved
@@ -53,11 +54,8 @@ def contents(model):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAR_CACHE_DIR", str(tmp_path / "cache"))
-    yield tmp_path / "cache" / "unpacked-1"
-    for descriptor in cache._held.values():
-        os.close(descriptor)
-    cache._held.clear()
+    with own_cache(tmp_path, monkeypatch) as place:
+        yield place
 
 
 def made(folder, name, content, *, handler="base_handler", **more):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cacheplace import let_go, own_cache
 from packs import HANDLER, weights
 
 from mar_core import ArchiveError, UsageError, archive, open_archive
@@ -29,11 +30,8 @@ if len(sys.argv) > 2:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAR_CACHE_DIR", str(tmp_path / "cache"))
-    yield tmp_path / "cache" / "unpacked-1"
-    for descriptor in cache._held.values():
-        os.close(descriptor)
-    cache._held.clear()
+    with own_cache(tmp_path, monkeypatch) as place:
+        yield place
 
 
 @pytest.fixture
@@ -62,12 +60,6 @@ def elsewhere(path, *words):
         [sys.executable, "-c", CODE, str(path), *words],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-
-
-def let_go():
-    for descriptor in cache._held.values():
-        os.close(descriptor)
-    cache._held.clear()
 
 
 def looks(folder):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from cacheplace import own_cache
 
 from mar_core import ArchiveError
 from mar_core.cache import entries as cache
@@ -29,11 +30,8 @@ sys.stdin.readline()
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAR_CACHE_DIR", str(tmp_path / "cache"))
-    yield tmp_path / "cache" / "unpacked-1"
-    for descriptor in cache._held.values():
-        os.close(descriptor)
-    cache._held.clear()
+    with own_cache(tmp_path, monkeypatch) as place:
+        yield place
 
 
 @pytest.fixture
