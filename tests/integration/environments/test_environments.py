@@ -136,6 +136,23 @@ ODD = ("\ufeffpebble==1.0", "--extra-index-url https://example.org/simple", "-e 
        "git+https://example.org/x.git", "pebble @ file:///x.tar.bz2", "pebble==2004-a")  # fmt: skip
 
 
+def test_a_dry_run_says_which_it_would_be_and_makes_none(place, locked, tmp_path):
+    bare = place.archive("bare", lock=False)
+    plain = place.archive("plain", "pebble", lock=False)
+    ways = {
+        (locked[0],): "mar's own",
+        (locked[0], "--env", "off"): "mar's own",
+        (locked[0], "--env", "auto"): "one of its own, from pylock.toml",
+        (plain, "--env", "auto"): "one of its own, from requirements without a lock",
+        (bare, "--env", "auto"): "mar's own: it has no requirements",
+        (locked[0], "--env", sys.prefix): sys.prefix,
+    }
+    for words, says in ways.items():
+        done = run(place, *words, "one.jsonl", "--dry-run", "--json", MAR_CACHE_DIR=tmp_path / "c")
+        assert json.loads(done.stdout)["environment"] == says
+    assert not (tmp_path / "c").exists()
+
+
 def test_odd_requirements_are_warnings_until_they_would_be_installed(place):
     path = place.archive("odd", *ODD)
     with mar_core.open_archive(path) as archive:
