@@ -126,7 +126,7 @@ def register_entry(plugins: Plugins, entry: EntryInfo) -> None:
     Raises:
         PluginError: It cannot be imported, or is not what a plugin must be.
     """
-    plugins.manager.add(entry.load(), entry.name, called=str(entry))
+    plugins.manager.add(entry.load(), entry.name, called=entry)
 
 
 class _ClashError(PluginError):

@@ -31,7 +31,7 @@ _MARKER = f"{hookspecs.PROJECT}_impl"
 class HookManager(pluggy.PluginManager):
     """Looks for hooks without running anything of the plugin, as pluggy 1.7 does."""
 
-    def add(self, plugin: object, name: str, *, called: str | None = None) -> None:
+    def add(self, plugin: object, name: str, *, called: object = None) -> None:
         """Register a plugin object, all of it or nothing.
 
         Args:
@@ -43,15 +43,18 @@ class HookManager(pluggy.PluginManager):
             PluginError: A hook of it is misspelt, has a wrong argument, or is a wrapper where none
                 can be.
         """
-        refused = f"The plugin {called or name} cannot be used:"
         try:
             _check_plugin(plugin)
             self.register(plugin, name)
         except PluginError as error:
-            raise PluginError(f"{refused} {error.message}", hint=error.hint) from error
+            raise PluginError(
+                f"The plugin {called or name} cannot be used: {error.message}", hint=error.hint
+            ) from error
         except (pluggy.PluginValidationError, ValueError) as error:
             self._forget(plugin)
-            raise PluginError(f"{refused} {in_words(error)}.") from error
+            raise PluginError(
+                f"The plugin {called or name} cannot be used: {in_words(error)}."
+            ) from error
 
     def _forget(self, plugin: object) -> None:
         """Undo a failed registration; pluggy 1.6 leaves half of it behind."""
@@ -62,6 +65,7 @@ class HookManager(pluggy.PluginManager):
                 caller._remove_plugin(plugin)  # noqa: SLF001 - no public way in pluggy 1.6
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """What the marker of a function says, or None; pluggy asks."""
         marked = getattr(_function(inspect.getattr_static(plugin, name, None)), _MARKER, None)
         return None if marked is None else super().parse_hookimpl_opts(plugin, name)
 
