@@ -12,7 +12,7 @@ import wheels
 from packs import mar
 
 import mar_core
-from mar_core import ArchiveError, Recipe, UsageError
+from mar_core import ArchiveError, HandlerError, Recipe, UsageError
 from mar_core.cache import entries as cache
 from mar_core.cache.environments import python_of
 from mar_core.cache.uv import find_uv
@@ -20,6 +20,7 @@ from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import version_of
 from mar_core.reports.difference import compare_archives
 from mar_core.reports.doctor import needs
+from mar_core.reports.examples import run_examples
 from mar_core.reports.inspection import inspect_archive
 
 NEW = "pebble-2.0-py3-none-any.whl"
@@ -170,6 +171,16 @@ SCRIPT = """# /// script
 # dependencies = ["boulder", "rich; python_version < '3'"]
 # ///
 """
+
+
+def test_examples_are_recorded_where_the_archive_will_run(place, locked):
+    flags = {"lock": True, "examples": [place.folder / "one.jsonl"]}
+    with pytest.raises(HandlerError, match="needs the package pebble, which is not installed"):
+        place.archive("shown", "pebble==1.0", **flags, env="off")
+    path = place.archive("shown", "pebble==1.0", **flags, env="auto")
+    (result,) = run_examples(Recipe(source=path, env="auto"))
+    assert result.got[0][0] == "1.0"
+    assert result.passed
 
 
 def test_a_handler_names_its_packages_itself(place):
