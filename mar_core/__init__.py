@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mar_core.build.packing import create as create
     from mar_core.build.packing import write_archive as write_archive
     from mar_core.build.updating import update as update
-    from mar_core.checks.child import examine_in_child as examine_in_child
+    from mar_core.checks.checking import examine_in_child as examine_in_child
     from mar_core.checks.validation import validate as validate
     from mar_core.deprecations import MarDeprecationWarning as MarDeprecationWarning
     from mar_core.errors import ArchiveError as ArchiveError
@@ -157,7 +157,7 @@ _HOME = {
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),
     "mar_core.runtime.requests": ("Request",),
-    "mar_core.checks.child": ("examine_in_child",),
+    "mar_core.checks.checking": ("examine_in_child",),
     "mar_core.checks.validation": ("validate",),
     "mar_core.weights": (
         "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat", "WeightsReport",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.runtime.recipe import Recipe
 
-__all__ = ["interpreter_of"]
+__all__ = ["described", "interpreter_of"]
 
 _LOCK_FAULTS = ("MAR-Q008", "MAR-Q009")
 _ASK = (
@@ -78,6 +78,25 @@ def interpreter_of(
         links=linked(present, name=name),
         inherits=tuple(filter(_has_packages, sys.path)) if recipe.inherit else (),
     )
+
+
+def described(subject: Subject, env: str | None) -> str:
+    """Which environment ``interpreter_of`` would choose, in words; nothing is made or asked.
+
+    Args:
+        subject: The archive, open.
+        env: The environment that a run asks for, as ``Recipe.env``.
+    """
+    chosen = environment_named(env)
+    if chosen in {None, OFF}:
+        return "mar's own"
+    if chosen != AUTO:
+        return str(chosen)
+    if LOCK in subject.archive.members:
+        return f"one of its own, from {LOCK}"
+    if any(read_requirements(subject)):
+        return "one of its own, from requirements without a lock"
+    return "mar's own: it has no requirements"
 
 
 def _has_packages(path: str) -> bool:
