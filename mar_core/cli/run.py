@@ -82,8 +82,8 @@ def run(
 
     `mar run --handler handler.py --model-file model.py --serialized-file model.pt 7.png --watch`
     """
-    from mar_core.run.asked import Asked
     from mar_core.run.command import start
+    from mar_core.run.planning import Asked
 
     asked = Asked(
         words=tuple(words or ()), include=tuple(include or ()), column=column,

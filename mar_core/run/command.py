@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mar_core.records import RunSummary
-    from mar_core.run.asked import Asked
+    from mar_core.run.planning import Asked
     from mar_core.run.session import Job
 
 __all__ = ["start"]

@@ -58,9 +58,11 @@ def expand(
     """
     seen: dict[str, int] = {}
     for source in sources:
-        for leaf in _leaves(source, options, readers, outputs or Outputs()):
-            inputs = iter([leaf]) if not isinstance(leaf, str) else _read(leaf, options, readers)
-            name = leaf if isinstance(leaf, str) else leaf.id
+        for leaf, reader in _leaves(source, options, readers, outputs):
+            if isinstance(leaf, str):
+                name, inputs = leaf, _read(leaf, options, readers, reader)
+            else:
+                name, inputs = leaf.id, iter([leaf])
             seen[name] = seen.get(name, 0) + 1
             if opened is not None:
                 opened(name)
@@ -92,33 +94,39 @@ def _leaves(
     source: str,
     options: ReadOptions,
     readers: Sequence[Reader],
-    outputs: Outputs,
+    outputs: Outputs | None,
     lists: tuple[str, ...] = (),
-) -> Iterator[str | Input]:
-    """What a source comes to: names that a reader takes, and inputs that are known to fail."""
+) -> Iterator[tuple[str | Input, Reader | None]]:
+    """What a source comes to: names that a reader takes, and inputs that are known to fail.
+
+    The reader comes along where it has been asked already.
+    """
     try:
         if _is_list(source):
             for line in _list_lines(source, lists):
                 yield from _leaves(line, options, readers, outputs, (*lists, source))
-        elif outputs.holds(source):
+        elif outputs is not None and outputs.holds(source):
             name = printable(source)
-            yield broken(source, f"{name} is where this run writes, and none of its inputs.")
-        elif _reader(source, readers) is not None:
-            yield source
+            yield broken(source, f"{name} is where this run writes, and none of its inputs."), None
+        elif (reader := _reader(source, readers)) is not None:
+            yield source, reader
         elif is_folder(source) or is_pattern(source):
-            yield from find_files(source, options.include, outputs)
+            for found in find_files(source, options.include, outputs or Outputs()):
+                yield found, None
         elif _looks_like_text(source):
-            yield broken(source, f"There is no file {printable(source)!r}.", hint=AS_TEXT)
+            yield broken(source, f"There is no file {printable(source)!r}.", hint=AS_TEXT), None
         else:
             check_there(source)
-            yield broken(source, f"No reader takes {printable(source)}.")
+            yield broken(source, f"No reader takes {printable(source)}."), None
     except InputError as error:
         hint = AS_TEXT if error.hint is None and _looks_like_text(source) else error.hint
-        yield broken(source, error.message, hint=hint)
+        yield broken(source, error.message, hint=hint), None
 
 
-def _read(source: str, options: ReadOptions, readers: Sequence[Reader]) -> Iterator[Input]:
-    reader = _reader(source, readers)
+def _read(
+    source: str, options: ReadOptions, readers: Sequence[Reader], reader: Reader | None
+) -> Iterator[Input]:
+    reader = reader or _reader(source, readers)
     if reader is None:  # it has gone, or a plugin's reader changed its mind
         yield broken(source, f"No reader takes {printable(source)}.")
         return

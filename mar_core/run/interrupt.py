@@ -33,13 +33,16 @@ class Interruption:
 
     Attributes:
         wished: Whether the user wants the run to stop.
+        writing: Whether something is being written, and must be written to its end; whoever
+            writes says so, and stops after it when it is ``overdue``.
+        overdue: Whether time ran out meanwhile.
     """
 
     def __init__(self) -> None:
         self.wished = False
         self._before: dict[signal.Signals, object] = {}
         self._timer: threading.Timer | None = None
-        self._writing = self._overdue = False
+        self.writing = self.overdue = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -53,20 +56,6 @@ class Interruption:
         if self._timer is not None:
             self._timer.cancel()
 
-    def hold(self) -> None:
-        """From here on something is being written, and is written to its end."""
-        self._writing = True
-
-    def release(self) -> None:
-        """It is written.
-
-        Raises:
-            Stopped: Time ran out meanwhile.
-        """
-        self._writing = False
-        if self._overdue:
-            raise Stopped
-
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if not self.wished:
             self.wished = True
@@ -74,7 +63,7 @@ class Interruption:
             self._timer = threading.Timer(GRACE, os.kill, (os.getpid(), number))
             self._timer.daemon = True
             self._timer.start()
-        elif self._writing:
-            self._overdue = True
+        elif self.writing:
+            self.overdue = True
         else:
             raise Stopped

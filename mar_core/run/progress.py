@@ -6,29 +6,38 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from mar_core.records import RunSummary
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from mar_core.records import RunSummary
 
 __all__ = ["Show", "show_progress"]
 
 # Short runs show nothing.
 PATIENCE = 1.0
 LOG_SECONDS = 10.0
+BAR_SECONDS = 0.05
 
 
-# Is told after each outcome what the run has come to.
-Show = Callable[[RunSummary], None]
+class Show(Protocol):
+    """Is told after outcomes what the run has come to.
+
+    Attributes:
+        due: By the monotonic clock, from when on it wants to hear.
+    """
+
+    due: float
+
+    def __call__(self, summary: RunSummary) -> None:
+        """Show it."""
 
 
 @contextlib.contextmanager
 def show_progress(
     *, quiet: bool = False, results_on_terminal: bool = False, count: Callable[[], int | None]
-) -> Iterator[Show]:
+) -> Iterator[Show | None]:
     """Show on standard error how far a run is.
 
     Args:
@@ -37,10 +46,10 @@ def show_progress(
         count: Counts the inputs, in a thread of its own; None when that cannot be done beforehand.
 
     Yields:
-        What to tell after each outcome.
+        What to tell after an outcome when it is due, or None.
     """
     if quiet or results_on_terminal:
-        yield _nothing
+        yield None
     elif sys.stderr.isatty():
         bar = _Bar(count)
         try:
@@ -51,21 +60,14 @@ def show_progress(
         yield _Log()
 
 
-def _nothing(_summary: RunSummary) -> None:
-    pass
-
-
 class _Log:
     """A line every few seconds."""
 
     def __init__(self) -> None:
-        self._last = time.monotonic()
+        self.due = time.monotonic() + LOG_SECONDS
 
     def __call__(self, summary: RunSummary) -> None:
-        now = time.monotonic()
-        if now - self._last < LOG_SECONDS:
-            return
-        self._last = now
+        self.due = time.monotonic() + LOG_SECONDS
         rate = summary.total / summary.seconds if summary.seconds else 0.0
         print(
             f"mar: {summary.total + summary.skipped:,} done, {rate:,.1f} a second, "
@@ -79,17 +81,17 @@ class _Bar:
     """A bar that appears after a second."""
 
     def __init__(self, count: Callable[[], int | None]) -> None:
-        self._start = time.monotonic()
+        self.due = time.monotonic() + PATIENCE
         self._count = count
         self._stack = contextlib.ExitStack()
         self._show: Callable[[RunSummary], None] | None = None
         self._total: int | None = None
 
     def __call__(self, summary: RunSummary) -> None:
-        if self._show is None and time.monotonic() - self._start > PATIENCE:
+        if self._show is None:
             self._show = self._open()
-        if self._show is not None:
-            self._show(summary)
+        self._show(summary)
+        self.due = time.monotonic() + BAR_SECONDS
 
     def close(self) -> None:
         """Take the bar away."""

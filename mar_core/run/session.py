@@ -20,7 +20,6 @@ from mar_core.run.interrupt import Interruption, Stopped
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
 from mar_core.run.request import data_input, form_input, upload_input
-from mar_core.run.summary import count
 from mar_core.run.truth import Truth
 from mar_core.run.writers import open_writer
 from mar_core.runtime.place import sweep
@@ -33,13 +32,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mar_core.format import Archive
+    from mar_core.plugins import Plugins
     from mar_core.records import Input, Outcome
     from mar_core.run.progress import Show
     from mar_core.run.request import DataPart, FormField
     from mar_core.run.writers import Output
     from mar_core.runtime.recipe import Recipe
 
-__all__ = ["STREAMS", "Job", "execute", "inputs_of", "interrupted_line"]
+__all__ = ["STREAMS", "Job", "count", "execute", "inputs_of", "interrupted_line"]
 
 # Sources that can be listed once only.
 STREAMS = ("-", "@-")
@@ -86,6 +86,11 @@ class Job:
     verbose: bool = False
 
     @property
+    def writes_files(self) -> bool:
+        """Whether it writes anywhere but to standard output."""
+        return bool(self.output or self.running.output_dir or self.running.profile)
+
+    @property
     def outputs(self) -> Outputs:
         """Where it writes."""
         folders = (self.running.output_dir, self.running.profile)
@@ -105,6 +110,8 @@ def check_outputs(job: Job) -> None:
     Raises:
         UsageError: It would.
     """
+    if not job.writes_files:
+        return
     outputs = job.outputs
     # Lists are read for it only where there is something to lose.
     lists = listed(job.sources) if outputs.identities() else ()
@@ -145,9 +152,9 @@ def _execute(
     if job.running.explain:
         _check_explains(archive)
     digest = "" if job.output is None else _digest(job, archive)
-    truth = None if job.truth is None else Truth(job.truth)
-    for folder in job.outputs.folders:
-        sweep(folder)
+    if job.writes_files:
+        for folder in job.outputs.folders:
+            sweep(folder)
     writer = open_writer(
         job.output,
         resume=job.resume,
@@ -160,19 +167,25 @@ def _execute(
         console=console,
     )
     summary.failed_before = writer.failed_before
-    beside = Beside(
-        keep=job.writing.keep, truth=truth, previews=writer.previews, done=len(writer.done)
-    )
-    run = _Run(job, writer, summary, beside)
+    run, plugins = _Run(job, writer, summary, _beside(job, writer)), get_plugins()
     finished = False
     try:
-        get_plugins().run_started(summary)
-        finished = run.to_its_end(results_on_terminal=console is not None)
+        plugins.run_started(summary)
+        finished = run.to_its_end(plugins, results_on_terminal=console is not None)
         summary.finished = finished
     finally:
         writer.close(finished=finished)
-        get_plugins().run_finished(summary)
+        plugins.run_finished(summary)
     return summary
+
+
+def _beside(job: Job, writer: Output) -> Beside | None:
+    """What goes into rows beside results, where anything does."""
+    keep, done = job.writing.keep, len(writer.done)
+    truth = None if job.truth is None else Truth(job.truth)
+    if not keep and truth is None and not writer.previews:
+        return None
+    return Beside(keep=keep, truth=truth, previews=writer.previews, done=done)
 
 
 def _digest(job: Job, archive: Archive) -> str:
@@ -212,26 +225,29 @@ def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator
         inputs = [upload_input(path, job.reading) for path in job.uploads]
     else:
         readers = get_plugins().readers()
-        inputs = expand(job.sources, job.reading, readers, job.outputs, opened=opened)
+        outputs = job.outputs if job.writes_files else None
+        inputs = expand(job.sources, job.reading, readers, outputs, opened=opened)
     return itertools.islice(inputs, job.limit)
 
 
 class _Run:
     """One run in progress."""
 
-    def __init__(self, job: Job, writer: Output, summary: RunSummary, beside: Beside) -> None:
+    def __init__(
+        self, job: Job, writer: Output, summary: RunSummary, beside: Beside | None
+    ) -> None:
         self._job = job
         self._writer = writer
         self._summary = summary
         self._start = time.monotonic()
         self._interruption = Interruption()
-        self._changed = ChangedSources(writer.done_since)
+        self._changed = ChangedSources(writer.done_since) if writer.done else None
         self._beside = beside
 
-    def to_its_end(self, *, results_on_terminal: bool) -> bool:
+    def to_its_end(self, plugins: Plugins, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
         job, summary = self._job, self._summary
-        engine = find_engine(job.engine, get_plugins(), job.running.engine_options)
+        engine = find_engine(job.engine, plugins, job.running.engine_options)
         progress = show_progress(
             quiet=job.quiet, results_on_terminal=results_on_terminal, count=self._count
         )
@@ -245,36 +261,44 @@ class _Run:
             outcomes = engine.run(job.recipe, self._inputs(), job.running, summary)
             stack.callback(getattr(outcomes, "close", int))
             for outcome in outcomes:
-                interruption.hold()
+                interruption.writing = True
                 failed = self._take(outcome, show)
-                interruption.release()
+                interruption.writing = False
+                if interruption.overdue:
+                    break
                 stopped = interruption.wished or (failed and job.running.fail_fast)
                 if stopped:
                     break
-        self._changed.warn()
-        self._beside.close()
+        if self._changed is not None:
+            self._changed.warn()
+        if self._beside is not None:
+            self._beside.close()
         summary.seconds = time.monotonic() - self._start
         summary.interrupted = interruption.wished
         return not stopped and not interruption.wished
 
     def _inputs(self) -> Iterator[Input]:
-        for source in inputs_of(self._job, self._changed.opened):
+        changed, beside = self._changed, self._beside
+        for source in inputs_of(self._job, None if changed is None else changed.opened):
             if self._interruption.wished:
                 return
-            if source.id in self._writer.done:
+            if changed is not None and source.id in self._writer.done:
                 self._summary.skipped += 1
-                self._changed.skipped()
+                changed.skipped()
             else:
-                yield self._beside.watched(source)
+                yield source if beside is None else beside.watched(source)
 
-    def _take(self, outcome: Outcome, show: Show) -> bool:
+    def _take(self, outcome: Outcome, show: Show | None) -> bool:
         """Write an outcome down; whether it is a failure."""
-        beside = self._beside.take(outcome.id)
+        beside = None if self._beside is None else self._beside.take(outcome.id)
         (written,) = self._writer.write([outcome], beside)
         count(self._summary, written)
-        self._beside.judge(self._summary, written, beside)
-        self._summary.seconds = time.monotonic() - self._start
-        show(self._summary)
+        if self._beside is not None and beside is not None:
+            self._beside.judge(self._summary, written, beside)
+        now = time.monotonic()
+        self._summary.seconds = now - self._start
+        if show is not None and now >= show.due:
+            show(self._summary)
         if written.failure is None:
             return False
         if self._job.verbose and written.failure.traceback:
@@ -286,6 +310,15 @@ class _Run:
         if any(source in STREAMS for source in (*self._job.sources, *self._job.uploads)):
             return None
         return sum(1 for _ in inputs_of(self._job) if not self._interruption.wished)
+
+
+def count(summary: RunSummary, outcome: Outcome) -> None:
+    """Add one outcome to a summary."""
+    summary.total += 1
+    if outcome.failure is None:
+        summary.succeeded += 1
+    else:
+        summary.errors[f"{outcome.failure.stage}/{outcome.failure.type}"] += 1
 
 
 def interrupted_line(summary: RunSummary, output: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""Counting what a run comes to, and saying it at the end."""
+"""What a run came to, in words."""
 
 from __future__ import annotations
 
@@ -7,24 +7,15 @@ from typing import TYPE_CHECKING
 from mar_core.text import plural
 
 if TYPE_CHECKING:
-    from mar_core.records import Outcome, RunSummary
+    from mar_core.records import RunSummary
 
-__all__ = ["count", "summary_lines"]
+__all__ = ["summary_lines"]
 
 _ORDER = ("read", "initialize", "preprocess", "inference", "postprocess", "explain", "write")
 _MINUTE = 60
 _SECOND = 1.0
 # What took less is not worth a word.
 SHOWN = 0.0005
-
-
-def count(summary: RunSummary, outcome: Outcome) -> None:
-    """Add one outcome to a summary."""
-    summary.total += 1
-    if outcome.failure is None:
-        summary.succeeded += 1
-    else:
-        summary.errors[f"{outcome.failure.stage}/{outcome.failure.type}"] += 1
 
 
 def summary_lines(summary: RunSummary) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mar_core.records import Writer
 from mar_core.run.report.compact import compact
 from mar_core.run.report.page import begin_page
-from mar_core.run.writers.rows import dump
+from mar_core.run.writers.base import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

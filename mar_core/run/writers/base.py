@@ -1,26 +1,29 @@
-"""Where the outcomes of a run go, whatever the format."""
+"""Where the outcomes of a run go, whatever the format, and a row: an outcome as JSON."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
-from mar_core.records import WriteOptions
-from mar_core.run.answers import judged
+from mar_core.records import PLAIN_RESPONSE, WriteOptions
+from mar_core.run.answers import BAD, judged
 from mar_core.run.shapes import best
-from mar_core.run.writers.done import DoneIds
-from mar_core.run.writers.rows import to_row
 from mar_core.runtime.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Self
 
-    from mar_core.records import Outcome
+    from mar_core.records import Outcome, Response
+    from mar_core.run.writers.done import DoneIds
     from mar_core.runtime.values import Save
 
-__all__ = ["Output"]
+__all__ = ["Output", "dump", "parse", "to_row"]
+
+# The stage of a failure that the handler itself chose: its answer is in the row, too.
+ANSWERED = "response"
 
 
 class Output(abc.ABC):
@@ -44,7 +47,7 @@ class Output(abc.ABC):
         save_for: Callable[[str], Save] | None = None,
         options: WriteOptions | None = None,
     ) -> None:
-        self.done = DoneIds()
+        self.done: DoneIds | frozenset[str] = frozenset()
         self.failed_before = 0
         self.done_since = 0
         self.previews = False
@@ -74,7 +77,9 @@ class Output(abc.ABC):
         return written
 
     def _shown(self, outcome: Outcome) -> Outcome:
-        shown = judged(plain(outcome, save=self._save_for))
+        shown = plain(outcome, save=self._save_for)
+        if shown.failure is not None or shown.response.status >= BAD:
+            shown = judged(shown)
         if self.options.top is None:
             return shown
         return dataclasses.replace(shown, result=best(shown.result, self.options.top))
@@ -85,6 +90,10 @@ class Output(abc.ABC):
         return [
             to_row(outcome, details=details, beside=beside.get(outcome.id)) for outcome in outcomes
         ]
+
+    def _lines(self, outcomes: Iterable[Outcome]) -> bytes:
+        """The same as JSON lines."""
+        return b"".join(map(dump, self._rows(outcomes)))
 
     def flush(self) -> None:  # noqa: B027 - not every place keeps anything back
         """Wait until all rows are where they should be."""
@@ -105,3 +114,61 @@ class Output(abc.ABC):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(finished=kind is None)
+
+
+def to_row(
+    outcome: Outcome, *, details: bool = False, beside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The row of an outcome: its id, and its result, its error or, of a refusal, both.
+
+    Args:
+        outcome: One whose result JSON can hold; see ``mar_core.runtime.values.plain``.
+        details: Add what the handler said about its answer: status, content type, headers.
+        beside: What else goes into it.
+    """
+    row: dict[str, Any] = {"id": outcome.id}
+    failure = outcome.failure
+    if failure is None or failure.stage == ANSWERED:
+        row["result"] = outcome.result
+    if failure is not None:
+        row["error"] = {
+            "stage": failure.stage,
+            "type": failure.type,
+            "message": failure.message,
+            "code": failure.code,
+        }
+    row |= beside or {}
+    if outcome.streamed:
+        row["streamed"] = list(outcome.streamed)
+    if details and outcome.response != PLAIN_RESPONSE:
+        row["response"] = _said(outcome.response)
+    return row
+
+
+def dump(row: Any) -> bytes:
+    """A row as one line of UTF-8, its end included."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:  # half a surrogate pair, as in the name of a file that is not UTF-8
+        return f"{json.dumps(row, allow_nan=False)}\n".encode()
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The row that a JSON line holds, or None when it is not a whole one."""
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    named = isinstance(row, dict) and isinstance(row.get("id"), str)
+    return row if named else None
+
+
+def _said(response: Response) -> dict[str, Any]:
+    said = {
+        "status": response.status,
+        "phrase": response.phrase,
+        "content_type": response.content_type,
+        "headers": dict(response.headers),
+    }
+    return {name: value for name, value in said.items() if value or name == "status"}

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError, OutputError, UsageError
 from mar_core.format.atomic import real_path
-from mar_core.run.writers.base import Output
+from mar_core.run.writers.base import Output, dump, parse
 from mar_core.run.writers.journal import Journal
-from mar_core.run.writers.rows import dump, parse
 from mar_core.run.writers.state import RunState, stamp_of
 from mar_core.runtime.place import named, replaced, sweep, writing
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from mar_core.errors import UsageError
 from mar_core.records import WriteOptions, Writer
-from mar_core.run.writers.rows import dump, parse
+from mar_core.run.writers.base import dump, parse
 from mar_core.run.writers.tables import to_table
 
 __all__ = ["CsvWriter", "JsonLinesWriter", "JsonWriter", "ParquetWriter", "TsvWriter"]

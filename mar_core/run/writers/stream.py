@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mar_core.errors import OutputError
 from mar_core.run.writers.base import Output
-from mar_core.run.writers.rows import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +40,7 @@ class StreamOutput(Output):
         self._bytes: Any = getattr(self._stream, "buffer", None)
 
     def _put(self, outcomes: list[Outcome]) -> None:
-        rows = b"".join(map(dump, self._rows(outcomes)))
+        rows = self._lines(outcomes)
         with _writing():
             self._stream.flush()
             if self._bytes is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mar_core.run.writers.base import dump
 from mar_core.run.writers.flat import columns_of, flat_rows
-from mar_core.run.writers.rows import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,8 +9,7 @@ import pytest
 from packs import mar
 
 from mar_core import UsageError
-from mar_core.run.asked import Asked
-from mar_core.run.planning import job_of
+from mar_core.run.planning import Asked, job_of
 
 JSON = ("content-type: application/json",)
 
