@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.runtime.interpreter import Interpreter
-    from mar_core.runtime.recipe import Recipe
+    from mar_core.runtime.load_options import LoadOptions
     from mar_core.signature import Signature
 
 __all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
@@ -48,7 +48,7 @@ class Prepared:
         signature: What it takes and gives; None where nothing says it.
     """
 
-    recipe: Recipe
+    recipe: LoadOptions
     manifest: Manifest
     files: ModelFiles
     config: dict[str, Any] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Prepared:
                 )
 
 
-def prepare(recipe: Recipe) -> Prepared:
+def prepare(recipe: LoadOptions) -> Prepared:
     """Open and validate an archive, and unpack what has to be. Imports no PyTorch.
 
     Raises:
@@ -113,7 +113,7 @@ def prepare(recipe: Recipe) -> Prepared:
         return prepare_opened(archive, recipe)
 
 
-def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
+def prepare_opened(archive: Archive, recipe: LoadOptions) -> Prepared:
     """The same of an archive that is open."""
     manifest = archive.manifest
     with _checking:
@@ -143,7 +143,9 @@ def _config(archive: Archive, manifest: Manifest) -> dict[str, Any]:
     return parse_config(archive.read(name), name) if name else {}
 
 
-def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:
+def _interpreter(
+    archive: Archive, recipe: LoadOptions, findings: list[Finding]
+) -> Interpreter | None:
     if recipe.here and (recipe.env == "off" or LOCK not in archive.members):
         return None  # most runs, which need not import what follows
     from mar_core.runtime.environment import interpreter_of
