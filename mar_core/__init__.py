@@ -73,11 +73,11 @@ if TYPE_CHECKING:
     from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
     from mar_core.runtime.predictor import Predictor as Predictor
-    from mar_core.runtime.predictor import load as load
     from mar_core.runtime.prepared import Prepared as Prepared
     from mar_core.runtime.protocol import Ready as Ready
     from mar_core.runtime.protocol import Reply as Reply
     from mar_core.runtime.recipe import Recipe as Recipe
+    from mar_core.runtime.recipe import load as load
     from mar_core.runtime.requests import Request as Request
     from mar_core.signature import Signature as Signature
     from mar_core.signature import SignatureField as SignatureField
@@ -138,8 +138,8 @@ _HOME = {
     "mar_core.plugins": ("PluginWarning", "server_extensions"),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),
-    "mar_core.runtime.predictor": ("Predictor", "load"),
-    "mar_core.runtime.recipe": ("Recipe",),
+    "mar_core.runtime.predictor": ("Predictor",),
+    "mar_core.runtime.recipe": ("Recipe", "load"),
     "mar_core.run.engines": ("Engine",),
     "mar_core.records": (
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",

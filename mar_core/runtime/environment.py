@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
     from mar_core.format import Archive
-    from mar_core.runtime.recipe import Recipe
+    from mar_core.runtime.load_options import LoadOptions
 
 __all__ = ["described", "interpreter_of"]
 
@@ -47,7 +47,7 @@ _WORKERS_HOOKS = frozenset({
 
 
 def interpreter_of(
-    archive: Archive, recipe: Recipe, findings: Sequence[Finding]
+    archive: Archive, recipe: LoadOptions, findings: Sequence[Finding]
 ) -> Interpreter | None:
     """The Python that an archive's workers run in; None for this one.
 
@@ -104,7 +104,7 @@ def _has_packages(path: str) -> bool:
 
 
 def _brought(
-    subject: Subject, recipe: Recipe, findings: Sequence[Finding], *, name: str
+    subject: Subject, recipe: LoadOptions, findings: Sequence[Finding], *, name: str
 ) -> Path | None:
     """The environment that an archive brings; None where it asks for nothing."""
     archive = subject.archive
@@ -170,7 +170,7 @@ def _check_python(subject: Subject, name: str) -> None:
         raise ArchiveError(f"{name} needs Python {wanted}; this is {here}.")
 
 
-def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
+def _from_lock(text: bytes, recipe: LoadOptions, *, name: str, source: str) -> Path:
     key = ["lock", hashlib.sha256(text).hexdigest(), *_here(recipe)]
 
     def fill(folder: Path) -> None:
@@ -180,7 +180,7 @@ def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
 
 
 def _from_lines(
-    lines: Sequence[tuple[int, str]], recipe: Recipe, *, name: str, source: str
+    lines: Sequence[tuple[int, str]], recipe: LoadOptions, *, name: str, source: str
 ) -> Path:
     """The environment for requirements without a lock: what they are resolved to the first time."""
     key = ["requirements", lines_digest(lines), *_here(recipe)]
@@ -197,13 +197,13 @@ def _from_lines(
     return environment(key, name=name, source=source, fill=fill)
 
 
-def _here(recipe: Recipe) -> list[str]:
+def _here(recipe: LoadOptions) -> list[str]:
     """What an environment depends on besides its lock: mar's torch, and whether to build."""
     versions = [str(version_of(package)) for package in TORCH]
     return [*versions, "build" if recipe.allow_build else "wheels"]
 
 
-def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
+def _install(folder: Path, text: bytes, recipe: LoadOptions, *, name: str) -> None:
     try:
         lock = parse_lock(text)
         pins = lock.pins(allow_build=recipe.allow_build)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.runtime.interpreter import Interpreter
-    from mar_core.runtime.recipe import Recipe
+    from mar_core.runtime.load_options import LoadOptions
     from mar_core.signature import Signature
 
 __all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
@@ -47,7 +47,7 @@ class Prepared:
         signature: What it takes and gives; None where nothing says it.
     """
 
-    recipe: Recipe
+    recipe: LoadOptions
     manifest: Manifest
     files: ModelFiles
     config: dict[str, Any] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Prepared:
                 )
 
 
-def prepare(recipe: Recipe) -> Prepared:
+def prepare(recipe: LoadOptions) -> Prepared:
     """Open and validate an archive, and unpack what has to be. Imports no PyTorch.
 
     Raises:
@@ -112,7 +112,7 @@ def prepare(recipe: Recipe) -> Prepared:
         return prepare_opened(archive, recipe)
 
 
-def prepare_opened(archive: Archive, recipe: Recipe, *, torch: bool | None = None) -> Prepared:
+def prepare_opened(archive: Archive, recipe: LoadOptions, *, torch: bool | None = None) -> Prepared:
     """The same of an archive that is open.
 
     Args:
@@ -152,7 +152,9 @@ def _config(archive: Archive, manifest: Manifest) -> dict[str, Any]:
     return parse_config(archive.read(name), name)
 
 
-def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:
+def _interpreter(
+    archive: Archive, recipe: LoadOptions, findings: list[Finding]
+) -> Interpreter | None:
     if recipe.here and (recipe.env == "off" or LOCK not in archive.members):
         return None  # most runs, which need not import what follows
     from mar_core.runtime.environment import interpreter_of
