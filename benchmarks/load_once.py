@@ -21,7 +21,7 @@ import torch
 from mar_core import open_archive
 from mar_core.cache.entries import unpacked
 from mar_core.format.manifest import MANIFEST_NAME
-from mar_core.runtime.needed import files_for
+from mar_core.runtime.prepared import files_for
 from mar_core.weights.loading import model_source
 from mar_core.weights.registry import weights_formats
 from mar_core.weights.state_dict import weights_of

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError, MarError
 from mar_core.findings import Finding, Severity, ValidationError
-from mar_core.format.budget import memory_allowed, seconds_allowed
 from mar_core.format.codes import finding
+from mar_core.format.limits import memory_allowed, seconds_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +144,7 @@ def examine_in_child(
 def look_at(path: str | os.PathLike[str], *, allow_pickle: bool, plugins: Plugins) -> Checked:
     """The same in this process, within the budget that readers and rules keep."""
     from mar_core.checks.validation import validate, without_repeats
-    from mar_core.format.budget import TooCostly, budget
+    from mar_core.format.limits import TooCostly, budget
     from mar_core.format.reader import open_archive
 
     try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from mar_core.checks.trust import TRUST_CODES, is_trusted
 from mar_core.findings import Finding, Severity, ValidationError, has_errors, printable
-from mar_core.format.budget import TooCostly, budget
 from mar_core.format.codes import Code
+from mar_core.format.limits import TooCostly, budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def check(
         ValidationError: There is a finding of severity error.
     """
     findings = validate(archive, plugins=plugins, allow_pickle=allow_pickle)
-    if has_errors(findings):
+    if findings and has_errors(findings):
         raise ValidationError(_verdict(archive), findings)
     return findings
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from mar_core.findings import Finding, Severity, ValidationError, printable
@@ -37,12 +38,8 @@ _RENAME = "Rename the file and make the archive again."
 _LIMIT = "If you trust the archive, raise the limit with MAR_MAX_SIZE (bytes, or such as 20G)."
 
 
-def _error(title: str, remedy: str) -> Code:
-    return Code(Severity.ERROR, title, remedy)
-
-
-def _warning(title: str, remedy: str) -> Code:
-    return Code(Severity.WARNING, title, remedy)
+_error = functools.partial(Code, Severity.ERROR)
+_warning = functools.partial(Code, Severity.WARNING)
 
 
 CODES: dict[str, Code] = {

@@ -1,22 +1,42 @@
-"""How much an archive may hold: limits that no honest model reaches and every bomb does."""
+"""How much an archive may hold, and what looking at it may cost.
+
+The limits are such that no honest model reaches them and every bomb does. What examining costs is
+bounded as a whole, for bounds at single places never add up to one: sixty small pickles cost as
+much as a large one. So whoever goes over what an archive holds, a reader or a rule, says so with
+``spend``, and the examination ends when it has taken more than any honest archive needs.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import time
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from mar_core.errors import UsageError
+from mar_core.errors import MarError, UsageError
 from mar_core.format.codes import finding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mar_core.findings import Finding
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "parse_size"]
+__all__ = [
+    "DEFAULT_LIMITS", "Budget", "Limits", "TooCostly", "budget", "memory_allowed", "parse_size",
+    "seconds_allowed", "spend",
+]  # fmt: skip
 
 MIB = 1 << 20
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+SECONDS_VARIABLE, MEMORY_VARIABLE = "MAR_MAX_SECONDS", "MAR_MAX_MEMORY"
+_SECONDS, _MEMORY = 2.0, "300M"
+_BYTES_A_SECOND = 50 * MIB  # what a slow processor digests
+_LOOK_EVERY = 256  # the clock is asked seldom: spending must cost next to nothing
+_clock = getattr(time, "thread_time", time.process_time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +103,120 @@ def parse_size(text: str, *, name: str) -> int:
             f"{name} is {text!r}, which is no size.", hint="Write bytes, or such as 500M or 20G."
         )
     return int(match[1]) * _UNITS[match[2].upper()]
+
+
+class TooCostly(MarError):  # noqa: N818 - a finding on its way to the loop over the rules
+    """An archive costs more to examine than is allowed."""
+
+    @property
+    def finding(self) -> Finding:
+        """What to tell about the archive."""
+        return finding("MAR-L003", self.message)
+
+
+class Budget:
+    """The processor time that is left for one examination, by one thread.
+
+    Args:
+        seconds: How much there is.
+
+    Attributes:
+        seconds: The same.
+        spent: Whether there is none left; it stays so.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.spent = False
+        self._end = _clock() + seconds
+        self._uncounted = 0
+
+    def take(self, items: int) -> None:
+        """Note that so many more things were looked at.
+
+        Raises:
+            TooCostly: There is no time left.
+        """
+        self._uncounted += items
+        if self._uncounted >= _LOOK_EVERY or self.spent:
+            self._uncounted = 0
+            self.check()
+
+    def check(self) -> None:
+        """Look at the clock.
+
+        Raises:
+            TooCostly: There is no time left.
+        """
+        self.spent = self.spent or _clock() > self._end
+        if self.spent:
+            too_slow(self.seconds)
+
+
+_current: ContextVar[Budget | None] = ContextVar("mar_budget", default=None)
+
+
+@contextlib.contextmanager
+def budget(size: int) -> Iterator[Budget]:
+    """Bound the examination of an archive of ``size`` bytes; within another one, share that.
+
+    Raises:
+        UsageError: ``MAR_MAX_SECONDS`` is no number.
+    """
+    around = _current.get()
+    if around is not None:
+        yield around
+        return
+    made = Budget(seconds_allowed(size))
+    token = _current.set(made)
+    try:
+        yield made
+    finally:
+        _current.reset(token)
+
+
+def spend(items: int = 1) -> None:
+    """Say that so many more things of an archive were looked at: bytes by the kilobyte, else one.
+
+    Raises:
+        TooCostly: The examination takes longer than is allowed.
+    """
+    current = _current.get()
+    if current is not None:
+        current.take(items)
+
+
+def too_slow(seconds: float) -> NoReturn:
+    """Refuse an archive for the time that it takes.
+
+    Raises:
+        TooCostly: Always.
+    """
+    raise TooCostly(
+        f"The archive costs more than {seconds:.3g} seconds to examine.",
+        hint=f"If you trust it, allow more with {SECONDS_VARIABLE}.",
+    )
+
+
+def seconds_allowed(size: int) -> float:
+    """The processor time, in seconds, that an archive of ``size`` bytes may cost.
+
+    Raises:
+        UsageError: ``MAR_MAX_SECONDS`` is no number.
+    """
+    text = os.environ.get(SECONDS_VARIABLE)
+    if not text:
+        return _SECONDS + size / _BYTES_A_SECOND
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{SECONDS_VARIABLE} is {text!r}, which is no number.") from None
+
+
+def memory_allowed() -> int:
+    """The bytes of memory that examining an archive may take, beside what Python takes.
+
+    Raises:
+        UsageError: ``MAR_MAX_MEMORY`` is no size.
+    """
+    return parse_size(os.environ.get(MEMORY_VARIABLE) or _MEMORY, name=MEMORY_VARIABLE)

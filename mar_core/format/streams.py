@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from zlib_ng import zlib_ng
 
-from mar_core.format.budget import spend
 from mar_core.format.file import CHUNK
+from mar_core.format.limits import spend
 
 if TYPE_CHECKING:
     from collections.abc import Callable

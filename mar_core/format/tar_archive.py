@@ -65,7 +65,7 @@ class TarArchive(PackedArchive):
 
     def _stream(self, member: Member, sha256: str | None) -> BinaryIO:
         expected = Expected(member=member.name, size=member.size, sha256=sha256)
-        return plain(self._file, expected, self._read_at, offset=self._offsets[member.name])
+        return plain(self.file, expected, self._read_at, offset=self._offsets[member.name])
 
     def _read_at(self, offset: int, length: int) -> bytes:
         with self._lock:  # streams over several members may be read in turns

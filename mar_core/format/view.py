@@ -186,24 +186,22 @@ class PackedArchive(Archive):
     Args:
         file: The open file; closed with the archive.
         members: The checked members.
+
+    Attributes:
+        file: The open file, for copying from it inside the kernel.
     """
 
     _digests: Mapping[str, str] | None = None
 
     def __init__(self, file: ArchiveFile, members: Mapping[str, Member]) -> None:
-        self._file = file
+        self.file = file
         self.path = file.path
         self.members = MappingProxyType(dict(members))
 
     @property
     def stored_size(self) -> int:
         """See ``Archive.stored_size``."""
-        return self._file.size
-
-    @property
-    def file(self) -> ArchiveFile:
-        """The open file, for copying from it inside the kernel."""
-        return self._file
+        return self.file.size
 
     def open(self, name: str) -> BinaryIO:
         """See ``Archive.open``."""
@@ -216,7 +214,7 @@ class PackedArchive(Archive):
 
     def close(self) -> None:
         """Let go of the file; streams over members end with it."""
-        self._file.close()
+        self.file.close()
 
     def sha256_of(self, name: str) -> str | None:
         """The SHA-256 that the manifest gives for a member, in hex, or None."""
@@ -261,7 +259,7 @@ class PackedArchive(Archive):
         """Refuse on any fault of names, kinds or limits; keep the warnings."""
         large = limits.too_large(total, file.size)
         findings = [*check_names(files, folders), *others, *([large] if large else [])]
-        if has_errors(findings):
+        if findings and has_errors(findings):
             raise refusal(file.path, *findings)
         self.findings = tuple(findings)
 

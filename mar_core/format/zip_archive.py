@@ -65,8 +65,8 @@ class ZipArchive(PackedArchive):
         entry, offset = placed.entry, placed.data_offset
         expected = Expected(member=member.name, size=member.size, crc=entry.crc, sha256=sha256)
         if member.stored:
-            return plain(self._file, expected, self._file.read_at, offset=offset)
-        return inflated(self._file, expected, offset=offset, compressed_size=entry.compressed_size)
+            return plain(self.file, expected, self.file.read_at, offset=offset)
+        return inflated(self.file, expected, offset=offset, compressed_size=entry.compressed_size)
 
 
 def _member(placed: Placed) -> Member:

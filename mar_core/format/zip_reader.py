@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.format.budget import spend
+from mar_core.format.limits import spend
 from mar_core.format.zip_records import (
     CENTRAL,
     CENTRAL_SIGNATURE,

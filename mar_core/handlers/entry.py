@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.format.budget import spend
+from mar_core.format.limits import spend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

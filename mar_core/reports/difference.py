@@ -116,7 +116,7 @@ def compare_archives(
         ArchiveError: One of them is not there, is not sound, or has no manifest.
         TooCostly: They cost more to examine than is allowed.
     """
-    from mar_core.format.budget import budget
+    from mar_core.format.limits import budget
     from mar_core.format.reader import open_archive
 
     with (

@@ -166,7 +166,7 @@ def inspect_archive(path: str | os.PathLike[str]) -> Inspection:
         ArchiveError: It is not there, is not sound, or has no manifest.
         TooCostly: It costs more to examine than is allowed.
     """
-    from mar_core.format.budget import budget
+    from mar_core.format.limits import budget
     from mar_core.format.reader import open_archive
 
     with open_archive(path) as archive, budget(archive.stored_size):

@@ -11,7 +11,7 @@ from mar_core.errors import MarError
 from mar_core.run.planning import job_of
 from mar_core.run.session import check_outputs, execute, interrupted_line
 from mar_core.run.stdout import private_stdout
-from mar_core.run.summary import summary_lines
+from mar_core.text import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from mar_core.run.planning import Asked
     from mar_core.run.session import Job
 
-__all__ = ["start"]
+__all__ = ["start", "summary_lines"]
 
 SOME_FAILED = 1
 INTERRUPTED = 130
+_ORDER = ("read", "initialize", "preprocess", "inference", "postprocess", "explain", "write")
+_MINUTE = 60
+_SECOND = 1.0
+# What took less is not worth a word.
+SHOWN = 0.0005
 
 
 def start(asked: Asked) -> int:
@@ -89,11 +94,44 @@ def _conclude(job: Job, summary: RunSummary) -> None:
     lines = [] if job.quiet else summary_lines(summary)
     if summary.interrupted:
         lines.append(interrupted_line(summary, job.output))
-    for line in lines:
-        print(line, file=sys.stderr)
+    if lines:
+        print("\n".join(lines), file=sys.stderr)
 
 
 def _console(stream: Any) -> Console:
     from rich.console import Console
 
     return Console(file=stream)
+
+
+def summary_lines(summary: RunSummary) -> list[str]:
+    """The end of a run in words: inputs, errors by kind, rate, where the time went."""
+    rate = f", {summary.total / summary.seconds:,.1f} a second" if summary.seconds else ""
+    before = f", {summary.failed_before:,} of them failed" if summary.failed_before else ""
+    skipped = f", {summary.skipped:,} done before{before}" if summary.skipped else ""
+    done = (
+        f"{summary.total:,} {plural(summary.total, 'input')} in {_seconds(summary.seconds)}{rate}"
+    )
+    ended = f"{summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
+    lines = [f"{summary.model}: {done}; {ended}"]
+    if summary.judged:
+        share = summary.right / summary.judged
+        lines.append(f"  right: {summary.right:,} of {summary.judged:,}, {share:.1%}")
+    lines += [f"  {number:,} x {kind}" for kind, number in summary.errors.most_common()]
+    spent = [
+        f"{stage} {_seconds(summary.stage_seconds[stage])}"
+        for stage in _ORDER
+        if summary.stage_seconds.get(stage, 0.0) >= SHOWN
+    ]
+    if spent:
+        lines.append(f"  time: {', '.join(spent)}")
+    return lines
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < _SECOND:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s"

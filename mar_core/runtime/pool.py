@@ -166,7 +166,7 @@ class WorkerPool:
             torch = needs_torch(archive)
             if here and torch:
                 self._import_torch()
-            prepared = prepare_opened(archive, recipe, torch=torch)
+            prepared = prepare_opened(archive, recipe, torch=torch, signed=False)
         if not here:
             self._workers += [self._start(prepared.interpreter) for _ in range(count)]
             if torch:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mar_core.cache.entries import unpacked
+from mar_core.cache.files import ModelFiles, PackedFiles
+from mar_core.cache.verified import verify
 from mar_core.checks.lock import LOCK
 from mar_core.checks.validation import check
 from mar_core.errors import ArchiveError
+from mar_core.format.view import PackedArchive
 from mar_core.plugins import get_plugins
-from mar_core.runtime.needed import files_for
-from mar_core.signature.declared import find_signature, read_signature
+from mar_core.weights.registry import identify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.cache.files import ModelFiles
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
@@ -25,7 +28,16 @@ if TYPE_CHECKING:
     from mar_core.runtime.load_options import LoadOptions
     from mar_core.signature import Signature
 
-__all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
+__all__ = ["Prepared", "files_for", "needs_torch", "prepare", "prepare_opened"]
+
+_SOURCE = (".py",)
+_COMPILED = (".pyc", ".so", ".pyd", ".dll", ".dylib")
+# How code gets at files without asking its context for their folder.
+_OTHER_WAYS = re.compile(
+    rb"serializedFile|model_pt_path|modelName|__file__|__path__|getcwd|\bcwd\b|chdir|listdir|scandir"
+    rb"|glob|os\.walk|iterdir|from_pretrained|sys\.path|PYTHONPATH|pkgutil|resources"
+    rb"""|["']\.{1,2}/?["']"""
+)
 
 # CPython counts the depth of `ast.parse` for all threads together, and fails where two parse.
 _checking = threading.Lock()
@@ -44,7 +56,7 @@ class Prepared:
         stamps: Size and time of each member's file, by which a change is known.
         needs_torch: Whether loading it will import PyTorch, as far as that shows.
         interpreter: The Python that its workers run in; None for this one.
-        signature: What it takes and gives; None where nothing says it.
+        signature: What it takes and gives; None where nothing says it, or nobody will ask.
     """
 
     recipe: LoadOptions
@@ -112,22 +124,23 @@ def prepare(recipe: LoadOptions) -> Prepared:
         return prepare_opened(archive, recipe)
 
 
-def prepare_opened(archive: Archive, recipe: LoadOptions, *, torch: bool | None = None) -> Prepared:
+def prepare_opened(
+    archive: Archive, recipe: LoadOptions, *, torch: bool | None = None, signed: bool = True
+) -> Prepared:
     """The same of an archive that is open.
 
     Args:
         archive: The archive.
         recipe: How to load it.
         torch: What ``needs_torch`` says of it, for who has asked.
+        signed: Whether anybody will ask for its signature.
     """
     manifest = archive.manifest
     with _checking:
         findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
-        if recipe.handler is None:
-            signature = read_signature(archive)
-        else:
+        if recipe.handler is not None:
             manifest = manifest.with_handler(recipe.handler)
-            signature = find_signature(archive, manifest)
+        signature = _signature(archive, manifest) if signed else None
     files = files_for(archive, manifest)
     unpacked = sorted(archive.members) if files.is_unpacked else []
     return Prepared(
@@ -141,6 +154,14 @@ def prepare_opened(archive: Archive, recipe: LoadOptions, *, torch: bool | None 
         interpreter=_interpreter(archive, recipe, findings),
         signature=signature,
     )
+
+
+def _signature(archive: Archive, manifest: Manifest) -> Signature | None:
+    """What the manifest keeps is about the handler that it names."""
+    from mar_core.signature.declared import find_signature, read_signature
+
+    own = manifest.handler == archive.manifest.handler
+    return read_signature(archive) if own else find_signature(archive, manifest)
 
 
 def _config(archive: Archive, manifest: Manifest) -> dict[str, Any]:
@@ -182,3 +203,66 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return status.st_size, status.st_mtime_ns
+
+
+def files_for(archive: Archive, manifest: Manifest) -> ModelFiles:
+    """The files of an archive, unpacked as far as its handler needs them so.
+
+    Weights stay in a ``.mar`` where they lie there as they are, their format is loaded so, and no
+    code of the archive could look for them other than by asking for the folder. They are compared
+    with their checksums, once for each archive file.
+
+    The small files are unpacked for the archive's own code, which is imported from there and may
+    open what stands beside it. With an installed handler it is the handler's class that says
+    whether it needs them.
+
+    Args:
+        archive: The archive, open and validated.
+        manifest: Its manifest, with the handler that will run.
+
+    Raises:
+        ValidationError: What is not unpacked is damaged.
+        ArchiveError: It cannot be unpacked.
+    """
+    if not isinstance(archive, PackedArchive) or archive.kind != "zip":
+        return ModelFiles(unpacked(archive))
+    weights = manifest.serialized_file
+    if weights is None or not _stays(archive, weights):
+        weights = None
+    if weights is None and manifest.serialized_file is not None:
+        return ModelFiles(unpacked(archive))
+    files = PackedFiles(archive, apart=weights)
+    if weights is not None:
+        verify(archive, weights)
+    if any(name.endswith((*_SOURCE, ".yaml")) for name in _others(archive, manifest)):
+        files.unpack(archive)
+    return files
+
+
+def _stays(archive: PackedArchive, weights: str) -> bool:
+    """Whether the weights can be loaded where they lie, and nothing looks for them elsewhere."""
+    member = archive.members.get(weights)
+    if member is None or not member.stored or _looks_for(archive, weights):
+        return False
+    with archive.open(weights) as stream:
+        return identify(stream).in_place
+
+
+def _looks_for(archive: PackedArchive, weights: str) -> bool:
+    """Whether code of the archive might find its weights by itself."""
+    base = weights.rpartition("/")[2]
+    ending = re.escape(base[base.rfind(".") :].encode())
+    named = re.compile(rb"%b\b|%b" % (ending, re.escape(base.encode())))
+    for name in archive.members:
+        if name.endswith(_COMPILED):
+            return True
+        if name.endswith(_SOURCE):
+            source = archive.read(name)
+            if _OTHER_WAYS.search(source) or named.search(source):
+                return True
+    return False
+
+
+def _others(archive: PackedArchive, manifest: Manifest) -> list[str]:
+    """The members that a handler may want, beside its config, which has been read already."""
+    return [name for name in archive.members if name != manifest.config_file]

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError
@@ -39,20 +40,19 @@ CHUNK = 64 << 10
 PRINTED = 8 << 10
 
 
+@dataclass(slots=True, eq=False)
 class Job:
     """A batch that a worker is to answer by one call of the handler.
 
-    Args:
+    Attributes:
         rows: The requests, read; each knows its place in the run.
         alone: Run it with nothing beside it in its worker: one like it has ended a worker.
+        number: Its number among those that the worker was given.
     """
 
-    __slots__ = ("alone", "number", "rows")
-
-    def __init__(self, rows: list[Row], *, alone: bool = False) -> None:
-        self.rows = rows
-        self.alone = alone
-        self.number = -1
+    rows: list[Row]
+    alone: bool = False
+    number: int = -1
 
 
 class WorkerProcess:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mar_core.format.budget import spend
+from mar_core.format.limits import spend
 
 __all__ = ["ALLOWANCE", "Allowance", "Budget", "TooCostlyError"]
 

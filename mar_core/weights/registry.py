@@ -14,7 +14,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError, PluginError
-from mar_core.format.budget import TooCostly
+from mar_core.format.limits import TooCostly
 from mar_core.weights.cost import TooCostlyError
 from mar_core.weights.weights_format import WeightsFile, WeightsFormat, WeightsReport
 

@@ -181,18 +181,21 @@ def reading(source: str) -> Iterator[None]:
     Raises:
         InputError: The source is not there, may not be read, or breaks off.
     """
-    name = printable(source)
     try:
         yield
-    except FileNotFoundError as error:
-        raise InputError(f"There is no {name}.") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{name} is a folder.") from error
-    except PermissionError as error:
-        raise InputError(f"{name} may not be read by this user.") from error
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"{name} cannot be read: {str(reason).rstrip('.')}.") from error
+        raise InputError(_why_unreadable(printable(source), error)) from error
+
+
+def _why_unreadable(name: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"There is no {name}."
+    if isinstance(error, IsADirectoryError):
+        return f"{name} is a folder."
+    if isinstance(error, PermissionError):
+        return f"{name} may not be read by this user."
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"{name} cannot be read: {str(reason).rstrip('.')}."
 
 
 def broken(name: str, message: str, *, hint: str | None = None) -> Input:

@@ -15,7 +15,7 @@ from memory_archive import HANDLER, archive, files, write_zip
 from mar_core import ArchiveError, MarError, UsageError, examine_in_child, open_archive, validate
 from mar_core.checks.checking import check_archive
 from mar_core.findings import Severity
-from mar_core.format.budget import TooCostly, budget, spend
+from mar_core.format.limits import TooCostly, budget, spend
 from mar_core.reports.inspection import inspect_archive
 
 # Two seconds for the archive, two until the system acts, one to start; machines differ by a few.
