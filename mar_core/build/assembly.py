@@ -9,11 +9,10 @@ from mar_core.build.secrets import secrets_in
 from mar_core.errors import UsageError
 from mar_core.findings import Finding, has_errors
 from mar_core.format.codes import refusal
-from mar_core.format.contents import Content, in_order, same_content
 from mar_core.format.limits import DEFAULT_LIMITS
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.names import check_names
-from mar_core.format.sources import Sources
+from mar_core.format.sources import Content, Sources, in_order, same_content
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mar_core.findings import Finding
-    from mar_core.format.contents import Content
+    from mar_core.format.sources import Content
 
 __all__ = ["secrets_in"]
 

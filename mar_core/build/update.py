@@ -13,8 +13,8 @@ from mar_core.build.plan import FLAGS, check_version, describe, with_signature
 from mar_core.build.request import Runtime
 from mar_core.checks.lock import LOCK
 from mar_core.errors import UsageError
-from mar_core.format.contents import Kept
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
+from mar_core.format.sources import Kept
 from mar_core.handlers.lookup import look_up
 
 if TYPE_CHECKING:

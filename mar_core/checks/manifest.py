@@ -165,6 +165,8 @@ def reference_findings(subject: Subject) -> Iterator[Finding]:
     if subject.manifest.handler is not None:
         yield from _handler(subject, subject.manifest.handler)
     yield from _class_names(subject)
+    if not subject.manifest.serialized_file:
+        yield from _no_weights(subject)
 
 
 def _file(subject: Subject, what: str, name: str) -> Iterator[Finding]:
@@ -197,6 +199,17 @@ def _class_names(subject: Subject) -> Iterator[Finding]:
         found = finding("MAR-R009", printable(fault), member=CLASS_NAMES)
         certain = subject.is_loaded_by_base_handler
         yield found if certain else dataclasses.replace(found, severity=Severity.WARNING)
+
+
+def _no_weights(subject: Subject) -> Iterator[Finding]:
+    if not subject.is_loaded_by_base_handler:
+        return
+    if not subject.manifest.model_file:
+        message = "The manifest names neither weights nor a model file."
+        yield finding("MAR-R007", message, member=MANIFEST_NAME)
+    else:
+        message = "There are no weights: the model keeps the numbers that its constructor gives it."
+        yield finding("MAR-R011", message, member=MANIFEST_NAME)
 
 
 _ABSENT = {

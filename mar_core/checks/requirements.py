@@ -13,7 +13,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from mar_core.checks.script import OPENING, Script, ScriptError, read_script
+from mar_core.checks.script import Script, ScriptError, read_script
 from mar_core.checks.table import finding
 from mar_core.findings import Finding, printable
 
@@ -57,7 +57,7 @@ def requirement_findings(subject: Subject) -> Iterator[Finding]:
     Args:
         subject: The archive.
     """
-    member = subject.manifest.requirements_file or _script_member(subject)
+    member = subject.manifest.requirements_file or subject.script_member
     given = _lines(subject)
     if isinstance(given, Finding):
         yield given
@@ -99,23 +99,13 @@ def script_of(subject: Subject) -> Script | None:
     Raises:
         ScriptError: It cannot be read.
     """
-    member = _script_member(subject)
+    member = subject.script_member
     if member is None:
         return None
     try:
         return read_script(subject.archive.read(member).decode())
     except UnicodeDecodeError:
         return None  # the rules of code have their say
-
-
-def _script_member(subject: Subject) -> str | None:
-    """The handler's file, where it has a block that may be read."""
-    member = subject.handler.member if subject.handler else None
-    if member is None or not member.endswith(".py"):
-        return None
-    if subject.archive.members[member].size > _MAX_BYTES:
-        return None
-    return member if OPENING.encode() in subject.archive.read(member) else None
 
 
 def _lines(subject: Subject) -> list[tuple[int, str]] | Finding:
@@ -126,7 +116,7 @@ def _lines(subject: Subject) -> list[tuple[int, str]] | Finding:
     try:
         script = script_of(subject)
     except ScriptError as error:
-        return finding("MAR-Q006", str(error), member=_script_member(subject))
+        return finding("MAR-Q006", str(error), member=subject.script_member)
     listed = script.dependencies if script else ()
     return [(number, " ".join(line.split())) for number, line in enumerate(listed, 1)]
 

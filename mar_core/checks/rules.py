@@ -10,6 +10,7 @@ from mar_core.hookspecs import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mar_core.checks.subject import Subject
     from mar_core.findings import Finding
     from mar_core.format import Archive
 
@@ -27,17 +28,20 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
     from mar_core.checks.code import code_findings
     from mar_core.checks.lock import LOCK, lock_findings
     from mar_core.checks.manifest import manifest_findings, reference_findings
-    from mar_core.checks.requirements import requirement_findings
     from mar_core.checks.subject import Subject
-    from mar_core.checks.weights import weights_findings
 
     subject = Subject(archive)
-    families = [manifest_findings, reference_findings, weights_findings, code_findings]
+    families = [manifest_findings, reference_findings]
+    if subject.data_members or subject.manifest.serialized_file:
+        from mar_core.checks.weights import weights_findings
+
+        families.append(weights_findings)
+    families.append(code_findings)
     if subject.manifest.config_file:
         from mar_core.checks.config import config_findings
 
         families.append(config_findings)
-    families.append(requirement_findings)
+    families.append(_requirements)
     if LOCK in archive.members:
         families.append(lock_findings)
     for family in families:
@@ -45,3 +49,10 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
             yield from family(subject)
         except ValidationError as error:  # a member turns out to be damaged while it is read
             yield from error.findings
+
+
+def _requirements(subject: Subject) -> Iterator[Finding]:
+    if subject.lists_requirements:
+        from mar_core.checks.requirements import requirement_findings
+
+        yield from requirement_findings(subject)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from mar_core.checks.script import OPENING
 from mar_core.checks.yamltext import MAX_BYTES, YamlFault, read_yaml
 from mar_core.errors import ArchiveError, PluginError
-from mar_core.format.manifest import Manifest
+from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.handlers.entry import find_entry, loads_like_base_handler
 from mar_core.handlers.lookup import FoundHandler, look_up
 from mar_core.handlers.source import BINARY, Module, SourceFault, is_binary, parse_module
@@ -30,6 +31,8 @@ __all__ = ["Subject"]
 
 _MAX_SOURCE = 4 << 20
 _HEAD = 4096
+_MAX_SCRIPT = 1 << 20
+_CODE = (".py", ".pyc", ".so", ".pyd")
 
 
 class Subject:
@@ -64,6 +67,30 @@ class Subject:
     def formats(self) -> tuple[WeightsFormat, ...]:
         """The formats of weights that are known."""
         return weights_formats(self._plugins)
+
+    @functools.cached_property
+    def data_members(self) -> list[str]:
+        """The members that are no code: Python files have rules of their own."""
+        return [
+            name
+            for name in self.archive.members
+            if name != MANIFEST_NAME and not name.endswith(_CODE)
+        ]
+
+    @functools.cached_property
+    def lists_requirements(self) -> bool:
+        """Whether a file of the archive, or a block in the handler's own, names packages."""
+        return bool(self.manifest.requirements_file) or self.script_member is not None
+
+    @functools.cached_property
+    def script_member(self) -> str | None:
+        """The handler's file, where it has a block (PEP 723) that may be read."""
+        member = self.handler.member if self.handler else None
+        if member is None or not member.endswith(".py"):
+            return None
+        if self.archive.members[member].size > _MAX_SCRIPT:
+            return None
+        return member if OPENING.encode() in self.archive.read(member) else None
 
     @functools.cached_property
     def handler(self) -> FoundHandler | None:

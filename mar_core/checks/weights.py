@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from mar_core.checks.table import RULES, finding
 from mar_core.checks.trust import TRUST_CODES
 from mar_core.findings import Severity, printable
-from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.plugins import get_plugins
 from mar_core.weights import Trust
 from mar_core.weights.loading import other_loaders
@@ -31,8 +30,6 @@ _WORD = RULES["MAR-W011"].remedy
 _NEVER_TEXT = (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl", ".npy", ".npz", ".pkl", ".pickle",
                ".pck", ".p", ".joblib", ".safetensors", ".onnx", ".so")  # fmt: skip
 _POINTER = b"version https://git-lfs.github.com/spec/"
-# Python files have rules of their own, and are code already.
-_CODE = (".py", ".pyc", ".so", ".pyd")
 
 
 def weights_findings(subject: Subject) -> Iterator[Finding]:
@@ -46,10 +43,8 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
     if name and report is not None:
         yield from _faults(name, report)
         yield from _use(subject, name, report)
-    elif not name:
-        yield from _nothing(subject)
-    for other in subject.archive.members:
-        if other not in {name, MANIFEST_NAME} and not other.endswith(_CODE):
+    for other in subject.data_members:
+        if other != name:
             yield from _other(other, subject.examine(other))
 
 
@@ -114,17 +109,6 @@ def _bare(subject: Subject, name: str) -> Iterator[Finding]:
     if subject.is_loaded_by_base_handler:
         message = "The file is a state dict, and there is no model file that defines its network."
         yield finding("MAR-W001", message, member=name)
-
-
-def _nothing(subject: Subject) -> Iterator[Finding]:
-    if not subject.is_loaded_by_base_handler:
-        return
-    if not subject.manifest.model_file:
-        message = "The manifest names neither weights nor a model file."
-        yield finding("MAR-R007", message, member=MANIFEST_NAME)
-    else:
-        message = "There are no weights: the model keeps the numbers that its constructor gives it."
-        yield finding("MAR-R011", message, member=MANIFEST_NAME)
 
 
 def _instead_of_weights(subject: Subject, name: str, row: WeightsFormat) -> str | None:

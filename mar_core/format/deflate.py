@@ -6,10 +6,10 @@ import codecs
 import zlib
 from typing import TYPE_CHECKING
 
-from mar_core.format.contents import open_content, size_of
+from mar_core.format.sources import open_content, size_of
 
 if TYPE_CHECKING:
-    from mar_core.format.contents import Content
+    from mar_core.format.sources import Content
 
 __all__ = ["deflated", "is_text", "packer"]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError
-from mar_core.format.contents import open_content
+from mar_core.format.sources import open_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from mar_core.format.contents import Content
+    from mar_core.format.sources import Content
 
 __all__ = [
     "Digests",

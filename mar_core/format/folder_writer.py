@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mar_core.format.contents import size_of
 from mar_core.format.digests import copy, quiet
+from mar_core.format.sources import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mar_core.format.contents import Content
     from mar_core.format.digests import Digests
+    from mar_core.format.sources import Content
 
 __all__ = ["FolderWriter"]
 

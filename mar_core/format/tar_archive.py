@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding, refusal
+from mar_core.format.file import Expected, plain
 from mar_core.format.names import check_name
-from mar_core.format.streams import Expected, plain
 from mar_core.format.tar_reader import TarEntry, inflated_copy, walk_tar
 from mar_core.format.view import Member, PackedArchive
 

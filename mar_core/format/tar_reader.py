@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mar_core.errors import ArchiveError
 from mar_core.format.codes import finding
-from mar_core.format.file import CHUNK
-from mar_core.format.streams import GZIP, Inflater
+from mar_core.format.file import CHUNK, GZIP, Inflater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

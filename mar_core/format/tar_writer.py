@@ -7,16 +7,16 @@ import tarfile
 from typing import TYPE_CHECKING, Any, cast
 
 from mar_core.errors import ArchiveError
-from mar_core.format.contents import open_content, size_of
 from mar_core.format.dates import epoch
 from mar_core.format.deflate import packer
 from mar_core.format.digests import HashingReader, changed, quiet, write_at
+from mar_core.format.sources import open_content, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.format.contents import Content
     from mar_core.format.digests import Digests
+    from mar_core.format.sources import Content
 
 __all__ = ["TgzWriter"]
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
-from mar_core.format.contents import size_of
 from mar_core.format.digests import quiet
+from mar_core.format.file import ArchiveFile
 from mar_core.format.folder_writer import FolderWriter
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
-from mar_core.format.reader import open_archive
+from mar_core.format.reader import open_file
+from mar_core.format.sources import size_of
 from mar_core.format.tar_writer import TgzWriter
 from mar_core.format.view import ArchiveFormat
 from mar_core.format.zip_writer import ZipWriter
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mar_core.format.contents import Content
     from mar_core.format.digests import Digests
-    from mar_core.format.sources import Sources
+    from mar_core.format.sources import Content, Sources
 
 __all__ = ["Appender", "fill", "reread", "write"]
 
@@ -124,7 +124,7 @@ def reread(path: Path, archive: Sources, manifest: Manifest) -> None:
     Raises:
         ArchiveError: It is not what was meant; a fault of mar's own, or of the disk.
     """
-    with open_archive(path) as written:
+    with open_file(ArchiveFile(path)) as written:  # new, so that no journal can be for it
         if set(written.members) != set(archive.members) or written.manifest != manifest:
             raise ArchiveError(
                 "The archive was not written: read again, it is not what it should be.",

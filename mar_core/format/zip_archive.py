@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding
-from mar_core.format.streams import Expected, inflated, plain
+from mar_core.format.file import Expected, inflated, plain
 from mar_core.format.view import Member, PackedArchive
 from mar_core.format.zip_reader import ZipReader
 from mar_core.format.zip_records import STORED, UTF8_NAME

@@ -10,10 +10,10 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.format.contents import open_content, size_of
 from mar_core.format.dates import zip_date
 from mar_core.format.deflate import deflated, is_text
 from mar_core.format.digests import copy, digests_of, quiet, write_at
+from mar_core.format.sources import open_content, size_of
 from mar_core.format.zip_records import (
     CENTRAL,
     CENTRAL_SIGNATURE,
@@ -36,8 +36,8 @@ from mar_core.format.zip_records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mar_core.format.contents import Content
     from mar_core.format.digests import Digests
+    from mar_core.format.sources import Content
 
 __all__ = ["ALIGNMENT", "NewEntry", "ZipWriter", "central_directory", "data_start", "local_header"]
 

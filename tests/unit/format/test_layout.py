@@ -9,8 +9,8 @@ import zlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mar_core.format.contents import LARGE, in_order
 from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.format.sources import LARGE, in_order
 from mar_core.format.zip_writer import ZipWriter
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0\\"), min_size=1, max_size=80)
