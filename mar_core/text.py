@@ -1,15 +1,8 @@
-"""What is printed: warnings, numbers as people read them, strangers' text made harmless."""
+"""What is printed: numbers as people read them, strangers' text that leaves a terminal alone."""
 
 from __future__ import annotations
 
-import logging
-import sys
-import warnings
-from typing import Any
-
-from mar_core.errors import MarWarning
-
-__all__ = ["first_line", "plural", "printable", "printable_lines", "show_messages", "size_in_words"]
+__all__ = ["first_line", "plural", "printable", "printable_lines", "size_in_words"]
 
 _STEP = 1024
 
@@ -50,36 +43,3 @@ def size_in_words(count: int) -> str:
     while size >= _STEP and len(units) > 1:
         size, units = size / _STEP, units[1:]
     return f"{count} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
-
-
-class _LineHandler(logging.Handler):
-    """Writes to what standard error is now: a progress bar may have taken its place."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = printable(" ".join(record.getMessage().split()))
-        print(f"mar: {record.levelname.lower()}: {line}", file=sys.stderr)
-
-
-def show_messages() -> None:
-    """Make warnings and logs of this process lines for people.
-
-    A ``MarWarning`` loses its file and line, which say nothing to who types a command; other
-    warnings stay as Python shows them.
-    """
-    show = warnings.showwarning
-
-    def show_line(
-        message: Warning | str, category: type[Warning], *where: Any, **more: Any
-    ) -> None:
-        if issubclass(category, MarWarning):
-            line = printable(" ".join(str(message).split()))
-            print(f"mar: warning: {line}", file=sys.stderr)
-        else:
-            show(message, category, *where, **more)
-
-    warnings.showwarning = show_line
-    logger = logging.getLogger("mar_core")
-    logger.addHandler(_LineHandler())
-    logger.propagate = False
-    for name in ("mar_core.plugins.trace", "mar_core.environments"):
-        logging.getLogger(name).setLevel(logging.INFO)

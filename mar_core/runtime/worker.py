@@ -19,6 +19,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
+from mar_core.runtime.messages import show_messages
 from mar_core.runtime.outbox import Outbox, Page, flush_printed
 from mar_core.runtime.protocol import (
     CALL,
@@ -29,7 +30,6 @@ from mar_core.runtime.protocol import (
     frames,
     refused,
 )
-from mar_core.text import show_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
