@@ -15,6 +15,7 @@ from mar_core.ts.adapter import HandlerAdapter
 
 HOOKS = hook_names()
 TESTS = [node for path in tree.sources("tests/hooks") for node in ast.walk(tree.parsed(path))]
+SOURCES = [*tree.sources("mar_core", "builtin_handlers"), *tree.plugin_sources()]
 KINDS = ("first result", "each on its own", "observing")
 
 
@@ -68,6 +69,24 @@ def test_each_hook_has_a_real_user(hook, first_party):
     users = {i.plugin_name for i in getattr(loaded.manager.hook, hook).get_hookimpls()} & ours
     # A handler is a plugin while it runs: its adapter takes part in the life cycle.
     assert users or hasattr(HandlerAdapter, hook), f"no first-party plugin uses {hook}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=tree.module_name)
+def test_no_hook_is_called_by_a_string(path):
+    """A hook stands by its name in one typed function: what is misspelt there is seen."""
+    listed = {id(child) for node in assigned_to_all(path) for child in ast.walk(node)}
+    for node in ast.walk(tree.parsed(path)):
+        if isinstance(node, ast.Constant) and id(node) not in listed:
+            assert node.value not in HOOKS, f"{path}:{node.lineno}: {node.value}"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
+            looked_at = ast.unparse(node.args[0])
+            assert not looked_at.endswith(".hook"), f"{path}:{node.lineno}: {ast.unparse(node)}"
+
+
+def assigned_to_all(path):
+    for node in tree.parsed(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            yield node.value
 
 
 def test_no_test_is_for_a_hook_that_is_gone():
