@@ -35,8 +35,8 @@ def test_the_page_is_made_of_the_specification():
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_says_how_it_is_called(hook):
-    text = inspect.getdoc(getattr(hookspecs, hook))
-    options = getattr(hookspecs, hook).mar_spec
+    text = inspect.getdoc(hookspecs.HOOKS[hook])
+    options = hookspecs.HOOKS[hook].mar_spec
     lower = text.lower()
     assert sum(kind in lower for kind in KINDS) == 1, "say one of " + ", ".join(KINDS)
     assert options["firstresult"] == ("first result" in lower)
@@ -49,7 +49,7 @@ def test_each_hook_says_how_it_is_called(hook):
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_example_would_be_taken(hook):
     """The page's example of a hook is a plugin that registers."""
-    text = inspect.getdoc(getattr(hookspecs, hook)).partition("Example:")[2]
+    text = inspect.getdoc(hookspecs.HOOKS[hook]).partition("Example:")[2]
     code = "\n".join(line.strip()[4:] for line in text.strip().splitlines())
     namespace = {"hookimpl": hookspecs.hookimpl}
     exec(compile(code, hook, "exec"), namespace)  # noqa: S102 - the example is ours
