@@ -76,7 +76,8 @@ def new_manager() -> HookManager:
     ``MAR_TRACE=1`` makes it log each hook call with its plugins and its time.
     """
     manager = HookManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    for family in hookspecs.FAMILIES:
+        manager.add_hookspecs(family)
     if is_traced():
         from mar_core.plugins.trace import trace
 
@@ -91,13 +92,12 @@ def is_traced() -> bool:
 
 def hook_names() -> list[str]:
     """Every hook, in the order of the specification."""
-    spec = f"{hookspecs.PROJECT}_spec"
-    return [name for name, value in vars(hookspecs).items() if hasattr(value, spec)]
+    return list(hookspecs.HOOKS)
 
 
 def hook_arguments(hook: str) -> tuple[str, ...]:
     """The arguments that a hook's specification lists."""
-    return tuple(inspect.signature(getattr(hookspecs, hook)).parameters)
+    return tuple(inspect.signature(hookspecs.HOOKS[hook]).parameters)
 
 
 def _check_plugin(plugin: object) -> None:

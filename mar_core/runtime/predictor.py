@@ -20,13 +20,14 @@ from mar_core.ts.context import make_context
 from mar_core.ts.device import choose_gpu_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
     from mar_core.handlers.own_process import OwnProcess
     from mar_core.records import Failure, Input, Outcome
     from mar_core.runtime.load_options import LoadOptions
     from mar_core.runtime.prepared import Prepared
+    from mar_core.ts.context import Context
 
 __all__ = ["Predictor"]
 
@@ -188,7 +189,7 @@ class Predictor:
             if self._open:
                 self._open = False
                 try:
-                    self._guarded("teardown")
+                    self._guarded("teardown", self.life.teardown)
                 finally:
                     self.loaded.close()
 
@@ -197,17 +198,17 @@ class Predictor:
         metrics.listener = self.life.record_metric
         self.context.model_loaders = self.life.manager
         try:
-            self._guarded("initialize")
+            self._guarded("initialize", self.life.initialize)
         except BaseException:
             self.loaded.close()
             raise
         finally:
             self.context.model_loaders = None  # handlers copy their context
 
-    def _guarded(self, stage: Literal["initialize", "teardown"]) -> None:
+    def _guarded(self, stage: str, run: Callable[[Context], None]) -> None:
         """Run a stage that belongs to no request."""
         try:
-            getattr(self.life, stage)(self.context)
+            run(self.context)
         except MarError:
             raise
         except (Exception, SystemExit) as error:

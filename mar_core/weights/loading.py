@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.hookspecs import hookimpl
-from mar_core.plugins import new_manager
+from mar_core.plugins import LifeCycleHooks, new_manager
 from mar_core.weights.weights_format import ModelSource
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def load_model(handler: Any, context: Any) -> object:
     source = model_source(handler, context)
     if hasattr(handler, "_model_source"):  # its own methods, which load the model, are told of it
         handler._model_source = source  # noqa: SLF001 - BaseHandler's and ours
-    model: object | None = manager.hook.mar_load_model(
-        handler=handler, context=context, source=source
-    )
+    model = LifeCycleHooks(manager).load_model(handler, context, source)
     if model is None:
         raise ModelError(
             f"No loader took {source.name!r}.",
