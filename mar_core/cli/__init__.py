@@ -18,7 +18,8 @@ import typer
 from mar_core.cli.command import MarCommand, MarGroup, RunCommand
 from mar_core.cli.streams import finish_stdout, open_streams, stream_fault
 from mar_core.errors import MarError, OutputError
-from mar_core.text import printable_lines, show_messages
+from mar_core.runtime.messages import show_messages
+from mar_core.text import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
