@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest as Manifest
     from mar_core.handlers.hub import hub_offline as hub_offline
     from mar_core.handlers.hub import keep_hub_offline as keep_hub_offline
-    from mar_core.handlers.imports import add_import_path as add_import_path
     from mar_core.handlers.imports import import_file as import_file
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
@@ -120,7 +119,7 @@ _HOME = {
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
     "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
-    "mar_core.handlers.imports": ("add_import_path", "import_file"),
+    "mar_core.handlers.imports": ("import_file",),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
     "mar_core.ts.adapter": ("NO_RESULT",),
