@@ -13,8 +13,7 @@ from mar_core.format.journal import take_up
 from mar_core.format.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from mar_core.format.packed import PackedArchive
-    from mar_core.format.view import Archive
+    from mar_core.format.view import Archive, PackedArchive
 
 __all__ = ["check_ending", "kind_of", "open_archive", "open_file"]
 
