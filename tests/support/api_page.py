@@ -44,7 +44,7 @@ GROUPS = {
         "class_map", "HandlerOption", "handler_options", "MODEL_OPTIONS", "did_you_mean",
         "stacked", "to_device",
         "handler_device", "compile_options",
-        "import_file", "add_import_path", "hub_offline", "keep_hub_offline", "timed", "Metric",
+        "import_file", "hub_offline", "keep_hub_offline", "timed", "Metric",
         "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
