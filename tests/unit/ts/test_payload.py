@@ -42,11 +42,9 @@ def test_fields_beside_and_inside():
     assert fields_of("bare") == {}
 
 
-@pytest.mark.parametrize(
-    "value", ["gr\u00fc\u00df", "gr\u00fc\u00df".encode(), bytearray(b"gr\xc3\xbc\xc3\x9f")]
-)
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_texts(kind):
-    assert as_text("gr\u00fc\u00df") == as_text(kind("gr\u00fc\u00df".encode())) == "gr\u00fc\u00df"
+    assert as_text("grüß") == as_text(kind("grüß".encode())) == "grüß"
 
 
 @pytest.mark.parametrize(
