@@ -181,7 +181,7 @@ def content_digest(archive: Archive) -> str:
     Raises:
         ArchiveError: A member cannot be read.
     """
-    from mar_core.format.packed import member_digest
+    from mar_core.format.view import member_digest
 
     listed = _listed(archive) if archive.kind in {"zip", "tgz"} else {}
     digest = hashlib.sha256()

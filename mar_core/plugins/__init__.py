@@ -18,6 +18,7 @@ from mar_core.plugins.entry_points import (
     unreadable_distributions,
 )
 from mar_core.plugins.hooks import PluginFailure, Plugins
+from mar_core.plugins.life_cycle import LifeCycleHooks
 from mar_core.plugins.load import (
     PluginWarning,
     disabled_names,
@@ -32,6 +33,7 @@ __all__ = [
     "HOST",
     "PLUGIN_GROUP",
     "EntryInfo",
+    "LifeCycleHooks",
     "PluginFailure",
     "PluginWarning",
     "Plugins",

@@ -83,7 +83,7 @@ class HandlerAdapter:
         self._loaded = loaded
 
     @hookimpl(trylast=True)
-    def mar_initialize(self, context: Context) -> object:
+    def mar_initialize(self, handler: Any, context: Context) -> object:  # noqa: ARG002 - the hook's
         """Call the handler's ``initialize``, where it has one."""
         if self._loaded.initialize is not None:
             self._loaded.initialize(context)
@@ -115,7 +115,7 @@ class HandlerAdapter:
         return _wrap(self._loaded.entry(data, context))
 
     @hookimpl(trylast=True)
-    def mar_teardown(self, handler: Any) -> object:
+    def mar_teardown(self, handler: Any, context: Context) -> object:  # noqa: ARG002 - the hook's
         """Call the handler's ``teardown``, where it has one."""
         teardown = getattr(handler, "teardown", None)
         if callable(teardown):

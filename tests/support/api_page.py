@@ -42,7 +42,7 @@ GROUPS = {
         "BaseHandler", "Context", "PredictionException", "bad_item", "each_item",
         "reject_item", "from_base64", "decode_image", "stacked", "to_device",
         "handler_device", "compile_options",
-        "import_file", "add_import_path", "hub_offline", "keep_hub_offline", "timed", "Metric",
+        "import_file", "hub_offline", "keep_hub_offline", "timed", "Metric",
         "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (
