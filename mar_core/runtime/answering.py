@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers.own_process import OwnProcess
 from mar_core.plugins import get_plugins
-from mar_core.records import Outcome
-from mar_core.runtime.batch import PLAIN_RESPONSE, Batch, Row
+from mar_core.records import PLAIN_RESPONSE, Outcome
+from mar_core.runtime.batch import Batch
+from mar_core.runtime.batching import Row
 from mar_core.runtime.compiling import keep_compiled
 from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of

@@ -18,7 +18,7 @@ from mar_core.checks.script import ScriptError
 from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import unmet_lines, version_of
 from mar_core.errors import ArchiveError
-from mar_core.plugins import HOST, get_plugins
+from mar_core.plugins import HOST, LifeCycleHooks, get_plugins
 from mar_core.runtime.interpreter import AUTO, OFF, Interpreter, environment_named
 from mar_core.runtime.links import installed_in, linked, same_release
 from mar_core.text import plural
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
     from mar_core.format import Archive
-    from mar_core.runtime.recipe import Recipe
+    from mar_core.runtime.load_options import LoadOptions
 
 __all__ = ["described", "interpreter_of"]
 
@@ -39,15 +39,10 @@ _ASK = (
 )
 _ASKING_SECONDS = 60
 _OURS = ("mar_core.", "builtin_handlers.")
-_WORKERS_HOOKS = frozenset({
-    "mar_load_model", "mar_initialize", "mar_preprocess", "mar_inference", "mar_postprocess",
-    "mar_explain", "mar_teardown", "mar_stage_finished", "mar_metric_recorded",
-    "mar_register_weights_formats",
-})  # fmt: skip
 
 
 def interpreter_of(
-    archive: Archive, recipe: Recipe, findings: Sequence[Finding]
+    archive: Archive, recipe: LoadOptions, findings: Sequence[Finding]
 ) -> Interpreter | None:
     """The Python that an archive's workers run in; None for this one.
 
@@ -104,7 +99,7 @@ def _has_packages(path: str) -> bool:
 
 
 def _brought(
-    subject: Subject, recipe: Recipe, findings: Sequence[Finding], *, name: str
+    subject: Subject, recipe: LoadOptions, findings: Sequence[Finding], *, name: str
 ) -> Path | None:
     """The environment that an archive brings; None where it asks for nothing."""
     archive = subject.archive
@@ -170,7 +165,7 @@ def _check_python(subject: Subject, name: str) -> None:
         raise ArchiveError(f"{name} needs Python {wanted}; this is {here}.")
 
 
-def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
+def _from_lock(text: bytes, recipe: LoadOptions, *, name: str, source: str) -> Path:
     key = ["lock", hashlib.sha256(text).hexdigest(), *_here(recipe)]
 
     def fill(folder: Path) -> None:
@@ -180,7 +175,7 @@ def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
 
 
 def _from_lines(
-    lines: Sequence[tuple[int, str]], recipe: Recipe, *, name: str, source: str
+    lines: Sequence[tuple[int, str]], recipe: LoadOptions, *, name: str, source: str
 ) -> Path:
     """The environment for requirements without a lock: what they are resolved to the first time."""
     key = ["requirements", lines_digest(lines), *_here(recipe)]
@@ -197,13 +192,13 @@ def _from_lines(
     return environment(key, name=name, source=source, fill=fill)
 
 
-def _here(recipe: Recipe) -> list[str]:
+def _here(recipe: LoadOptions) -> list[str]:
     """What an environment depends on besides its lock: mar's torch, and whether to build."""
     versions = [str(version_of(package)) for package in TORCH]
     return [*versions, "build" if recipe.allow_build else "wheels"]
 
 
-def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
+def _install(folder: Path, text: bytes, recipe: LoadOptions, *, name: str) -> None:
     try:
         lock = parse_lock(text)
         pins = lock.pins(allow_build=recipe.allow_build)
@@ -240,12 +235,19 @@ def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
 def _tell_plugins(present: Container[str]) -> None:
     """Say which plugins will not act in workers of the environment that is being made."""
     manager = get_plugins().manager
+    hook = manager.hook
+    of_workers = {
+        *LifeCycleHooks(manager).callers,
+        hook.mar_stage_finished,
+        hook.mar_metric_recorded,
+        hook.mar_register_weights_formats,
+    }
     absent = [
         name
         for name, plugin in manager.list_name_plugin()
         if name not in present
         and not str(getattr(plugin, "__name__", "")).startswith(_OURS)
-        and any(caller.name in _WORKERS_HOOKS for caller in manager.get_hookcallers(plugin) or ())
+        and not of_workers.isdisjoint(manager.get_hookcallers(plugin) or ())
     ]
     if absent:
         logger.info(
