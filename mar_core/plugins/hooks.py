@@ -9,17 +9,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pluggy
-
 from mar_core.errors import ArchiveError, MarError, PluginError, UsageError
 from mar_core.plugins.entry_points import in_words
-from mar_core.plugins.manager import check_plugin
-from mar_core.plugins.offers import engine_fault, importer_fault, reader_fault, writer_fault
+from mar_core.plugins.offers import (
+    Offers,
+    engine_fault,
+    importer_fault,
+    reader_fault,
+    writer_fault,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import pluggy
     import typer
 
     from mar_core.build import ArchiveRequest, Imported
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.plugins.entry_points import EntryInfo
+    from mar_core.plugins.manager import HookManager
     from mar_core.records import EngineOption, Reader, RunSummary, Writer
     from mar_core.ts.metrics import Metric
     from mar_core.weights.weights_format import WeightsFormat
@@ -80,7 +85,7 @@ class Plugins:
         observer_failures: How often each plugin has raised while it looked on.
     """
 
-    manager: pluggy.PluginManager
+    manager: HookManager
     loaded: list[EntryInfo] = field(default_factory=list)
     blocked: list[EntryInfo] = field(default_factory=list)
     failures: list[PluginFailure] = field(default_factory=list)
@@ -130,7 +135,7 @@ class Plugins:
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_collect_files", request=request)
+        return self._each(self.manager.hook.mar_collect_files, request=request)
 
     def validate_archive(
         self, archive: Archive, findings: Sequence[Finding]
@@ -144,7 +149,9 @@ class Plugins:
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_validate_archive", archive=archive, findings=findings)
+        return self._each(
+            self.manager.hook.mar_validate_archive, archive=archive, findings=findings
+        )
 
     def explain_config(self, path: Path) -> Iterator[tuple[str, Any]]:
         """``mar_explain_config``: what plugins say of another server's configuration.
@@ -155,7 +162,7 @@ class Plugins:
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_explain_config", path=path)
+        return self._each(self.manager.hook.mar_explain_config, path=path)
 
     def server_extensions(self, server: Any, check: Callable[[Any], str | None]) -> list[Any]:
         """``mar_extend_server``: what plugins add to a server.
@@ -164,8 +171,8 @@ class Plugins:
             server: The server.
             check: Says what is wrong with what a plugin returns, or None.
         """
-        found = []
-        for plugin, result in self._each("mar_extend_server", server=server):
+        found, hook = [], self.manager.hook.mar_extend_server
+        for plugin, result in self._each(hook, server=server):
             if result is None:
                 continue
             fault = result if isinstance(result, Exception) else check(result)
@@ -173,34 +180,39 @@ class Plugins:
                 found.append(result)
             else:
                 said = f"it offers {fault}" if isinstance(fault, str) else fault
-                self._complain(plugin, "mar_extend_server", said)
+                self._complain(plugin, hook, said)
         return found
 
     # --- observing: results are ignored, failures are told once a plugin -----------------------
 
     def archive_written(self, path: Path, manifest: Manifest) -> None:
         """``mar_archive_written``."""
-        self._observe("mar_archive_written", path=path, manifest=manifest)
+        self._observe(self.manager.hook.mar_archive_written, path=path, manifest=manifest)
 
     def run_started(self, summary: RunSummary) -> None:
         """``mar_run_started``."""
-        self._observe("mar_run_started", summary=summary)
+        self._observe(self.manager.hook.mar_run_started, summary=summary)
 
     def stage_finished(
         self, *, model: str, stage: str, seconds: float, size: int, error: BaseException | None
     ) -> None:
         """``mar_stage_finished``."""
         self._observe(
-            "mar_stage_finished", model=model, stage=stage, seconds=seconds, size=size, error=error
+            self.manager.hook.mar_stage_finished,
+            model=model,
+            stage=stage,
+            seconds=seconds,
+            size=size,
+            error=error,
         )
 
     def metric_recorded(self, model: str, metric: Metric) -> None:
         """``mar_metric_recorded``."""
-        self._observe("mar_metric_recorded", model=model, metric=metric)
+        self._observe(self.manager.hook.mar_metric_recorded, model=model, metric=metric)
 
     def run_finished(self, summary: RunSummary) -> None:
         """``mar_run_finished``."""
-        self._observe("mar_run_finished", summary=summary)
+        self._observe(self.manager.hook.mar_run_finished, summary=summary)
         self.tell_failures()
 
     def tell_failures(self) -> None:
@@ -222,15 +234,16 @@ class Plugins:
         Yields:
             The plugin's name, after each call.
         """
-        for name, result in self._each("mar_register_commands", app=app):
+        hook = self.manager.hook.mar_register_commands
+        for name, result in self._each(hook, app=app):
             if isinstance(result, Exception):
-                self._complain(name, "mar_register_commands", result)
+                self._complain(name, hook, result)
             yield name
 
     def engines(self) -> dict[str, list[EngineOffer]]:
         """``mar_register_engines``: for each engine's name, who offers it and what makes it."""
         offers: dict[str, list[EngineOffer]] = {}
-        found = self._offers("mar_register_engines", engine_fault)
+        found = self._offers(self.manager.hook.mar_register_engines, engine_fault)
         for plugin, (engine, factory, *options) in found:
             offer = EngineOffer(plugin, factory, tuple(options))
             offers.setdefault(engine, []).append(offer)
@@ -238,19 +251,19 @@ class Plugins:
 
     def importers(self) -> list[tuple[str, str]]:
         """``mar_register_importers``: what is looked for in a source, each with who looks."""
-        offers = self._offers("mar_register_importers", importer_fault)
+        offers = self._offers(self.manager.hook.mar_register_importers, importer_fault)
         return [(plugin, what) for plugin, (what,) in offers]
 
     def readers(self) -> list[Reader]:
         """``mar_register_readers``: the readers in the order in which they are asked."""
         by_plugin: dict[str, list[Reader]] = {}
-        for plugin, (reader,) in self._offers("mar_register_readers", reader_fault):
+        for plugin, (reader,) in self._offers(self.manager.hook.mar_register_readers, reader_fault):
             by_plugin.setdefault(plugin, []).insert(0, reader)
         return [reader for readers in by_plugin.values() for reader in readers]
 
     def writers(self) -> Iterator[tuple[str, Writer]]:
         """``mar_register_writers``: the writers, each with the plugin that offers it."""
-        for plugin, (writer,) in self._offers("mar_register_writers", writer_fault):
+        for plugin, (writer,) in self._offers(self.manager.hook.mar_register_writers, writer_fault):
             yield plugin, writer
 
     def weights_formats(
@@ -261,27 +274,27 @@ class Plugins:
         Args:
             check: Says what is wrong with what a plugin registers, or None.
         """
-        offers = self._offers("mar_register_weights_formats", check)
+        offers = self._offers(self.manager.hook.mar_register_weights_formats, check)
         return [(plugin, row) for plugin, (row,) in offers]
 
     # --- how --------------------------------------------------------------------------------------
 
-    def _each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+    def _each(self, hook: pluggy.HookCaller, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Call one hook's implementations one by one, the last registered first.
 
         Args:
-            hook: The hook's name, one of ``EACH_HOOKS``.
+            hook: The hook, one of ``EACH_HOOKS``.
             **arguments: All of the hook's arguments.
 
         Yields:
             The plugin's name, and its result or the exception that it raised.
         """
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+        for implementation in reversed(hook.get_hookimpls()):
             yield implementation.plugin_name, _result_of(implementation, arguments)
 
-    def _observe(self, hook: str, **arguments: Any) -> None:
+    def _observe(self, hook: pluggy.HookCaller, **arguments: Any) -> None:
         # Every stage of every batch comes here: no generator, and one warning a plugin.
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+        for implementation in reversed(hook.get_hookimpls()):
             result = _result_of(implementation, arguments)
             if isinstance(result, Exception):
                 plugin = implementation.plugin_name
@@ -290,7 +303,7 @@ class Plugins:
                 self.observer_failures[plugin] += 1
 
     def _offers(
-        self, hook: str, check: Callable[..., str | None]
+        self, hook: pluggy.HookCaller, check: Callable[..., str | None]
     ) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Let each plugin register what it offers; what is wrong is left out with a warning.
 
@@ -301,30 +314,25 @@ class Plugins:
         Yields:
             The plugin's name, and what it gave ``register``.
         """
-        pending: list[tuple[Any, ...]] = []
-
-        def register(*offer: Any) -> None:
-            pending.append(offer)
-
-        for plugin, result in self._each(hook, register=register):
+        offers = Offers(check)
+        for plugin, result in self._each(hook, register=offers.register):
             if isinstance(result, Exception):
                 self._complain(plugin, hook, result)
-            for offer in pending:
-                fault = _arguments_fault(check, offer) or check(*offer)
+            pending, offers.pending = offers.pending, []
+            for offer, fault in pending:
                 if fault is None:
                     yield plugin, offer
                 else:
                     self._complain(plugin, hook, f"it offers {fault}")
-            pending.clear()
 
-    def _complain(self, plugin: str, hook: str, fault: Exception | str) -> None:
+    def _complain(self, plugin: str, hook: pluggy.HookCaller, fault: Exception | str) -> None:
         """Warn of what a plugin did wrong; where plugins are strict, stop.
 
         Raises:
             PluginError: ``strict`` is set.
         """
         words = in_words(fault) if isinstance(fault, Exception) else fault
-        message = f"The plugin {plugin} failed in {hook}: {words}."
+        message = f"The plugin {plugin} failed in {hook.name}: {words}."
         if self.strict:
             raise PluginError(message)
         logger.warning("%s", message)
@@ -340,37 +348,11 @@ class Plugins:
             PluginError: A hook of it is misspelt, has a wrong argument, or is a wrapper where none
                 can be.
         """
-        try:
-            check_plugin(plugin)
-        except PluginError as error:
-            raise PluginError(
-                f"The plugin {name} cannot be used: {error.message}", hint=error.hint
-            ) from error
-        try:
-            self.manager.register(plugin, name)
-        except (pluggy.PluginValidationError, ValueError) as error:
-            self._forget(plugin)
-            raise PluginError(f"The plugin {name} cannot be used: {in_words(error)}.") from error
+        self.manager.add(plugin, name)
 
     def unregister(self, name: str) -> None:
         """Take a plugin out again."""
         self.manager.unregister(name=name)
-
-    def _forget(self, plugin: object) -> None:
-        """Undo a failed registration; pluggy 1.6 leaves half of it behind."""
-        if self.manager.is_registered(plugin):
-            self.manager.unregister(plugin)
-        for caller in list(vars(self.manager.hook).values()):
-            if any(implementation.plugin is plugin for implementation in caller.get_hookimpls()):
-                caller._remove_plugin(plugin)  # noqa: SLF001 - no public way in pluggy 1.6
-
-
-def _arguments_fault(check: Callable[..., str | None], offer: tuple[Any, ...]) -> str | None:
-    try:
-        inspect.signature(check).bind(*offer)
-    except TypeError:
-        return f"{len(offer)} values to register()"
-    return None
 
 
 def _raised_by(implementations: Sequence[pluggy.HookImpl], error: BaseException) -> str:

@@ -5,16 +5,44 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from mar_core.records import EngineOption, Writer
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["engine_fault", "importer_fault", "reader_fault", "writer_fault"]
+    from mar_core.records import Writer
+
+__all__ = ["Offers", "engine_fault", "importer_fault", "reader_fault", "writer_fault"]
+
+
+class Offers:
+    """Takes what plugins give ``register``, each thing with what is wrong with it.
+
+    Args:
+        check: Takes what ``register`` is given; says what is wrong with it, or None.
+
+    Attributes:
+        pending: What has been offered, and its fault or None; whoever reads it puts a new list.
+    """
+
+    def __init__(self, check: Callable[..., str | None]) -> None:
+        self._check = check
+        self._signature = inspect.signature(check)
+        self.pending: list[tuple[tuple[Any, ...], str | None]] = []
+
+    def register(self, *offer: Any) -> None:
+        """What a plugin calls."""
+        try:
+            self._signature.bind(*offer)
+        except TypeError:
+            fault: str | None = f"{len(offer)} values to register()"
+        else:
+            fault = self._check(*offer)
+        self.pending.append((offer, fault))
 
 
 def engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:
     """What is wrong with an engine that is offered, or None."""
+    from mar_core.records import EngineOption
+
     if not isinstance(engine, str) or not engine:
         return f"an engine whose name is {engine!r}, not a string"
     if not callable(factory):
@@ -51,6 +79,8 @@ def reader_fault(reader: Any) -> str | None:
 
 def writer_fault(writer: Any) -> str | None:
     """What is wrong with a writer that is offered, or None."""
+    from mar_core.records import Writer
+
     if inspect.isclass(writer):
         return f"the class {writer.__name__} as a writer, where an object of it is expected"
     kind = type(writer).__name__

@@ -8,9 +8,10 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from mar_core.records import Failure, Input, Outcome, Response
+from mar_core.records import PLAIN_RESPONSE, Failure, Outcome, Response
+from mar_core.runtime.batching import Row, read
 from mar_core.runtime.failures import (
     OUT_OF_RESOURCES,
     failure_of,
@@ -25,24 +26,14 @@ from mar_core.ts.rejection import rejections
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from mar_core.records import Input
     from mar_core.runtime.lanes import Lanes
     from mar_core.runtime.lifecycle import LifeCycle
     from mar_core.ts.context import Context, RequestProcessor
 
-__all__ = ["PLAIN_RESPONSE", "Batch", "BatchRunner", "Row", "read"]
+__all__ = ["Batch", "BatchRunner"]
 
 logger = logging.getLogger(__name__)
-
-PLAIN_RESPONSE = Response()
-
-
-class Row(NamedTuple):
-    """One request that has been read: its place among those asked, and what the handler sees."""
-
-    number: int
-    id: str
-    row: Any
-    headers: Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,19 +102,6 @@ class BatchRunner:
         self.out_of_memory_at = min(size, self.out_of_memory_at or size)
 
 
-def read(
-    index: int,
-    source: Input,
-    *,
-    caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
-) -> Row | Outcome:
-    """Read one input; if that fails, what became of it."""
-    try:
-        return Row(index, source.id, source.read(), source.headers)
-    except caught as error:
-        return _failed(index, source.id, failure_of(error, "read"))
-
-
 class Batch:
     """Requests that share each call of a stage.
 
@@ -181,7 +159,7 @@ class Batch:
         with rejecting as rejected:
             try:
                 self._begin()
-                self._data = self._stage_of(life, rows)
+                self._data = self._stage_of(life.preprocess, rows)
             except self._runner.caught as error:
                 self._error = error
         if rejected and (self._error is None or len(rejected) == len(rows)):
@@ -194,7 +172,7 @@ class Batch:
         self._stage = "inference"
         with self._runner.model_lock:
             try:
-                self._data = self._stage_of(self._runner.life, self._data)
+                self._data = self._stage_of(self._runner.life.inference, self._data)
             except self._runner.caught as error:
                 self._error = error
 
@@ -233,7 +211,7 @@ class Batch:
                 self.seconds["explain"] = time.perf_counter() - start
         else:
             self._stage = "postprocess"
-            results = self._stage_of(life, self._data)
+            results = self._stage_of(life.postprocess, self._data)
         self._stage = "result"
         results = check_results(results, expected=size, handler=life.loaded.name)
         processors = self._context.request_processor
@@ -248,15 +226,15 @@ class Batch:
             for request, processor, result in zip(self.requests, processors, results, strict=True)
         ]
 
-    def _stage_of(self, life: LifeCycle, data: Any) -> Any:
+    def _stage_of(self, run: Callable[..., Any], data: Any) -> Any:
         """Run the stage that has come."""
-        stage = self._stage
+        stage, life = self._stage, self._runner.life
         if stage != "inference" and life.passes_on(stage, size=len(self.requests)):
             return data
         start = time.perf_counter()
         try:
             with self._on_its_stream(stage, data):
-                return life.stage(stage, data, self._context, size=len(self.requests))
+                return run(data, self._context, size=len(self.requests))
         finally:
             self.seconds[stage] = time.perf_counter() - start
 

@@ -18,7 +18,7 @@ from mar_core.checks.script import ScriptError
 from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import unmet_lines, version_of
 from mar_core.errors import ArchiveError
-from mar_core.plugins import HOST, get_plugins
+from mar_core.plugins import HOST, LifeCycleHooks, get_plugins
 from mar_core.runtime.interpreter import AUTO, OFF, Interpreter, environment_named
 from mar_core.runtime.links import installed_in, linked, same_release
 from mar_core.text import plural
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
     from mar_core.format import Archive
-    from mar_core.runtime.recipe import Recipe
+    from mar_core.runtime.load_options import LoadOptions
 
-__all__ = ["interpreter_of"]
+__all__ = ["described", "interpreter_of"]
 
 _LOCK_FAULTS = ("MAR-Q008", "MAR-Q009")
 _ASK = (
@@ -39,15 +39,10 @@ _ASK = (
 )
 _ASKING_SECONDS = 60
 _OURS = ("mar_core.", "builtin_handlers.")
-_WORKERS_HOOKS = frozenset({
-    "mar_load_model", "mar_initialize", "mar_preprocess", "mar_inference", "mar_postprocess",
-    "mar_explain", "mar_teardown", "mar_stage_finished", "mar_metric_recorded",
-    "mar_register_weights_formats",
-})  # fmt: skip
 
 
 def interpreter_of(
-    archive: Archive, recipe: Recipe, findings: Sequence[Finding]
+    archive: Archive, recipe: LoadOptions, findings: Sequence[Finding]
 ) -> Interpreter | None:
     """The Python that an archive's workers run in; None for this one.
 
@@ -80,12 +75,31 @@ def interpreter_of(
     )
 
 
+def described(subject: Subject, env: str | None) -> str:
+    """Which environment ``interpreter_of`` would choose, in words; nothing is made or asked.
+
+    Args:
+        subject: The archive, open.
+        env: The environment that a run asks for, as ``Recipe.env``.
+    """
+    chosen = environment_named(env)
+    if chosen in {None, OFF}:
+        return "mar's own"
+    if chosen != AUTO:
+        return str(chosen)
+    if LOCK in subject.archive.members:
+        return f"one of its own, from {LOCK}"
+    if any(read_requirements(subject)):
+        return "one of its own, from requirements without a lock"
+    return "mar's own: it has no requirements"
+
+
 def _has_packages(path: str) -> bool:
     return Path(path).name in {"site-packages", "dist-packages"}
 
 
 def _brought(
-    subject: Subject, recipe: Recipe, findings: Sequence[Finding], *, name: str
+    subject: Subject, recipe: LoadOptions, findings: Sequence[Finding], *, name: str
 ) -> Path | None:
     """The environment that an archive brings; None where it asks for nothing."""
     archive = subject.archive
@@ -151,7 +165,7 @@ def _check_python(subject: Subject, name: str) -> None:
         raise ArchiveError(f"{name} needs Python {wanted}; this is {here}.")
 
 
-def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
+def _from_lock(text: bytes, recipe: LoadOptions, *, name: str, source: str) -> Path:
     key = ["lock", hashlib.sha256(text).hexdigest(), *_here(recipe)]
 
     def fill(folder: Path) -> None:
@@ -161,7 +175,7 @@ def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
 
 
 def _from_lines(
-    lines: Sequence[tuple[int, str]], recipe: Recipe, *, name: str, source: str
+    lines: Sequence[tuple[int, str]], recipe: LoadOptions, *, name: str, source: str
 ) -> Path:
     """The environment for requirements without a lock: what they are resolved to the first time."""
     key = ["requirements", lines_digest(lines), *_here(recipe)]
@@ -178,13 +192,13 @@ def _from_lines(
     return environment(key, name=name, source=source, fill=fill)
 
 
-def _here(recipe: Recipe) -> list[str]:
+def _here(recipe: LoadOptions) -> list[str]:
     """What an environment depends on besides its lock: mar's torch, and whether to build."""
     versions = [str(version_of(package)) for package in TORCH]
     return [*versions, "build" if recipe.allow_build else "wheels"]
 
 
-def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
+def _install(folder: Path, text: bytes, recipe: LoadOptions, *, name: str) -> None:
     try:
         lock = parse_lock(text)
         pins = lock.pins(allow_build=recipe.allow_build)
@@ -221,12 +235,19 @@ def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
 def _tell_plugins(present: Container[str]) -> None:
     """Say which plugins will not act in workers of the environment that is being made."""
     manager = get_plugins().manager
+    hook = manager.hook
+    of_workers = {
+        *LifeCycleHooks(manager).callers,
+        hook.mar_stage_finished,
+        hook.mar_metric_recorded,
+        hook.mar_register_weights_formats,
+    }
     absent = [
         name
         for name, plugin in manager.list_name_plugin()
         if name not in present
         and not str(getattr(plugin, "__name__", "")).startswith(_OURS)
-        and any(caller.name in _WORKERS_HOOKS for caller in manager.get_hookcallers(plugin) or ())
+        and not of_workers.isdisjoint(manager.get_hookcallers(plugin) or ())
     ]
     if absent:
         logger.info(

@@ -9,6 +9,7 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mar_core.ts.batch_context import context_at_work
 from mar_core.ts.compile import compiled, keeps_outputs
 from mar_core.ts.computing import computing, model_options
 from mar_core.ts.device import handler_device
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.ts.context import Context
-    from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import ModelSource
 
 __all__ = [
     "IPEX_AVAILABLE",
@@ -85,7 +86,9 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         model_yaml_config: The archive's model-config.yaml.
         signature: What the handler takes and gives, as
             ``{"inputs": [FIELD, …], "outputs": [FIELD, …]}`` in plain values: mar reads it from the
-            source, without importing anything. What is left out is inherited.
+            source, without importing anything. What is left out is inherited. An installed handler
+            whose archives differ names a function, ``"package.module:function"``: it is called with
+            the open archive and the options under `handler:`, and returns the same.
         stages_independent: Says that the stages share nothing but what ``initialize`` has set, so
             that they may work on different batches at once. A class that overrides a stage says it
             anew.
@@ -101,7 +104,7 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             for networks with operations that exist in float32 only.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = None
+    signature: ClassVar[Mapping[str, Any] | str | None] = None
     stages_independent: ClassVar[bool] = True
     reads_by_context: ClassVar[bool] = True
     bucket_by_length: ClassVar[bool] = False
@@ -113,7 +116,6 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
     mapping: dict[str, str] | None = None
     device: Any = None
     initialized: bool = False
-    context: Any = None
     manifest: Any = None
     map_location: str | None = None
     explain: bool = False
@@ -134,6 +136,16 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         self.explain = False
         self.target = 0
         self.profiler_args = {}
+
+    @property
+    def context(self) -> Any:
+        """The context of the batch at work, in this thread; else the one that was set last."""
+        found = context_at_work(self)
+        return vars(self).get("context") if found is None else found
+
+    @context.setter
+    def context(self, context: Any) -> None:
+        vars(self)["context"] = context
 
     @property
     def model_pt_path(self) -> str | None:
@@ -157,14 +169,13 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         Raises:
             ModelError: The model cannot be loaded.
         """
-        from mar_core.weights.loading import load_model
-        from mar_core.weights.source import files_of
+        from mar_core.weights.loading import context_files, load_model
 
         properties = context.system_properties
         self.model_yaml_config = getattr(context, "model_yaml_config", None) or {}
         self.map_location, self.device = handler_device(properties.get("gpu_id"))
         self.manifest = context.manifest
-        files = files_of(context)
+        files = context_files(context)
         serialized_file = self.manifest["model"].get("serializedFile")
         self._weights_path = (files, serialized_file) if serialized_file else None
         self.model = self._computing(load_model(self, context))
@@ -237,7 +248,8 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             ModelError: The file is missing, does not hold exactly one network, or the state dict
                 does not fit.
         """
-        from mar_core.weights.model_file import load_network, load_state_dict
+        from mar_core.weights.model_file import load_network
+        from mar_core.weights.state_dict import load_state_dict
 
         model = load_network(model_dir, model_file)
         if model_pt_path:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mar_core.weights.inside import look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 
@@ -22,6 +20,8 @@ def _identify(file: WeightsFile) -> bool:
 
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    import tarfile
+
     file.stream.seek(0)
     try:
         with tarfile.open(fileobj=file.stream, mode="r:") as tar:
