@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.script import OPENING
-from mar_core.checks.yamltext import MAX_BYTES, YamlFault, read_yaml
 from mar_core.errors import ArchiveError, PluginError
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
+from mar_core.format.yamltext import MAX_BYTES, YamlFault, read_yaml
 from mar_core.handlers.entry import find_entry, loads_like_base_handler
 from mar_core.handlers.lookup import FoundHandler, look_up
 from mar_core.handlers.source import BINARY, Module, SourceFault, is_binary, parse_module
@@ -27,11 +26,12 @@ if TYPE_CHECKING:
     from mar_core.plugins import Plugins
     from mar_core.weights import Budget, WeightsFormat
 
-__all__ = ["Subject"]
+__all__ = ["SCRIPT_OPENING", "Subject"]
 
 _MAX_SOURCE = 4 << 20
 _HEAD = 4096
 _MAX_SCRIPT = 1 << 20
+SCRIPT_OPENING = "# /// script"  # of PEP 723, in a handler's own file
 _CODE = (".py", ".pyc", ".so", ".pyd")
 
 
@@ -90,7 +90,7 @@ class Subject:
             return None
         if self.archive.members[member].size > _MAX_SCRIPT:
             return None
-        return member if OPENING.encode() in self.archive.read(member) else None
+        return member if SCRIPT_OPENING.encode() in self.archive.read(member) else None
 
     @functools.cached_property
     def handler(self) -> FoundHandler | None:
