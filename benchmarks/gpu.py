@@ -222,7 +222,7 @@ def overlap(bench: Bench) -> str:
     """How much of the copies to the device went on while it computed, by PyTorch's profiler."""
     from torch.profiler import ProfilerActivity, profile
 
-    from mar_core.runtime.batching import Batcher
+    from mar_core.runtime.feed import Batcher
     from mar_core.runtime.pipeline import overlapped
 
     kinds = [ProfilerActivity.CPU]

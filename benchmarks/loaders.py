@@ -88,7 +88,7 @@ def dataloader(paths: list[Path], size: int, *, workers: int) -> Iterator[list[l
 
 def threads_of_mar(paths: list[Path], size: int, folder: Path) -> Iterator[list[list[float]]]:
     from mar_core import Input, load
-    from mar_core.runtime.batching import Batcher
+    from mar_core.runtime.feed import Batcher
     from mar_core.runtime.pipeline import overlapped
 
     def reading(path: Path) -> Callable[[], dict[str, bytes]]:

@@ -18,8 +18,9 @@ import os
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.cache import entry as cache_entry
 from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
@@ -31,17 +32,18 @@ from mar_core.cache.place import (
     prepared_memory,
     prepared_place,
 )
-from mar_core.cache.unpack import check_room, failure, no_room, unpack
 from mar_core.cache.verified import forget
 from mar_core.errors import ManifestError
 from mar_core.format import locks
+from mar_core.format.atomic import NO_ROOM
 from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.view import PackedArchive, listed_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from mar_core.errors import ArchiveError
     from mar_core.format.view import Archive, Member
 
 __all__ = ["clear", "entries", "is_being_made", "kept", "scratch", "unpacked"]
@@ -53,6 +55,10 @@ FEW_BYTES_TOGETHER = 256 << 20
 LOCK = ".lock"
 # When an entry was last used is known to within this, so that most runs write nothing at all.
 SAME_USE_SECONDS = 3600
+
+_WORTH_A_THREAD = 8 << 20
+_ROOM_LEFT = 64 << 20
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 # Entries that this process uses, by folder; the descriptors keep others from removing them.
 _held: dict[Path, int] = {}
@@ -93,7 +99,10 @@ def _unpacked(archive: Archive, members: list[Member], wanted: Path) -> Path:
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}.{number}") if number else wanted
         if kept(
-            folder, fill=lambda new: _fill(archive, members, new), usable=_is_whole, mend=_mend
+            folder,
+            fill=lambda new: _fill(archive, members, new),
+            usable=cache_entry.is_whole,
+            mend=_mend,
         ) and _complete(archive, members, folder):
             return folder / FILES
     raise AssertionError  # count has no end
@@ -108,12 +117,12 @@ def _complete(archive: Archive, members: list[Member], folder: Path) -> bool:
         return True
     with _locked(folder):
         absent = _absent(members, folder)
-        if not absent or not _is_whole(folder):
+        if not absent or not cache_entry.is_whole(folder):
             return not absent
         new, busy = _new_folder(folder.parent)
         try:
             _make_room(folder.parent, absent)
-            unpack(archive, absent, new)
+            _unpack(archive, absent, new)
             for member in absent:
                 target = folder / FILES / member.name
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -200,7 +209,7 @@ def _locked(folder: Path) -> Iterator[None]:
         while (lock := locks.wait_exclusive(lock_file)) is None:
             pass
     except OSError as error:
-        raise failure(folder.parent, error) from error
+        raise _failure(folder.parent, error) from error
     try:
         yield
     finally:
@@ -282,10 +291,6 @@ def _held_now(folder: Path, usable: Callable[[Path], bool]) -> bool:
     return True
 
 
-def _is_whole(folder: Path) -> bool:
-    return cache_entry.is_sound(folder) and not cache_entry.strangers(folder)
-
-
 def _mend(folder: Path) -> bool:
     """Take strangers out of an entry, which needs it for oneself."""
     return cache_entry.is_sound(folder) and cache_entry.clean(folder)
@@ -312,16 +317,16 @@ def _add(folder: Path, fill: Callable[[Path], None]) -> None:
 def _fill(archive: Archive, members: list[Member], new: Path) -> None:
     _make_room(new.parent, members)
     (new / FILES).mkdir(mode=0o700)
-    unpack(archive, members, new / FILES)
+    _unpack(archive, members, new / FILES)
     cache_entry.write_note(new, name=_name(archive), source=str(archive))
 
 
 def _make_room(place: Path, members: list[Member]) -> None:
     needed = sum(member.size for member in members if member.source is None)
-    if not check_room(place, needed):
+    if not _check_room(place, needed):
         _prune(place, room_for=needed)
-        if not check_room(place, needed):
-            raise no_room(place, needed)
+        if not _check_room(place, needed):
+            raise _no_room(place, needed)
 
 
 def _new_folder(place: Path) -> tuple[Path, int]:
@@ -330,7 +335,7 @@ def _new_folder(place: Path) -> tuple[Path, int]:
         try:
             new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
         except OSError as error:
-            raise failure(place, error) from error
+            raise _failure(place, error) from error
         busy = locks.hold(new)
         if busy is not None:
             return new, busy
@@ -366,8 +371,79 @@ def _prune(folder: Path, *, room_for: int = 0) -> None:
     if folder == memory_place():
         allowed = min(allowed, FEW_BYTES_TOGETHER)
     for entry in found:
-        enough = not room_for or check_room(folder, room_for)
+        enough = not room_for or _check_room(folder, room_for)
         if total <= allowed and count <= MAX_ENTRIES and enough:
             return
         if cache_entry.remove(entry.path):
             total, count = total - entry.size, count - 1
+
+
+def _unpack(archive: Archive, members: Iterable[Member], folder: Path) -> None:
+    """Write members below a folder that nobody else can write to.
+
+    Members that lie on this machine as files become links to them; the others are copied. Modes,
+    owners and times of the archive are ignored.
+
+    Args:
+        archive: The archive, whose names are known to be good.
+        members: Those of its members that are wanted.
+        folder: An existing, empty, private folder.
+
+    Raises:
+        ValidationError: A member is damaged.
+        ArchiveError: The disk is full or cannot be written.
+    """
+    for member in members:
+        target = folder / member.name
+        try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if member.source is not None:
+                target.symlink_to(member.source.absolute())
+                continue
+            with archive.open(member.name) as source:
+                _copy(source, target, size=member.size)
+        except OSError as error:
+            raise _failure(folder, error) from error
+
+
+def _check_room(folder: Path, needed: int) -> bool:
+    """Whether a folder's disk has room for so many bytes and a little more."""
+    return shutil.disk_usage(folder).free >= needed + min(needed, _ROOM_LEFT)
+
+
+def _no_room(folder: Path, needed: int) -> ArchiveError:
+    """The error for a disk without that much room."""
+    free = shutil.disk_usage(folder).free
+    return UnusableError(
+        f"Unpacking needs {needed:,} bytes in {folder}, where {free:,} are free.",
+        hint="Run `mar cache --clear`, or name another folder with MAR_CACHE_DIR.",
+    )
+
+
+def _copy(source: BinaryIO, target: Path, *, size: int) -> None:
+    descriptor = os.open(target, _NEW_FILE | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(descriptor, "wb", buffering=0) as sink:
+        chunks = _read_ahead(source) if size >= _WORTH_A_THREAD else [source.read()]
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                view = view[sink.write(view) :]
+
+
+def _read_ahead(source: BinaryIO) -> Iterator[bytes]:
+    """Chunks, the next of which is read and verified in a thread while this one is written."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(source.read, CHUNK)
+        while chunk := coming.result():
+            coming = reader.submit(source.read, CHUNK)
+            yield chunk
+
+
+def _failure(folder: Path, error: OSError) -> ArchiveError:
+    """The error for a folder that takes no more files."""
+    if error.errno in NO_ROOM:
+        return UnusableError(
+            f"The disk is full: the archive could not be unpacked to {folder}.",
+            hint="Run `mar cache --clear`, or name another folder with MAR_CACHE_DIR.",
+        )
+    return UnusableError(f"The archive could not be unpacked to {folder}: {error.strerror}.")

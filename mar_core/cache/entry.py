@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "leftovers",
+    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "is_whole",
+    "leftovers",
     "member_names", "note_more", "read_note", "remove", "strangers", "write_note",
 ]  # fmt: skip
 
@@ -145,6 +146,11 @@ def is_sound(folder: Path) -> bool:
         )
     except OSError:
         return False
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether an entry is sound, and holds nothing else."""
+    return is_sound(folder) and not strangers(folder)
 
 
 def changed(folder: Path) -> list[Path]:

@@ -32,9 +32,11 @@ class ModelFiles:
     Attributes:
         folder: The folder; see ``PackedFiles`` for where it need not be there.
         is_unpacked: Whether it is there.
+        is_viewed: Whether ``view`` gave a part of the archive itself, which may change.
     """
 
     is_unpacked = True
+    is_viewed = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -183,6 +185,7 @@ class PackedFiles(ModelFiles):
             self.unpack()
             return super().view(name)
         member, self._viewed = cast("Member", self._apart), self._opened().file
+        self.is_viewed = True
         return mapped(self._viewed.fileno(), cast("int", member.offset), member.size)
 
     def check_unchanged(self) -> None:
@@ -221,7 +224,13 @@ class PackedFiles(ModelFiles):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        gone = {"_archive": None, "_viewed": None, "_lock": None, "_let_go": _nothing}
+        gone = {
+            "_archive": None,
+            "_viewed": None,
+            "is_viewed": False,
+            "_lock": None,
+            "_let_go": _nothing,
+        }
         return {**self.__dict__, **gone}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ __all__ = [
 
 DIRECTORY_VARIABLE = "MAR_CACHE_DIR"
 SIZE_VARIABLE = "MAR_CACHE_SIZE"
-DEFAULT_SIZE = "20G"
+DEFAULT_SIZE = 20 << 30
 _LAYOUT = "unpacked-1"
 _MEMORY = "/dev/shm"  # noqa: S108 - what is made there is ours alone
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by mar; backups may leave it out.\n"
@@ -35,7 +35,8 @@ def bound() -> int:
     Raises:
         UsageError: The variable is no size.
     """
-    return parse_size(os.environ.get(SIZE_VARIABLE) or DEFAULT_SIZE, name=SIZE_VARIABLE)
+    text = os.environ.get(SIZE_VARIABLE)
+    return parse_size(text, name=SIZE_VARIABLE) if text else DEFAULT_SIZE
 
 
 def place() -> Path:

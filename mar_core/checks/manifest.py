@@ -222,9 +222,10 @@ _ABSENT = {
 
 
 def _handler(subject: Subject, name: str) -> Iterator[Finding]:
-    found, (head, _) = subject.handler, split_handler(name)
+    found = subject.handler
     if subject.manifest.runtime == "LSP" or (found is not None and found.member is not None):
         return
+    head, _ = split_handler(name)
     if "\\" in head or ".." in head.split("/") or head.startswith("/"):
         yield _reference("MAR-R002", f"The handler {printable(name)!r} is a path.")
     elif found is None:

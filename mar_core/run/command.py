@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import io
 import json
+import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mar_core.errors import MarError
 from mar_core.run.planning import job_of
 from mar_core.run.session import check_outputs, execute, interrupted_line
-from mar_core.run.stdout import private_stdout
 from mar_core.text import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from mar_core.records import RunSummary
     from mar_core.run.planning import Asked
     from mar_core.run.session import Job
 
-__all__ = ["start", "summary_lines"]
+__all__ = ["private_stdout", "start", "summary_lines"]
 
 SOME_FAILED = 1
 INTERRUPTED = 130
+STDOUT, STDERR = 1, 2
 _ORDER = ("read", "initialize", "preprocess", "inference", "postprocess", "explain", "write")
 _MINUTE = 60
 _SECOND = 1.0
@@ -65,7 +71,7 @@ def _run(job: Job, *, as_json: bool) -> int:
     _conclude(job, summary)
     if summary.interrupted:
         return INTERRUPTED
-    return SOME_FAILED if summary.failed or summary.failed_before else 0
+    return SOME_FAILED if summary.errors or summary.failed_before else 0
 
 
 def _watch(job: Job, *, as_json: bool) -> int:
@@ -95,7 +101,7 @@ def _conclude(job: Job, summary: RunSummary) -> None:
     if summary.interrupted:
         lines.append(interrupted_line(summary, job.output))
     if lines:
-        print("\n".join(lines), file=sys.stderr)
+        sys.stderr.write("\n".join([*lines, ""]))
 
 
 def _console(stream: Any) -> Console:
@@ -112,7 +118,7 @@ def summary_lines(summary: RunSummary) -> list[str]:
     done = (
         f"{summary.total:,} {plural(summary.total, 'input')} in {_seconds(summary.seconds)}{rate}"
     )
-    ended = f"{summary.succeeded:,} succeeded, {summary.failed:,} failed{skipped}"
+    ended = f"{summary.succeeded:,} succeeded, {summary.errors.total():,} failed{skipped}"
     lines = [f"{summary.model}: {done}; {ended}"]
     if summary.judged:
         share = summary.right / summary.judged
@@ -135,3 +141,49 @@ def _seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), _MINUTE)
     return f"{minutes} min {rest} s"
+
+
+@contextlib.contextmanager
+def private_stdout() -> Iterator[TextIO]:
+    """Keep standard output for the caller, whatever a handler prints, in Python or in C.
+
+    Inside, file descriptor 1 is standard error. Where ``sys.stdout`` has been replaced by something
+    without a descriptor, as tests do, only Python's own printing is kept away.
+
+    Yields:
+        The stream that still reaches standard output.
+    """
+    if not _is_real(sys.stdout):
+        stream = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            yield stream
+        return
+    sys.stdout.flush()
+    saved = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    terminal = os.isatty(saved)
+    try:
+        # Closing the stream does not close the descriptor: it is needed to put things back.
+        with io.open(  # noqa: UP020 - Path has no way to open a descriptor
+            saved, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors,
+            buffering=1 if terminal else -1, closefd=False,
+        ) as stream:  # fmt: skip
+            yield stream
+    finally:
+        _flush_all()
+        os.dup2(saved, STDOUT)
+        os.close(saved)
+
+
+def _is_real(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == STDOUT
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _flush_all() -> None:
+    """Let out what was printed before standard output is back, C's buffers included."""
+    sys.stdout.flush()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).fflush(None)

@@ -11,11 +11,21 @@ from mar_core.hookspecs import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mar_core.cache.files import ModelFiles
     from mar_core.plugins import Plugins
     from mar_core.records import Input, Outcome, RunOptions, RunSummary, Writer
+    from mar_core.runtime.feed import NumberedBatch
     from mar_core.runtime.recipe import Recipe
 
-__all__ = ["Engine", "EngineFactory", "find_engine", "mar_register_engines", "mar_register_writers"]
+__all__ = [
+    "CAUGHT", "Engine", "EngineFactory", "LocalEngine", "find_engine", "in_order",
+    "mar_register_engines", "mar_register_writers",
+]  # fmt: skip
+
+# What the engine needs it imports itself: every command that calls a hook loads this plugin.
+
+# A handler may raise these, too; the user's own Ctrl-C raises nothing while a run goes on.
+CAUGHT = (Exception, SystemExit, KeyboardInterrupt)
 
 
 class Engine(Protocol):
@@ -36,7 +46,7 @@ EngineFactory = Callable[[], Engine]
 @hookimpl
 def mar_register_engines(register: Callable[[str, EngineFactory], None]) -> None:
     """Offer the engine ``local``."""
-    register("local", _local)
+    register("local", LocalEngine)
 
 
 @hookimpl
@@ -53,13 +63,6 @@ def mar_register_writers(register: Callable[[Writer], None]) -> None:
 
     for kind in (JsonLinesWriter, JsonWriter, CsvWriter, TsvWriter, ParquetWriter, ReportWriter):
         register(kind())
-
-
-def _local() -> Engine:
-    """Imported when it is wanted: every command that calls a hook loads this plugin."""
-    from mar_core.run.local import LocalEngine
-
-    return LocalEngine()
 
 
 def find_engine(name: str, plugins: Plugins, options: Iterable[str] = ()) -> Engine:
@@ -95,3 +98,82 @@ def find_engine(name: str, plugins: Plugins, options: Iterable[str] = ()) -> Eng
             "has no method run."
         )
     return engine
+
+
+def _unchanged(files: ModelFiles, batches: Iterable[NumberedBatch]) -> Iterator[NumberedBatch]:
+    """The same batches, each once it is known that the model is what it was.
+
+    Raises:
+        ArchiveError: It is mapped from an archive that somebody has written to.
+    """
+    for batch in batches:
+        if files.is_viewed:
+            files.check_views()
+        yield batch
+
+
+class LocalEngine:
+    """Runs an archive in worker processes of this machine.
+
+    In this process it runs for debuggers alone (no workers), and for PyTorch's profiler.
+    """
+
+    def run(
+        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
+    ) -> Iterator[Outcome]:
+        """One outcome for each input, in order unless ``options.unordered``."""
+        if options.workers == 0:
+            groups = self._here(recipe, inputs, options, summary)
+        else:
+            groups = self._in_workers(recipe, inputs, options, summary)
+        if options.unordered:
+            return (outcome for group in groups for outcome in group)
+        return in_order(groups)
+
+    def _here(
+        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
+    ) -> Iterator[list[Outcome]]:
+        from mar_core.runtime.feed import Batcher
+        from mar_core.runtime.pipeline import in_turn, overlapped
+
+        with recipe.load() as predictor:
+            independent = predictor.loaded.independent
+            runner = predictor.runner(
+                explain=options.explain, independent=independent, caught=CAUGHT
+            )
+            batcher = Batcher(
+                size=options.batch_size or predictor.batch_size,
+                by_length=predictor.loaded.by_length,
+            )
+            run = overlapped if independent and options.profile is None else in_turn
+            files = predictor.prepared.files
+            ran = run(runner, _unchanged(files, batcher.batches(inputs)))
+            if options.profile is not None:
+                from mar_core.run.profile import profiled
+
+                ran = profiled(ran, predictor, options.profile)
+            for outcomes, seconds in ran:
+                summary.batches += 1
+                summary.stage_seconds = dict(predictor.life.seconds)
+                batcher.report(len(outcomes), seconds, out_of_memory=runner.out_of_memory_at)
+                yield outcomes
+
+    def _in_workers(
+        self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
+    ) -> Iterator[list[Outcome]]:
+        from mar_core.runtime.pool import WorkerPool
+
+        with WorkerPool(recipe, options, count=options.workers, summary=summary) as pool:
+            yield from pool.run(inputs)
+
+
+def in_order(groups: Iterable[Iterable[Outcome]]) -> Iterator[Outcome]:
+    """Outcomes by their place in the run, each as soon as all before it have come."""
+    waiting: dict[int, Outcome] = {}
+    following = 0
+    for group in groups:
+        for outcome in group:
+            waiting[outcome.index] = outcome
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1

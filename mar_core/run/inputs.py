@@ -134,7 +134,7 @@ def _read(
         lines = options.lines and reader.name in {"file", "stdin"}
         found = text_inputs(source, options) if lines else reader.read(source, options)
         for item in found:
-            if _is_input(item):
+            if isinstance(item, Input) and isinstance(item.id, str) and callable(item.read):
                 yield item
             else:
                 kind = type(item).__name__
@@ -145,10 +145,6 @@ def _read(
     except Exception as error:  # noqa: BLE001 - a reader may come from anybody
         failed = _failed(reader, source, f"{type(error).__name__}: {error}".rstrip("."))
         yield broken(source, failed.message)
-
-
-def _is_input(item: object) -> bool:
-    return isinstance(item, Input) and isinstance(item.id, str) and callable(item.read)
 
 
 def _failed(reader: Reader, source: str, fault: str) -> InputError:

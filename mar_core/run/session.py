@@ -167,11 +167,12 @@ def _execute(
         console=console,
     )
     summary.failed_before = writer.failed_before
-    run, plugins = _Run(job, writer, summary, _beside(job, writer)), get_plugins()
+    plugins = get_plugins()
+    run = _Run(job, writer, summary, beside=_beside(job, writer), plugins=plugins)
     finished = False
     try:
         plugins.run_started(summary)
-        finished = run.to_its_end(plugins, results_on_terminal=console is not None)
+        finished = run.to_its_end(results_on_terminal=console is not None)
         summary.finished = finished
     finally:
         writer.close(finished=finished)
@@ -210,12 +211,15 @@ def _check_explains(archive: Archive) -> None:
             raise error
 
 
-def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator[Input]:
+def inputs_of(
+    job: Job, opened: Callable[[str], None] | None = None, plugins: Plugins | None = None
+) -> Iterator[Input]:
     """The inputs of a job, in order, none read yet.
 
     Args:
         job: The job.
         opened: Told the name of each source before its inputs come.
+        plugins: Who offers readers; by default those of this process.
     """
     if job.form:
         inputs: Iterable[Input] = [form_input(job.form, job.reading)]
@@ -224,7 +228,7 @@ def inputs_of(job: Job, opened: Callable[[str], None] | None = None) -> Iterator
     elif job.uploads:
         inputs = [upload_input(path, job.reading) for path in job.uploads]
     else:
-        readers = get_plugins().readers()
+        readers = (plugins or get_plugins()).readers()
         outputs = job.outputs if job.writes_files else None
         inputs = expand(job.sources, job.reading, readers, outputs, opened=opened)
     return itertools.islice(inputs, job.limit)
@@ -234,9 +238,16 @@ class _Run:
     """One run in progress."""
 
     def __init__(
-        self, job: Job, writer: Output, summary: RunSummary, beside: Beside | None
+        self,
+        job: Job,
+        writer: Output,
+        summary: RunSummary,
+        *,
+        beside: Beside | None,
+        plugins: Plugins,
     ) -> None:
         self._job = job
+        self._plugins = plugins
         self._writer = writer
         self._summary = summary
         self._start = time.monotonic()
@@ -244,10 +255,10 @@ class _Run:
         self._changed = ChangedSources(writer.done_since) if writer.done else None
         self._beside = beside
 
-    def to_its_end(self, plugins: Plugins, *, results_on_terminal: bool) -> bool:
+    def to_its_end(self, *, results_on_terminal: bool) -> bool:
         """Run everything; whether nothing was left out."""
         job, summary = self._job, self._summary
-        engine = find_engine(job.engine, plugins, job.running.engine_options)
+        engine = find_engine(job.engine, self._plugins, job.running.engine_options)
         progress = show_progress(
             quiet=job.quiet, results_on_terminal=results_on_terminal, count=self._count
         )
@@ -279,7 +290,8 @@ class _Run:
 
     def _inputs(self) -> Iterator[Input]:
         changed, beside = self._changed, self._beside
-        for source in inputs_of(self._job, None if changed is None else changed.opened):
+        opened = None if changed is None else changed.opened
+        for source in inputs_of(self._job, opened, self._plugins):
             if self._interruption.wished:
                 return
             if changed is not None and source.id in self._writer.done:

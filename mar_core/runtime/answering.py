@@ -10,10 +10,10 @@ from mar_core.handlers.own_process import OwnProcess
 from mar_core.plugins import get_plugins
 from mar_core.records import PLAIN_RESPONSE, Outcome
 from mar_core.runtime.batch import Batch
-from mar_core.runtime.batching import Row
 from mar_core.runtime.compiling import keep_compiled
 from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
+from mar_core.runtime.feed import Row
 from mar_core.runtime.outbox import flush_printed
 from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
@@ -83,7 +83,8 @@ class Answering:
         Raises:
             ArchiveError: The model is mapped from an archive that somebody has written to.
         """
-        self._setup.prepared.files.check_views()
+        if (files := self._setup.prepared.files).is_viewed:
+            files.check_views()
         if self._stages is None:
             batch = self._prepare(call, requests)
             batch.inference()

@@ -10,16 +10,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mar_core.errors import HandlerError
 from mar_core.records import PLAIN_RESPONSE, Failure, Outcome, Response
-from mar_core.runtime.batching import Row, read
 from mar_core.runtime.failures import (
     OUT_OF_RESOURCES,
     failure_of,
     free_device_memory,
     is_out_of_memory,
 )
+from mar_core.runtime.feed import Row, read
 from mar_core.runtime.lanes import Passage
-from mar_core.runtime.results import check_results
+from mar_core.text import plural
 from mar_core.ts.context import begin_batch
 from mar_core.ts.items import rejections
 
@@ -213,7 +214,7 @@ class Batch:
             self._stage = "postprocess"
             results = self._stage_of(life.postprocess, self._data)
         self._stage = "result"
-        results = check_results(results, expected=size, handler=life.loaded.name)
+        results = _checked_results(results, expected=size, handler=life.loaded.name)
         processors = self._context.request_processor
         return [
             Outcome(
@@ -304,6 +305,40 @@ class Batch:
             self._sink(index, chunk)
         else:
             self._chunks.setdefault(index, []).append(chunk)
+
+
+def _checked_results(results: Any, *, expected: int, handler: str) -> list[Any]:
+    """Check what a handler returned for a batch.
+
+    Args:
+        results: What it returned.
+        expected: How many requests there were.
+        handler: The handler's name, for the sentence.
+
+    Returns:
+        The same list.
+
+    Raises:
+        HandlerError: It is not a list, or not of that length.
+    """
+    wanted = f"it must return a list with one result for each request, here {expected}."
+    if not isinstance(results, list):
+        got = "None" if results is None else f"a {type(results).__name__}"
+        raise HandlerError(
+            f"{handler} returned {got}; {wanted}",
+            stage="result",
+            handler=handler,
+            public="Invalid model predict output",
+        )
+    if len(results) != expected:
+        raise HandlerError(
+            f"{handler} returned {len(results)} {plural(len(results), 'result')} for "
+            f"{expected} {plural(expected, 'request')}; {wanted}",
+            stage="result",
+            handler=handler,
+            public="number of batch response mismatched",
+        )
+    return results
 
 
 def _response(processor: RequestProcessor) -> Response:

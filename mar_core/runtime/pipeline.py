@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mar_core.records import Outcome
     from mar_core.runtime.batch import Batch, BatchRunner
-    from mar_core.runtime.batching import NumberedBatch
+    from mar_core.runtime.feed import NumberedBatch
 
 __all__ = ["Ran", "Stages", "ahead", "in_turn", "overlapped"]
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.records import PLAIN_RESPONSE, Outcome, Response
-from mar_core.runtime.batching import Batcher
 from mar_core.runtime.cores import cores
-from mar_core.runtime.feed import Feed, Parcel
+from mar_core.runtime.feed import Batcher, Feed, Job, Parcel
 from mar_core.runtime.gpus import count_gpus, gpus_for
 from mar_core.runtime.prepared import needs_torch, prepare_opened
 from mar_core.runtime.process import PATIENCE
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.protocol import Reply
     from mar_core.runtime.recipe import Recipe
-    from mar_core.runtime.worker_process import Job
 
 __all__ = ["WorkerPool"]
 
@@ -48,7 +46,7 @@ LOADING_SECONDS = 600.0
 CLEANING_SECONDS = 60.0
 TICK = 0.1
 # How often dead workers are looked for; most are heard of.
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 
 
 class WorkerPool:

@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError
+from mar_core.runtime.feed import Job
 from mar_core.runtime.process import PATIENCE, Process
 from mar_core.runtime.protocol import (
     CALL,
@@ -27,32 +27,16 @@ from mar_core.runtime.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mar_core.runtime.batching import Row
     from mar_core.runtime.deaths import Death
     from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.protocol import Setup
 
-__all__ = ["Job", "WorkerProcess"]
+__all__ = ["WorkerProcess"]
 
 # What may be printed from one answer to the next before the rest of it is left out.
 MOST_NOISE = 64 << 10
 CHUNK = 64 << 10
 PRINTED = 8 << 10
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A batch that a worker is to answer by one call of the handler.
-
-    Attributes:
-        rows: The requests, read; each knows its place in the run.
-        alone: Run it with nothing beside it in its worker: one like it has ended a worker.
-        number: Its number among those that the worker was given.
-    """
-
-    rows: list[Row]
-    alone: bool = False
-    number: int = -1
 
 
 class WorkerProcess:

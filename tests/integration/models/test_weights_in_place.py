@@ -22,7 +22,7 @@ from mar_core import ArchiveError, ModelError, ValidationError, load, open_archi
 from mar_core.cache import entries as cache
 from mar_core.cache.place import memory_place
 from mar_core.records import Input, RunOptions, RunSummary
-from mar_core.run.local import LocalEngine
+from mar_core.run.engines import LocalEngine
 from mar_core.runtime.prepared import files_for
 from mar_core.runtime.recipe import Recipe
 from mar_core.testing import make_archive

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mar_core import Input, Outcome
-from mar_core.runtime.batching import LARGEST, WINDOW, Batcher, in_order
+from mar_core.runtime.feed import LARGEST, WINDOW, Batcher, in_order
 
 
 def inputs(sizes):

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from mar_core.records import Input
 from mar_core.runtime import feed
-from mar_core.runtime.batching import Batcher
-from mar_core.runtime.feed import AHEAD_BYTES, PARCEL_BYTES, Feed
+from mar_core.runtime.feed import AHEAD_BYTES, PARCEL_BYTES, Batcher, Feed
 
 
 class Source:
