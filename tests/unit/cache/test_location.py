@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mar_core.cache.place import place
+from mar_core.cache.location import cache_folder
 
 
 @pytest.fixture
@@ -21,21 +21,21 @@ def home(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_named(home, monkeypatch):
     monkeypatch.setenv("MAR_CACHE_DIR", "here")
-    assert place() == Path.cwd() / "here" / "unpacked-1"
+    assert cache_folder() == Path.cwd() / "here" / "unpacked-1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
 def test_the_systems_folder(home, monkeypatch):
-    assert place() == home / ".cache" / "mar" / "unpacked-1"
+    assert cache_folder() == home / ".cache" / "mar" / "unpacked-1"
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "mine"))
-    assert place() == home / "mine" / "mar" / "unpacked-1"
+    assert cache_folder() == home / "mine" / "mar" / "unpacked-1"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert place() == home / ".cache" / "mar" / "unpacked-1"
+    assert cache_folder() == home / ".cache" / "mar" / "unpacked-1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
 def test_where_none_can_be_made(home, monkeypatch):
     (home / ".cache").write_text("a file")
     monkeypatch.setattr("os.access", lambda path, _: Path(path) != home / ".cache")
-    assert place().is_relative_to(tempfile.gettempdir())
-    assert place().parent.name.startswith("mar-")
+    assert cache_folder().is_relative_to(tempfile.gettempdir())
+    assert cache_folder().parent.name.startswith("mar-")
