@@ -114,12 +114,15 @@ def test_a_journal_without_a_key_changes_nothing(target):
         assert target.read_bytes() == OLD
 
 
-def test_a_link_or_a_pipe_in_its_place_changes_nothing(target):
+def test_what_is_no_file_in_its_place_changes_nothing(target):
     made = journal(target).rename(target.parent / "made")
     journal_of(target).symlink_to(made)
     take_up(target)
     journal_of(target).unlink()
     os.mkfifo(journal_of(target))
+    take_up(target)
+    journal_of(target).unlink()
+    journal_of(target).mkdir()
     take_up(target)
     assert target.read_bytes() == OLD
 
@@ -152,3 +155,25 @@ def test_an_end_that_cannot_be_read_leaves_the_file(target):
         replace_end(target, START, pieces(), size=len(END))
     assert target.read_bytes() == OLD
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_others_left_under_its_name_is_replaced(target):
+    journal(target, head="0" * 64)
+    replace_end(target, START, [END], size=len(END))
+    assert target.read_bytes() == NEW
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_cannot_be_finished_is_finished_by_the_next(target, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mar_core.format.journal._carry_out", full)
+        with pytest.raises(ArchiveError, match="could not be finished: No space left"):
+            replace_end(target, START, [END], size=len(END))
+        with pytest.raises(ArchiveError, match="cannot be finished here: No space left"):
+            take_up(target)
+    assert target.read_bytes() == OLD
+    take_up(target)
+    assert target.read_bytes() == NEW

@@ -128,7 +128,7 @@ def _get(
     connection: http.client.HTTPConnection, parts: urllib.parse.SplitResult
 ) -> http.client.HTTPResponse:
     path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    connection.request("GET", path, headers={"Host": parts.netloc.rpartition("@")[2]})
+    connection.request("GET", path, headers={"Host": parts.netloc})
     return connection.getresponse()
 
 
