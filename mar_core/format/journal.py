@@ -110,16 +110,17 @@ def _carry_out(journal: Path, target: Path) -> None:
     from mar_core.format.digests import write_at
 
     flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    status = target.stat()
     try:
         opened = os.open(journal, os.O_RDONLY | getattr(os, "O_BINARY", 0) | flags)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENOENT}:  # a link, a socket, or done
             return
         raise
+    if not _is_trusted(os.fstat(opened), status):
+        os.close(opened)
+        return
     with os.fdopen(opened, "rb") as stream:
-        status = target.stat()
-        if not _is_trusted(os.fstat(opened), status):
-            return
         told = _told(stream)
         if told is None or told["file"] != [status.st_dev, status.st_ino]:
             return
