@@ -161,10 +161,10 @@ def _told(stream: BinaryIO) -> dict[str, Any] | None:
         if not all(type(told[key]) is int and told[key] >= 0 for key in ("start", "size")):
             return None
         _ = told["file"], told["head"]
-        while left and (piece := stream.read(min(_CHUNK, left))):
+        while piece := stream.read(min(_CHUNK, left)):
             digest.update(piece)
             left -= len(piece)
-        if not left and stream.read() == digest.digest():
+        if stream.read() == digest.digest():
             stream.seek(len(line))
             return told
     return None
@@ -176,6 +176,6 @@ def _head(target: Path, start: int) -> str:
         first = stream.read(min(start, _CHUNK))
         stream.seek(max(0, start - _CHUNK))
         last = stream.read(min(start, _CHUNK))
-    if len(first) < min(start, _CHUNK) or len(last) < min(start, _CHUNK):
+    if len(last) < min(start, _CHUNK):
         raise OSError(errno.EIO, "the file is shorter than its journal says", os.fspath(target))
     return hashlib.sha256(first + last).hexdigest()
