@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.yamltext import MAX_BYTES, YamlFault, read_yaml
 from mar_core.errors import UsageError
+from mar_core.format.yamltext import MAX_BYTES, YamlFault, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path

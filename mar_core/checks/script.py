@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 
 __all__ = ["OPENING", "Script", "ScriptError", "read_script"]
@@ -50,6 +49,8 @@ def read_script(text: str) -> Script | None:
     content = "\n".join(lines)
     if len(content) > _MOST:
         raise ScriptError(f"The `# /// script` block is longer than {_MOST:,} characters.")
+    import tomllib  # only for those that have one
+
     try:
         data = tomllib.loads(content)
     except (ValueError, RecursionError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.checks.lock import LockError, is_stale, read_lock
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
-from mar_core.checks.yamltext import YamlFault
+from mar_core.format.yamltext import YamlFault
 from mar_core.handlers.entry import find_entry
 from mar_core.signature.declared import read_signature
 

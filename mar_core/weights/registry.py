@@ -19,6 +19,8 @@ from mar_core.weights.cost import TooCostlyError
 from mar_core.weights.weights_format import WeightsFile, WeightsFormat, WeightsReport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mar_core.plugins import Plugins
     from mar_core.weights.cost import Budget
 
@@ -111,8 +113,10 @@ def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]
         PluginError: Two formats share a name.
     """
     if plugins is None:
-        from mar_core.plugins import get_plugins
+        from mar_core.plugins import get_plugins, needs_loading
 
+        if not needs_loading():  # our own plugins take long to import and add no formats
+            return _built_in()
         plugins = get_plugins()
     return _with_plugins(plugins, frozenset(plugins.manager.get_plugins()))
 
@@ -127,7 +131,7 @@ def _with_plugins(plugins: Plugins, registered: frozenset[Any]) -> tuple[Weights
             raise PluginError(f"The weights format {row.name!r} is registered by {both}.")
         owners[row.name] = plugin
         added.append(row)
-    return tuple(sorted([*_built_in(), *added], key=lambda row: row.rank))
+    return _by_rank([*_built_in(), *added])
 
 
 def _row_fault(row: Any) -> str | None:
@@ -140,7 +144,11 @@ def _built_in() -> tuple[WeightsFormat, ...]:
 
     names = sorted(module.name for module in pkgutil.iter_modules(formats.__path__))
     modules = [importlib.import_module(f"{formats.__name__}.{name}") for name in names]
-    return tuple(module.FORMAT for module in modules)
+    return _by_rank(module.FORMAT for module in modules)
+
+
+def _by_rank(rows: Iterable[WeightsFormat]) -> tuple[WeightsFormat, ...]:
+    return tuple(sorted(rows, key=lambda row: row.rank))
 
 
 def _knows(row: WeightsFormat, file: WeightsFile) -> bool:

@@ -109,6 +109,6 @@ def test_tensors_of_kserve(server, library):
         for inputs, said in (([text], {}), ([text, prompt], {"prompt_name": "query"})):
             answer = client.post("/v2/models/words/infer", json={"inputs": inputs}).json()
             (found,) = answer["outputs"]
-            assert (found["datatype"], found["shape"]) == ("FP64", [3, 16])
+            assert (found["datatype"], found["shape"]) == ("FP32", [3, 16])  # as its signature says
             expected = library[1].encode(TEXTS, **said).ravel()
             np.testing.assert_allclose(found["data"], expected, rtol=0, atol=1e-5)

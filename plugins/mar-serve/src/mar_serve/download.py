@@ -108,7 +108,7 @@ def _address(host: str, port: int, matched: Sequence[str]) -> str:
     """The address to connect to.
 
     Raises:
-        Forbidden: It is not one of the open Internet's, and no pattern names it.
+        OSError: It is not one of the open Internet's, and no pattern names it.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(info[4][0]) for info in found]
@@ -116,7 +116,7 @@ def _address(host: str, port: int, matched: Sequence[str]) -> str:
     # The user may mean a machine of theirs; then the pattern says its address, letter by letter.
     literal = host in addresses and any(host in _plain(pattern) for pattern in matched)
     if private and not literal:
-        raise Forbidden(host)
+        raise OSError(f"{host} is a private address; a pattern of allowed URLs must name it")
     return addresses[0]
 
 

@@ -18,7 +18,7 @@ from mar_serve.streams import Stream
 from mar_serve.whole import SMALL, send_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -66,7 +66,7 @@ class Inference:
         receive: Receive,
         send: Send,
         *,
-        name: str,
+        name: str | Callable[[Request], str],
         version: str | None = None,
         url_path: str = "",
         explain: bool = False,
@@ -79,7 +79,7 @@ class Inference:
             scope: The request.
             receive: Its body.
             send: Its answer.
-            name: The model.
+            name: The model, or what says from the request which it is.
             version: The version that the client named.
             url_path: What stood behind the version.
             explain: Whether to explain.
@@ -91,7 +91,6 @@ class Inference:
         """
         config = self._server.config
         body = await read_body(scope, receive, limit=self._limit, seconds=config.body_seconds)
-        found = self._server.repository.find(name, version)
         request = Request(
             id=request_id,
             headers=handler_headers(scope, url_path=url_path, explain=explain),
@@ -100,6 +99,8 @@ class Inference:
             fields=fields,
             decode=self._decode,
         )
+        called = name if isinstance(name, str) else name(request)
+        found = self._server.repository.find(called, version)
         job = found.job(request, explain=explain)
         arrival = arrival_of(scope)
         if arrival is not None:

@@ -129,8 +129,8 @@ class Routes:
         yield self._route("/v1/models/{model}:predict", v1.predict, _POST, token=INFERENCE)
         yield self._route("/v1/models/{model}:explain", v1.explain, _POST, token=INFERENCE)
         yield self._route("/v1/models/{model}", kserve.ready, _GET, token=INFERENCE)
-        v2_paths = v2.table(inference) if self._server.config.open_inference else ()
-        for path, handler, methods in v2_paths:
+        everything = self._server.config.open_inference
+        for path, handler, methods in v2.table(inference, everything=everything):
             token: Token | None = None if path.startswith("/v2/health") else INFERENCE
             yield self._route(path, handler, methods, token=token)
         for path, handler, methods in clouds.vertex(v1):

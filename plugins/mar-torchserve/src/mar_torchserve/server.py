@@ -80,7 +80,7 @@ def _models(server: Server) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
         states = {
             version.version: {
                 "defaultVersion": version.version == model.default,
-                "marName": version.url,
+                "marName": _source_of(server, version),
                 "minWorkers": version.settings.min_workers,
                 "maxWorkers": version.settings.max_workers,
                 "batchSize": version.settings.batch_size,
@@ -93,6 +93,17 @@ def _models(server: Server) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
         }
         if states:
             yield name, states
+
+
+def _source_of(server: Server, version: Any) -> str:
+    """Where a model is found again, by the model store where it is there: a path, never a URL."""
+    found, store = version.found, server.config.model_store
+    if found is None or not isinstance(found.source, Path):
+        return str(version.url)
+    source = found.source.resolve()
+    if store is not None and source.is_relative_to(store.resolve()):
+        return str(source.relative_to(store.resolve()))
+    return str(source)
 
 
 def _is_hidden(name: str, settings: Settings) -> bool:
