@@ -236,7 +236,6 @@ def test_urls_are_fetched_as_allowed(store, tmp_path):
     assert fetched(f"{tmp_path.as_uri()}/other%20name.mar", config).source.name == "other name.mar"
     for wrong, message in (
         (ServerConfig(model_store=store), "does not match any allowed"),
-        (ServerConfig(model_store=store, open_urls=True), "does not match any allowed"),
         (ServerConfig(model_store=store, allowed_urls=("file:///",)), "does not match any allowed"),
         (ServerConfig(allowed_urls=("file:///.*",)), "Model store has not been configured"),
     ):
@@ -248,6 +247,12 @@ def test_urls_are_fetched_as_allowed(store, tmp_path):
         fetched("http://models.example@10.0.0.1/new.mar", seeming)
     with pytest.raises(ServeError, match="Failed to download"):
         fetched("http://10.0.0.1/new.mar", seeming)
+    everywhere = ServerConfig(model_store=store, open_urls=True)
+    with pytest.raises(ServeError, match="does not match any allowed"):
+        fetched("ftp://models.example/new.mar", everywhere)
+    for nowhere in ("http://10.0.0.1/new.mar", "file:///dev/zero", tmp_path.as_uri()):
+        with pytest.raises(ServeError, match="Failed to download"):
+            fetched(nowhere, everywhere)
     assert not [name for name in names(store) if name.endswith((".part", "none.mar"))]
 
 
