@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from mar_core.ts.items import bad_item as bad_item
     from mar_core.ts.items import each_item as each_item
     from mar_core.ts.items import from_base64 as from_base64
+    from mar_core.ts.items import reject_item as reject_item
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
@@ -106,7 +107,6 @@ if TYPE_CHECKING:
     from mar_core.ts.payload import as_text as as_text
     from mar_core.ts.payload import fields_of as fields_of
     from mar_core.ts.payload import payload as payload
-    from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
     from mar_core.weights import ModelSource as ModelSource
@@ -146,8 +146,7 @@ _HOME = {
     ),
     "mar_core.ts.compile": ("compile_options",),
     "mar_core.ts.device": ("handler_device", "stacked", "to_device"),
-    "mar_core.ts.items": ("bad_item", "each_item", "from_base64"),
-    "mar_core.ts.rejection": ("reject_item",),
+    "mar_core.ts.items": ("bad_item", "each_item", "from_base64", "reject_item"),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
     "mar_core.plugins": ("PluginWarning", "server_extensions"),

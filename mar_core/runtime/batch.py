@@ -21,7 +21,7 @@ from mar_core.runtime.failures import (
 from mar_core.runtime.lanes import Passage
 from mar_core.runtime.results import check_results
 from mar_core.ts.context import begin_batch
-from mar_core.ts.rejection import rejections
+from mar_core.ts.items import rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
