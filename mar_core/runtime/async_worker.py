@@ -24,7 +24,7 @@ from mar_core.runtime.protocol import (
     Ready,
     Reply,
     Setup,
-    refusal,
+    refused_with,
     reply_of,
     to_worker,
 )
@@ -363,7 +363,7 @@ class AsyncWorker:
             if not self._started.done():
                 self._started.set_result(Ready(*message[1:]))
         elif kind == REFUSED and not self._started.done():
-            self._started.set_exception(refusal(message))
+            self._started.set_exception(refused_with(message))
             self._started.exception()  # whoever waits sees it; nobody may
 
     def _lose(self, *, late: float | None = None, patience: float = PATIENCE) -> None:
