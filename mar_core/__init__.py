@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from mar_core.run.writers.tables import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
+    from mar_core.runtime.async_worker import Running as Running
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
@@ -163,7 +164,7 @@ _HOME = {
     "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
     "mar_core.run.writers.tables": ("Table", "to_table"),
-    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
+    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
     "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),

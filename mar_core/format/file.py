@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHUNK", "GZIP", "RAW", "ArchiveFile", "Expected", "FileIdentity", "Inflater", "inflated",
-    "mapped", "plain",
+    "mapped", "stored",
 ]  # fmt: skip
 
 CHUNK = 1 << 20
@@ -229,7 +229,7 @@ class Expected:
     sha256: str | None = None
 
 
-def plain(
+def stored(
     file: ArchiveFile, expected: Expected, fetch: Callable[[int, int], bytes], *, offset: int
 ) -> BinaryIO:
     """A seekable stream over bytes that lie somewhere as they are.

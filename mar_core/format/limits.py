@@ -25,8 +25,15 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = [
-    "DEFAULT_LIMITS", "Budget", "Limits", "TooCostly", "budget", "memory_allowed", "parse_size",
-    "seconds_allowed", "spend",
+    "DEFAULT_LIMITS",
+    "Limits",
+    "TimeBudget",
+    "TooCostly",
+    "budget",
+    "memory_allowed",
+    "parse_size",
+    "seconds_allowed",
+    "spend",
 ]  # fmt: skip
 
 MIB = 1 << 20
@@ -114,7 +121,7 @@ class TooCostly(MarError):  # noqa: N818 - a finding on its way to the loop over
         return finding("MAR-L003", self.message)
 
 
-class Budget:
+class TimeBudget:
     """The processor time that is left for one examination, by one thread.
 
     Args:
@@ -153,11 +160,11 @@ class Budget:
             too_slow(self.seconds)
 
 
-_current: ContextVar[Budget | None] = ContextVar("mar_budget", default=None)
+_current: ContextVar[TimeBudget | None] = ContextVar("mar_budget", default=None)
 
 
 @contextlib.contextmanager
-def budget(size: int) -> Iterator[Budget]:
+def budget(size: int) -> Iterator[TimeBudget]:
     """Bound the examination of an archive of ``size`` bytes; within another one, share that.
 
     Raises:
@@ -167,7 +174,7 @@ def budget(size: int) -> Iterator[Budget]:
     if around is not None:
         yield around
         return
-    made = Budget(seconds_allowed(size))
+    made = TimeBudget(seconds_allowed(size))
     token = _current.set(made)
     try:
         yield made

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from mar_core.runtime.recipe import Recipe
 
 __all__ = [
-    "CAUGHT", "Engine", "EngineFactory", "LocalEngine", "find_engine", "in_order",
-    "mar_register_engines", "mar_register_writers",
+    "CAUGHT",
+    "Engine",
+    "EngineFactory",
+    "LocalEngine",
+    "find_engine",
+    "mar_register_engines",
+    "mar_register_writers",
+    "outcomes_in_order",
 ]  # fmt: skip
 
 # What the engine needs it imports itself: every command that calls a hook loads this plugin.
@@ -128,7 +134,7 @@ class LocalEngine:
             groups = self._in_workers(recipe, inputs, options, summary)
         if options.unordered:
             return (outcome for group in groups for outcome in group)
-        return in_order(groups)
+        return outcomes_in_order(groups)
 
     def _here(
         self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
@@ -167,7 +173,7 @@ class LocalEngine:
             yield from pool.run(inputs)
 
 
-def in_order(groups: Iterable[Iterable[Outcome]]) -> Iterator[Outcome]:
+def outcomes_in_order(groups: Iterable[Iterable[Outcome]]) -> Iterator[Outcome]:
     """Outcomes by their place in the run, each as soon as all before it have come."""
     waiting: dict[int, Outcome] = {}
     following = 0

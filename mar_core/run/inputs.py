@@ -132,7 +132,9 @@ def _read(
         return
     try:
         lines = options.lines and reader.name in {"file", "stdin"}
-        found = text_inputs(source, options) if lines else reader.read(source, options)
+        found: Iterable[object] = (
+            text_inputs(source, options) if lines else reader.read(source, options)
+        )
         for item in found:
             if isinstance(item, Input) and isinstance(item.id, str) and callable(item.read):
                 yield item

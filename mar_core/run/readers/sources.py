@@ -181,6 +181,8 @@ def reading(source: str) -> Iterator[None]:
     Raises:
         InputError: The source is not there, may not be read, or breaks off.
     """
+    if "\0" in source:  # what a list of inputs may say, and no file is called
+        raise InputError(f"There is no {printable(source)}.")
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
