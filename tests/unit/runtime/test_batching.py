@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mar_core import Input, Outcome
-from mar_core.runtime.feed import LARGEST, WINDOW, Batcher, outcomes_in_order
+from mar_core.run.engines import outcomes_in_order
+from mar_core.runtime.feed import LARGEST, WINDOW, Batcher
 
 
 def inputs(sizes):
