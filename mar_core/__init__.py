@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.recipe import Recipe as Recipe
     from mar_core.runtime.recipe import load as load
     from mar_core.runtime.requests import Request as Request
+    from mar_core.runtime.values import to_json as to_json
     from mar_core.signature import Signature as Signature
     from mar_core.signature import SignatureField as SignatureField
     from mar_core.signature.declared import read_signature as read_signature
@@ -160,6 +161,7 @@ _HOME = {
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
+    "mar_core.runtime.values": ("to_json",),
     "mar_core.signature": ("Signature", "SignatureField"),
     "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
