@@ -115,7 +115,7 @@ def _usual(loaded: Loaded, before: int) -> int:
         if type(said.get("max_new_tokens")) is int:
             return int(said["max_new_tokens"])
         if type(said.get("max_length")) is int:
-            return max(said["max_length"] - before, 0)
+            return max(int(said["max_length"]) - before, 0)
     return _LEAST
 
 
