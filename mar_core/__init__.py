@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from mar_core.run.writers.tables import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
+    from mar_core.runtime.async_worker import Running as Running
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from mar_core.ts.items import bad_item as bad_item
     from mar_core.ts.items import each_item as each_item
     from mar_core.ts.items import from_base64 as from_base64
+    from mar_core.ts.items import reject_item as reject_item
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
@@ -107,7 +109,6 @@ if TYPE_CHECKING:
     from mar_core.ts.payload import as_text as as_text
     from mar_core.ts.payload import fields_of as fields_of
     from mar_core.ts.payload import payload as payload
-    from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
     from mar_core.weights import ModelSource as ModelSource
@@ -147,8 +148,7 @@ _HOME = {
     ),
     "mar_core.ts.compile": ("compile_options",),
     "mar_core.ts.device": ("handler_device", "stacked", "to_device"),
-    "mar_core.ts.items": ("bad_item", "each_item", "from_base64"),
-    "mar_core.ts.rejection": ("reject_item",),
+    "mar_core.ts.items": ("bad_item", "each_item", "from_base64", "reject_item"),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
     "mar_core.plugins": ("PluginWarning", "server_extensions"),
@@ -166,7 +166,7 @@ _HOME = {
     "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
     "mar_core.run.writers.tables": ("Table", "to_table"),
-    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
+    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
     "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),

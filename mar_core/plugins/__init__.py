@@ -24,6 +24,7 @@ from mar_core.plugins.load import (
     disabled_names,
     get_plugins,
     load_plugins,
+    needs_loading,
     server_extensions,
 )
 from mar_core.plugins.manager import hook_arguments, hook_names, new_manager
@@ -46,6 +47,7 @@ __all__ = [
     "host_version",
     "load_plugins",
     "nearest_handlers",
+    "needs_loading",
     "new_manager",
     "server_extensions",
     "unreadable_distributions",
