@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
+import ssl
 import subprocess
 
 import pytest
-from mar_serve.tls import server_context
+from mar_serve.tls import Prompt, server_context
 
 from mar_core import UsageError
 
@@ -34,6 +37,44 @@ def pairs(tmp_path_factory):
         "weak": pair(folder, "weak", "-nodes", "-newkey", "rsa:1024"),
         "secret": pair(folder, "secret", "-passout", "pass:x", "-newkey", "rsa:2048"),
     }
+
+
+class Hangs(asyncio.Protocol):
+    """Says hello, and closes."""
+
+    def connection_made(self, transport):
+        prompt = Prompt(transport, asyncio.get_running_loop())
+        prompt.write(b"hello")
+        prompt.close()
+
+
+def test_a_connection_ends_though_the_client_says_no_farewell(pairs):
+    context = ssl._create_unverified_context()  # noqa: S323 - a certificate of our own
+
+    def ask(port):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing)
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    plain.sendall(outgoing.read())
+                    incoming.write(plain.recv(9999))
+            plain.sendall(outgoing.read())
+            while piece := plain.recv(9999):  # times out where the connection stays
+                incoming.write(piece)
+            return tls.read()
+
+    async def serve():
+        loop = asyncio.get_running_loop()
+        own = server_context(*pairs["good"])
+        server = await loop.create_server(Hangs, "127.0.0.1", 0, ssl=own)
+        async with server:
+            return await asyncio.to_thread(ask, server.sockets[0].getsockname()[1])
+
+    assert asyncio.run(serve()) == b"hello"
 
 
 def test_a_certificate_of_old_is_used_with_a_warning(pairs, caplog):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from mar_serve.tls import Prompt
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -75,6 +77,8 @@ class MarProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
+        if transport.get_extra_info("ssl_object") is not None:
+            transport = Prompt(transport, self.loop)
         super().connection_made(transport)
         self._wait()
 
