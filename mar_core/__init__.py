@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mar_core.errors import MarWarning as MarWarning
     from mar_core.errors import ModelError as ModelError
     from mar_core.errors import OutputError as OutputError
+    from mar_core.errors import PackagesError as PackagesError
     from mar_core.errors import PluginError as PluginError
     from mar_core.errors import UsageError as UsageError
     from mar_core.findings import Finding as Finding
@@ -130,7 +131,7 @@ _HOME = {
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
         "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "MarWarning",
-        "ModelError", "OutputError", "PluginError", "UsageError",
+        "ModelError", "OutputError", "PackagesError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
     "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
