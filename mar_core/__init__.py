@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from mar_core.run.writers.tables import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
+    from mar_core.runtime.async_worker import Running as Running
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.recipe import Recipe as Recipe
     from mar_core.runtime.recipe import load as load
     from mar_core.runtime.requests import Request as Request
+    from mar_core.runtime.values import to_json as to_json
     from mar_core.signature import Signature as Signature
     from mar_core.signature import SignatureField as SignatureField
     from mar_core.signature.declared import read_signature as read_signature
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
     from mar_core.ts.items import bad_item as bad_item
     from mar_core.ts.items import each_item as each_item
     from mar_core.ts.items import from_base64 as from_base64
+    from mar_core.ts.items import reject_item as reject_item
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
@@ -107,7 +110,6 @@ if TYPE_CHECKING:
     from mar_core.ts.payload import as_text as as_text
     from mar_core.ts.payload import fields_of as fields_of
     from mar_core.ts.payload import payload as payload
-    from mar_core.ts.rejection import reject_item as reject_item
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
     from mar_core.weights import ModelSource as ModelSource
@@ -147,8 +149,7 @@ _HOME = {
     ),
     "mar_core.ts.compile": ("compile_options",),
     "mar_core.ts.device": ("handler_device", "stacked", "to_device"),
-    "mar_core.ts.items": ("bad_item", "each_item", "from_base64"),
-    "mar_core.ts.rejection": ("reject_item",),
+    "mar_core.ts.items": ("bad_item", "each_item", "from_base64", "reject_item"),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
     "mar_core.plugins": ("PluginWarning", "server_extensions"),
@@ -161,11 +162,12 @@ _HOME = {
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
+    "mar_core.runtime.values": ("to_json",),
     "mar_core.signature": ("Signature", "SignatureField"),
     "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
     "mar_core.run.writers.tables": ("Table", "to_table"),
-    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
+    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
     "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),

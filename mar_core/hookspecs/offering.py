@@ -59,7 +59,8 @@ def mar_extend_server(server: Any) -> object | None:
         server: The server, a ``mar_serve.Server``.
 
     Returns:
-        A ``mar_serve.Extension``, whose ``routes`` are more paths, or None.
+        A ``mar_serve.Extension``, whose ``routes`` are more paths, or None. Its ``openapi`` may
+        describe them for ``/openapi.json``; one that describes them wrongly is left out.
 
     Example:
         >>> @hookimpl
@@ -74,6 +75,10 @@ def mar_extend_server(server: Any) -> object | None:
         ...         def routes(self, kinds):
         ...             if "inference" in kinds:
         ...                 yield "/shout", shout, ["POST"], "inference"
+        ...
+        ...         def openapi(self):
+        ...             answers = {"200": {"description": "The text, louder"}}
+        ...             return {"/shout": {"post": {"summary": "Shout.", "responses": answers}}}
         ...
         ...     return Shouting(server)
     """

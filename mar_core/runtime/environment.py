@@ -13,8 +13,7 @@ from mar_core.build.locking import TORCH, check_plain, resolve
 from mar_core.cache.environments import environment, install, python_of, site_packages_of
 from mar_core.cache.uv import logger
 from mar_core.checks.lock import LOCK, Lock, LockError, parse_lock
-from mar_core.checks.requirements import lines_digest, read_requirements, script_of
-from mar_core.checks.script import ScriptError
+from mar_core.checks.requirements import ScriptError, lines_digest, read_requirements, script_of
 from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import unmet_lines, version_of
 from mar_core.errors import ArchiveError

@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     from mar_core.plugins import Plugins
     from mar_core.weights.cost import Budget
 
-__all__ = [
-    "examine",
-    "examine_file",
-    "format_of",
-    "identify",
-    "weights_formats",
-]
+__all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
 _MAX_DEPTH = 3
+# What loading the inner file could do, or whether that could be told.
+_TOLD = {"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W008", "MAR-W011", "MAR-W013", "MAR-W016"}
 
 
 def identify(stream: BinaryIO) -> WeightsFormat:
@@ -162,3 +158,23 @@ def _knows(row: WeightsFormat, file: WeightsFile) -> bool:
         text = f"The weights format {row.name} failed: {type(error).__name__}: {error}."
         warnings.warn(text, PluginWarning, stacklevel=2)
         return False
+
+
+def look_inside(outer: WeightsFile, stream: BinaryIO, name: str, report: WeightsReport) -> None:
+    """Look at a file inside another, and tell of the whole what loading the part could do.
+
+    Args:
+        outer: The file that holds it.
+        stream: The part, seekable.
+        name: What to call it.
+        report: What is told of the whole.
+
+    Raises:
+        TooCostlyError: The budget is used up.
+    """
+    found = examine_file(outer.inner(stream))
+    report.pickled_code.extend(found.pickled_code)
+    for fault in found.faults:
+        if fault.code in _TOLD:
+            code = "MAR-W005" if fault.code == "MAR-W008" else fault.code
+            report.fault(code, f"In {name}: {fault.message}")

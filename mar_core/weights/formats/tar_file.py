@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mar_core.weights.inside import look_inside
+from mar_core.weights.registry import look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:

@@ -10,6 +10,9 @@ import json
 import os
 import socket
 import stat
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +26,7 @@ from mar_serve.sources import fetched, from_start, in_store, registered, target_
 from mar_serve.tokens import Tokens
 from mar_serve.upload import received
 
-from mar_core import UsageError
+from mar_core import ArchiveRequest, UsageError
 
 
 def scope(method="POST", **headers):
@@ -189,12 +192,17 @@ def test_models_come_out_of_the_store_alone(store):
             assert str(store.parent) not in told.value.message.replace(name, "")
 
 
-def test_models_of_the_start_come_from_anywhere(store, tmp_path):
+def test_models_of_the_start_come_from_anywhere(store, tmp_path, monkeypatch):
     def found(word, config):
         return from_start(ModelSource(name=None, source=word), config)
 
     config = ServerConfig(model_store=store)
     assert found("a.mar", config).source == store / "a.mar"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.tar.gz").touch()
+    assert found("b.tar.gz", config).source == Path("b.tar.gz")
+    request = ArchiveRequest(model_name="m", version="1", handler="h.py")
+    assert found(request, config).url == "m"
     assert found(str(tmp_path / "outside.mar"), config).url == "outside.mar"
     for word, where in (("none.mar", config), ("a.mar", ServerConfig())):
         with pytest.raises(UsageError, match=f"There is no model at {word}"):
@@ -228,12 +236,23 @@ def test_urls_are_fetched_as_allowed(store, tmp_path):
     assert fetched(f"{tmp_path.as_uri()}/other%20name.mar", config).source.name == "other name.mar"
     for wrong, message in (
         (ServerConfig(model_store=store), "does not match any allowed"),
-        (ServerConfig(model_store=store, open_urls=True), "does not match any allowed"),
         (ServerConfig(model_store=store, allowed_urls=("file:///",)), "does not match any allowed"),
         (ServerConfig(allowed_urls=("file:///.*",)), "Model store has not been configured"),
     ):
-        with pytest.raises(ServeError, match=message):
-            fetched(f"{url}.new.mar", wrong)
+        for way in (fetched, registered):
+            with pytest.raises(ServeError, match=message):
+                way(f"{url}.new.mar", wrong)
+    seeming = ServerConfig(model_store=store, allowed_urls=("http://.*",))
+    with pytest.raises(ServeError, match="does not match any allowed"):
+        fetched("http://models.example@10.0.0.1/new.mar", seeming)
+    with pytest.raises(ServeError, match="Failed to download"):
+        fetched("http://10.0.0.1/new.mar", seeming)
+    everywhere = ServerConfig(model_store=store, open_urls=True)
+    with pytest.raises(ServeError, match="does not match any allowed"):
+        fetched("ftp://models.example/new.mar", everywhere)
+    for nowhere in ("http://10.0.0.1/new.mar", "file:///dev/zero", tmp_path.as_uri()):
+        with pytest.raises(ServeError, match="Failed to download"):
+            fetched(nowhere, everywhere)
     assert not [name for name in names(store) if name.endswith((".part", "none.mar"))]
 
 
@@ -257,8 +276,71 @@ def test_addresses_of_private_networks_are_named_or_refused(host, pattern, fine)
     if fine:
         assert download._address(host, 80, [pattern]) == host
     else:
-        with pytest.raises(Forbidden):
+        with pytest.raises(OSError, match="is a private address"):
             download._address(host, 80, [pattern])
+
+
+class Gives(BaseHTTPRequestHandler):
+    """``/302/3/a.mar`` redirects three times; other paths say what they answer."""
+
+    def do_GET(self):
+        status, left = self.path.strip("/").split("/")[:2]
+        self.send_response(int(status))
+        if status.startswith("3") and left != "0":
+            self.send_header("location", f"/{status}/{int(left) - 1}/a.mar")
+        elif status.startswith("3"):
+            self.send_header("location", "/200/7/a.mar?x=1")
+        body = f"{self.headers['host']} {self.path}".encode()
+        self.send_header("content-length", len(body) + (left == "short"))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def giver():
+    with HTTPServer(("127.0.0.1", 0), Gives) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def had(tmp_path, url):
+    target = tmp_path / "had.mar"
+    download.download(url, target, allowed=[r"http://127\.0\.0\.1:\d+/.*"])
+    assert names(tmp_path) == ["had.mar"]
+    return target.read_text()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_followed(tmp_path, giver, status):
+    assert had(tmp_path, f"http://{giver}/{status}/4/a.mar") == f"{giver} /200/7/a.mar?x=1"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("301/5/", "too many redirects"), ("404/1/", "status 404"), ("201/1/", "status 201"),
+     ("304/1/", "status 304"), ("200/short/", "the file ends too early")],
+)  # fmt: skip
+def test_what_cannot_be_had_leaves_nothing(tmp_path, giver, path, reason):
+    with pytest.raises(OSError, match=reason):
+        had(tmp_path, f"http://{giver}/{path}")
+    assert names(tmp_path) == []
+
+
+def test_no_more_than_is_allowed_is_had(tmp_path, giver, monkeypatch):
+    size = len(f"{giver} /200/1/")
+    monkeypatch.setattr(download, "MOST_BYTES", size)
+    assert len(had(tmp_path, f"http://{giver}/200/1/")) == size
+    (tmp_path / "had.mar").unlink()
+    monkeypatch.setattr(download, "MOST_BYTES", size - 1)
+    with pytest.raises(OSError, match="too large"):
+        had(tmp_path, f"http://{giver}/200/1/")
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -266,8 +348,10 @@ def test_addresses_of_private_networks_are_named_or_refused(host, pattern, fine)
     [
         "http://127.0.0.1@127.0.0.1/a.mar",
         "http://127.0.0.1\\@127.0.0.1/a.mar",
+        "http://127.0.0.1\\x/a.mar",
         "http://127.0.0.1/a b.mar",
         "http://127.0.0.1/a\n.mar",
+        "http://127.0.0.1/a\u2028.mar",
         "ftp://127.0.0.1/a.mar",
         "http:///a.mar",
         "other",

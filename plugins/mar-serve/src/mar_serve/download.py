@@ -87,7 +87,10 @@ def _fetch(url: str, file: BinaryIO, allowed: Sequence[str]) -> None:
 
 
 def _copy_local(parts: urllib.parse.SplitResult, file: BinaryIO) -> None:
-    with Path(urllib.parse.unquote(parts.path)).open("rb") as source:
+    path = Path(urllib.parse.unquote(parts.path))
+    if not path.is_file():  # a device or a pipe may have no end
+        raise OSError(f"{path} is no file")
+    with path.open("rb") as source:
         shutil.copyfileobj(source, file, CHUNK)
 
 
@@ -128,7 +131,7 @@ def _get(
     connection: http.client.HTTPConnection, parts: urllib.parse.SplitResult
 ) -> http.client.HTTPResponse:
     path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    connection.request("GET", path, headers={"Host": parts.netloc.rpartition("@")[2]})
+    connection.request("GET", path, headers={"Host": parts.netloc})
     return connection.getresponse()
 
 

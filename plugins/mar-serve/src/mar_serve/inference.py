@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from typing import TYPE_CHECKING
 
 from mar_core import Request
@@ -36,6 +37,8 @@ LARGEST_STATUS, LEAST_STATUS = 599, 200
 TOO_LARGE, OUT_OF_RESOURCES = 413, 507
 # What the server says itself; a handler that sets it would break the answer.
 _OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"x-request-id"})
+# What no header's value may have; a tab is no part of it.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 logger = logging.getLogger("mar_serve.http")
 
@@ -144,12 +147,13 @@ def own_headers(reply: Reply) -> Headers:
     headers = []
     for name, value in reply.headers.items():
         key = name.encode("latin-1", "replace").lower()
-        sound = key not in _OWN_HEADERS and name.isascii() and "\n" not in value
-        if sound and "\r" not in value and name.replace("-", "").replace("_", "").isalnum():
+        sound = key not in _OWN_HEADERS and name.isascii() and not _CONTROL.search(value)
+        if sound and name.replace("-", "").replace("_", "").isalnum():
             headers.append((key, value.encode("latin-1", "replace")))
+    kind = reply.content_type
     has_type = any(key == b"content-type" for key, _ in headers)
-    if reply.content_type is not None and not has_type:
-        headers.append((b"content-type", reply.content_type.encode("latin-1", "replace")))
+    if kind is not None and not has_type and not _CONTROL.search(kind):
+        headers.append((b"content-type", kind.encode("latin-1", "replace")))
     return headers
 
 

@@ -62,7 +62,8 @@ class Routes:
             routes += self._management()
         if "metrics" in kinds:
             routes += [self._route("/metrics", plain.metrics, _GET)]
-        described = plain.described_for(frozenset(kinds))
+        added: list[str] = []
+        described = plain.described_for(frozenset(kinds), added)
         routes += [
             self._route("/openapi.json", described, _GET),
             self._route("/api-description", described, _GET),
@@ -72,6 +73,7 @@ class Routes:
             routes += self._old(inference)
         taken = {route.path for route in routes}
         for path, handler, methods, token in routes_of(server.extensions, kinds, taken):
+            added.append(path)
             guarded = token == MANAGEMENT
             routes.insert(0, self._route(path, handler, methods, token=token, guarded=guarded))
         self._router = Router(routes, redirect_slashes=False)

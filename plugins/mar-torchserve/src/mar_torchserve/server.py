@@ -15,6 +15,7 @@ from mar_torchserve import command, logs, snapshots
 from mar_torchserve.grpc_api.listeners import Listeners
 from mar_torchserve.settings import read_settings
 from mar_torchserve.workflows.api import WorkflowApi
+from mar_torchserve.workflows.described import PATH_ITEMS
 from mar_torchserve.workflows.store import WorkflowStore
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class TorchServe(Extension):
             yield from api.inference()
         if "management" in kinds:
             yield from api.management()
+
+    def openapi(self) -> dict[str, Any]:
+        """The same paths for ``/openapi.json``."""
+        return PATH_ITEMS
 
     async def started(self) -> None:
         """Listen for gRPC, and write the first snapshot."""
