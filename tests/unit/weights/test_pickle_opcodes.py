@@ -11,7 +11,7 @@ import torch
 from mar_core.weights.cost import Allowance
 from mar_core.weights.machine import MAX_LINE
 from mar_core.weights.pickles import walk_pickle
-from mar_core.weights.stand_ins import LongText, Storage
+from mar_core.weights.stand_ins import LongText, Made, Storage
 
 SHARED = [1]
 VALUES = [0, 1, 255, 256, 65535, 65536, -1, 2**31 - 1, -(2**31), 2**100, -(2**100), 1.5,
@@ -200,7 +200,9 @@ def test_a_long_string_is_not_kept(last, latin):
     assert isinstance(walked.value, LongText)
     assert (walked.value.size, walked.value.latin) == (len(value.encode()), latin)
     assert walk_pickle(data[:-1] + b"\xff.").fault or not last
-    assert walk_pickle(b"c_codecs\nencode\n(" + data + b"U\x06latin1tR.").refused == (
+    encoded = walk_pickle(b"c_codecs\nencode\n(" + data + b"U\x06latin1tR.")
+    assert isinstance(encoded.value, Made)
+    assert encoded.refused == (
         [] if latin else ["a call of _codecs.encode with arguments that torch never writes"]
     )
 
