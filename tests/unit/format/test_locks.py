@@ -181,3 +181,31 @@ def test_what_is_kept_is_what_has_the_name(tmp_path):
     assert not locks.keep(other, path)  # somebody clears it away just now
     for one in (descriptor, mine, other):
         os.close(one)
+
+
+def test_what_was_replaced_while_it_was_waited_for_is_waited_for_again(tmp_path, monkeypatch):
+    path, real, seen = tmp_path / "m.mar", locks._flock, []
+    path.write_text("old")
+
+    def meanwhile(descriptor, **how):
+        if not seen:
+            (tmp_path / "new").write_text("new")
+            (tmp_path / "new").replace(path)
+        seen.append(os.fstat(descriptor).st_ino)
+        return real(descriptor, **how)
+
+    monkeypatch.setattr(locks, "_flock", meanwhile)
+    with locks.alone(path):
+        assert locked(path, shared=True)
+    assert seen[1:] == [path.stat().st_ino]
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    for take in (locks.hold, locks.try_exclusive):
+        os.close(take(tmp_path))
+    locks.clear_away(tmp_path, os.rmdir)  # where nobody can know whose it is
+    assert tmp_path.exists()
