@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.build.assembly import Assembly
 from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
 from mar_core.build.locking import add_lock
-from mar_core.build.plan import FLAGS, check_version, describe, with_signature
+from mar_core.build.plan import FLAGS, check_version, manifest_of, with_signature
 from mar_core.build.request import Runtime
 from mar_core.checks.lock import LOCK
 from mar_core.errors import UsageError
@@ -95,7 +95,7 @@ def plan_update(archive: Archive, changes: Changes) -> Sources:
         assembly.add_named(FLAGS[key], path)
     assembly.add_extras(changes.extra_files, leave_out=archive.path)
     model = _model(old.model, changes, files)
-    new = _keep_other_keys(old, describe(model, handler, runtime=runtime.value))
+    new = _keep_other_keys(old, manifest_of(model, handler, runtime=runtime.value))
     dropped = _removed(archive, changes) | (_named(old, archive) - _named(new, archive))
     for name, member in archive.members.items():
         again = changes.lock and name == LOCK

@@ -10,7 +10,7 @@ from mar_core.errors import HandlerError, MarError
 from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
-from mar_core.runtime.convert import as_input, check_inputs
+from mar_core.runtime.convert import as_input, refuse_single
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.lanes import lanes_of
 from mar_core.runtime.lifecycle import LifeCycle
@@ -124,7 +124,7 @@ class Predictor:
             UsageError: ``inputs`` is one input, and no list of them.
             ArchiveError: The model is mapped from an archive that somebody has written to.
         """
-        check_inputs(inputs)
+        refuse_single(inputs)
         requests = [as_input(value, name=str(at)) for at, value in enumerate(inputs)]
         results: list[Any] = []
         for outcome in self.run(requests, explain=explain):

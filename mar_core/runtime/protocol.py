@@ -45,13 +45,14 @@ __all__ = [
     "Setup",
     "frames",
     "from_worker",
-    "refusal",
     "refused",
+    "refused_with",
     "reply_of",
     "to_worker",
 ]
 
 # To a worker: (IMPORT, module), (LOAD, Setup), (CALL, number, requests), (DESCRIBE, number), (END,)
+# A CALL may end with the place of its first request, where its requests may be forgotten.
 IMPORT, LOAD, CALL, DESCRIBE, END = range(5)
 # From a worker: [READY, fields], [REFUSED, class, message, attributes], [PART, call, row, part],
 # [ANSWER, call, seconds, smallest batch that did not fit, replies], [METRIC, fields…]
@@ -236,7 +237,7 @@ def refused(error: BaseException) -> list[Any]:
     return [REFUSED, classes[0], error.message, state]
 
 
-def refusal(message: Sequence[Any]) -> MarError:
+def refused_with(message: Sequence[Any]) -> MarError:
     """The error that a worker was refused with.
 
     Raises:

@@ -6,7 +6,6 @@ prints lands on standard error.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import faulthandler
 import importlib
@@ -19,6 +18,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
+from mar_core.runtime.leaving import run_exit_functions
 from mar_core.runtime.messages import show_messages
 from mar_core.runtime.outbox import Outbox, Page, flush_printed
 from mar_core.runtime.protocol import (
@@ -64,8 +64,7 @@ def main() -> None:
             outbox.flush()
     flush_printed()
     # Not past what the handler left behind: a thread that never ends must not hold this up.
-    with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own, without its wait for threads
+    run_exit_functions()
     os._exit(status)
 
 

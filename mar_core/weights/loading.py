@@ -26,8 +26,8 @@ __all__ = [
     "load_model",
     "mar_load_model",
     "model_source",
+    "no_loader",
     "other_loaders",
-    "refusal",
 ]
 
 _NAME = "mar-loaders"
@@ -123,11 +123,11 @@ def mar_load_model(source: ModelSource) -> object:
 
         return load_eager(source)
     if source.format.load is None:
-        raise refusal(source.format, source.name)
+        raise no_loader(source.format, source.name)
     return source.format.load(source)
 
 
-def refusal(row: WeightsFormat, name: str) -> ModelError:
+def no_loader(row: WeightsFormat, name: str) -> ModelError:
     """What is said of a file that no format's loader takes.
 
     Args:

@@ -23,10 +23,10 @@ from mar_core.plugins.remedies import distribution_of
 from mar_core.reports.doctor.imports import Import, imports_of
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
-from mar_core.reports.inspection import read_config, summary_of_lock
+from mar_core.reports.inspection import config_values, summary_of_lock
 from mar_core.text import plural
 from mar_core.ts import compat
-from mar_core.weights.loading import other_loaders, refusal
+from mar_core.weights.loading import no_loader, other_loaders
 
 if TYPE_CHECKING:
     import os
@@ -64,7 +64,7 @@ def check_here(path: str | os.PathLike[str], statuses: Sequence[EntryStatus]) ->
         if subject.manifest_fault is None:
             yield from _handler(subject, statuses)
             yield from _weights(subject, plugins)
-            yield from _device(read_config(subject))
+            yield from _device(config_values(subject))
             yield from packages_needed(subject)
 
 
@@ -142,7 +142,7 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     else:
         certain = subject.is_loaded_by_base_handler
         state = State.ERROR if certain else State.WARNING
-        yield from_error("weights", refusal(report.format, name), state=state)
+        yield from_error("weights", no_loader(report.format, name), state=state)
 
 
 def _device(config: Any) -> Iterator[Check]:

@@ -16,7 +16,7 @@ from PIL import Image
 from tiny_transformers import close, config_of
 
 from mar_core import Failure, Signature, open_archive, read_signature
-from mar_core.signature.values import mismatches
+from mar_core.signature.matching import mismatches
 
 TEXTS = ["the cat sat on the mat .", "it was good", "I like this very bad film and the news , too"]
 BAD = {"nothing": "of what a task takes"}

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mar_core import ArchiveError, UsageError
-from mar_core.cache.place import (
+from mar_core.cache.location import (
     bound,
+    cache_folder,
     memory_place,
-    place,
     prepared_memory,
     prepared_place,
     prepared_root,
@@ -30,24 +30,24 @@ def home(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_named(home, monkeypatch):
     monkeypatch.setenv("MAR_CACHE_DIR", "here")
-    assert place() == Path.cwd() / "here" / "unpacked-1"
+    assert cache_folder() == Path.cwd() / "here" / "unpacked-1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
 def test_the_systems_folder(home, monkeypatch):
-    assert place() == home / ".cache" / "mar" / "unpacked-1"
+    assert cache_folder() == home / ".cache" / "mar" / "unpacked-1"
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "mine"))
-    assert place() == home / "mine" / "mar" / "unpacked-1"
+    assert cache_folder() == home / "mine" / "mar" / "unpacked-1"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert place() == home / ".cache" / "mar" / "unpacked-1"
+    assert cache_folder() == home / ".cache" / "mar" / "unpacked-1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
 def test_where_none_can_be_made(home, monkeypatch):
     (home / ".cache").write_text("a file")
     monkeypatch.setattr("os.access", lambda path, _: Path(path) != home / ".cache")
-    assert place().is_relative_to(tempfile.gettempdir())
-    assert place().parent.name.startswith("mar-")
+    assert cache_folder().is_relative_to(tempfile.gettempdir())
+    assert cache_folder().parent.name.startswith("mar-")
 
 
 def test_it_is_made_for_its_owner_alone(home, monkeypatch):
@@ -96,7 +96,7 @@ def test_the_folder_in_memory_is_one_for_each_cache(home, monkeypatch):
     assert first.parent.name.startswith(f"mar-{os.getuid()}-")
     monkeypatch.setenv("MAR_CACHE_DIR", str(home / "b"))
     assert memory_place() != first
-    monkeypatch.setattr("mar_core.cache.place._MEMORY", str(home))
+    monkeypatch.setattr("mar_core.cache.location._MEMORY", str(home))
     folder = prepared_memory()
     assert folder == memory_place()
     assert folder.parent.parent == home

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mar_core import Signature
-from mar_core.signature.values import mismatches, observed
+from mar_core.signature.matching import mismatches, observed
 
 PICTURE = Image.new("RGB", (2, 2))
 

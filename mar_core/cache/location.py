@@ -13,8 +13,15 @@ from mar_core.errors import ArchiveError
 from mar_core.format.limits import parse_size
 
 __all__ = [
-    "DIRECTORY_VARIABLE", "SIZE_VARIABLE", "UnusableError", "bound", "memory_place", "place",
-    "prepared_memory", "prepared_place", "prepared_root",
+    "DIRECTORY_VARIABLE",
+    "SIZE_VARIABLE",
+    "UnusableError",
+    "bound",
+    "cache_folder",
+    "memory_place",
+    "prepared_memory",
+    "prepared_place",
+    "prepared_root",
 ]  # fmt: skip
 
 DIRECTORY_VARIABLE = "MAR_CACHE_DIR"
@@ -38,7 +45,7 @@ def bound() -> int:
     return parse_size(os.environ.get(SIZE_VARIABLE) or DEFAULT_SIZE, name=SIZE_VARIABLE)
 
 
-def place() -> Path:
+def cache_folder() -> Path:
     """The cache's folder, which need not exist: ``MAR_CACHE_DIR``, or the system's place for it."""
     return _root() / _LAYOUT
 
