@@ -73,9 +73,9 @@ if TYPE_CHECKING:
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
-    from mar_core.runtime.gpus import count_gpus as count_gpus
-    from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.runtime.machine import count_gpus as count_gpus
+    from mar_core.runtime.machine import gpus_for as gpus_for
     from mar_core.runtime.predictor import Predictor as Predictor
     from mar_core.runtime.prepared import Prepared as Prepared
     from mar_core.runtime.protocol import Ready as Ready
@@ -170,7 +170,7 @@ _HOME = {
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
-    "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),
+    "mar_core.runtime.machine": ("count_gpus", "gpus_for"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),
