@@ -46,7 +46,10 @@ if TYPE_CHECKING:
     from mar_core.errors import ArchiveError
     from mar_core.format.view import Archive, Member
 
-__all__ = ["clear", "entries", "is_being_made", "kept", "scratch", "unpacked"]
+__all__ = [
+    "check_room", "clear", "entries", "failure", "is_being_made", "kept", "no_room", "scratch",
+    "unpack", "unpacked",
+]  # fmt: skip
 
 MAX_ENTRIES = 256
 # So little is kept in memory where the disk takes nothing, in one entry and in all.
@@ -122,7 +125,7 @@ def _complete(archive: Archive, members: list[Member], folder: Path) -> bool:
         new, busy = _new_folder(folder.parent)
         try:
             _make_room(folder.parent, absent)
-            _unpack(archive, absent, new)
+            unpack(archive, absent, new)
             for member in absent:
                 target = folder / FILES / member.name
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -209,7 +212,7 @@ def _locked(folder: Path) -> Iterator[None]:
         while (lock := locks.wait_exclusive(lock_file)) is None:
             pass
     except OSError as error:
-        raise _failure(folder.parent, error) from error
+        raise failure(folder.parent, error) from error
     try:
         yield
     finally:
@@ -317,16 +320,16 @@ def _add(folder: Path, fill: Callable[[Path], None]) -> None:
 def _fill(archive: Archive, members: list[Member], new: Path) -> None:
     _make_room(new.parent, members)
     (new / FILES).mkdir(mode=0o700)
-    _unpack(archive, members, new / FILES)
+    unpack(archive, members, new / FILES)
     cache_entry.write_note(new, name=_name(archive), source=str(archive))
 
 
 def _make_room(folder: Path, members: list[Member]) -> None:
     needed = sum(member.size for member in members if member.source is None)
-    if not _check_room(folder, needed):
+    if not check_room(folder, needed):
         _prune(folder, room_for=needed)
-        if not _check_room(folder, needed):
-            raise _no_room(folder, needed)
+        if not check_room(folder, needed):
+            raise no_room(folder, needed)
 
 
 def _new_folder(folder: Path) -> tuple[Path, int]:
@@ -335,7 +338,7 @@ def _new_folder(folder: Path) -> tuple[Path, int]:
         try:
             new = Path(tempfile.mkdtemp(prefix=NEW, dir=folder))
         except OSError as error:
-            raise _failure(folder, error) from error
+            raise failure(folder, error) from error
         busy = locks.hold(new)
         if busy is not None:
             return new, busy
@@ -371,14 +374,14 @@ def _prune(folder: Path, *, room_for: int = 0) -> None:
     if folder == memory_place():
         allowed = min(allowed, FEW_BYTES_TOGETHER)
     for entry in found:
-        enough = not room_for or _check_room(folder, room_for)
+        enough = not room_for or check_room(folder, room_for)
         if total <= allowed and count <= MAX_ENTRIES and enough:
             return
         if cache_entry.remove(entry.path):
             total, count = total - entry.size, count - 1
 
 
-def _unpack(archive: Archive, members: Iterable[Member], folder: Path) -> None:
+def unpack(archive: Archive, members: Iterable[Member], folder: Path) -> None:
     """Write members below a folder that nobody else can write to.
 
     Members that lie on this machine as files become links to them; the others are copied. Modes,
@@ -403,15 +406,15 @@ def _unpack(archive: Archive, members: Iterable[Member], folder: Path) -> None:
             with archive.open(member.name) as source:
                 _copy(source, target, size=member.size)
         except OSError as error:
-            raise _failure(folder, error) from error
+            raise failure(folder, error) from error
 
 
-def _check_room(folder: Path, needed: int) -> bool:
+def check_room(folder: Path, needed: int) -> bool:
     """Whether a folder's disk has room for so many bytes and a little more."""
     return shutil.disk_usage(folder).free >= needed + min(needed, _ROOM_LEFT)
 
 
-def _no_room(folder: Path, needed: int) -> ArchiveError:
+def no_room(folder: Path, needed: int) -> ArchiveError:
     """The error for a disk without that much room."""
     free = shutil.disk_usage(folder).free
     return UnusableError(
@@ -439,7 +442,7 @@ def _read_ahead(source: BinaryIO) -> Iterator[bytes]:
             yield chunk
 
 
-def _failure(folder: Path, error: OSError) -> ArchiveError:
+def failure(folder: Path, error: OSError) -> ArchiveError:
     """The error for a folder that takes no more files."""
     if error.errno in NO_ROOM:
         return UnusableError(

@@ -10,7 +10,7 @@ import pytest
 from memory_archive import files, write_zip
 
 from mar_core import ArchiveError, open_archive
-from mar_core.cache.unpack import check_room, failure, no_room, unpack
+from mar_core.cache.entries import check_room, failure, no_room, unpack
 
 
 @pytest.fixture
