@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 from mar_core.runtime.protocol import Setup
 
 __all__ = ["main"]
+
+# How long what a handler leaves behind may take to end: executors, processes, exit functions.
+LEFT_BEHIND_SECONDS = 5.0
 
 
 def main() -> None:
@@ -63,9 +67,25 @@ def main() -> None:
             outbox.add(refused(error))
             outbox.flush()
     flush_printed()
-    # Not past what the handler left behind: a thread that never ends must not hold this up.
+    threading.Thread(target=_end_late, args=(status,), daemon=True).start()
+    _clean_up()
+    os._exit(status)
+
+
+def _clean_up() -> None:
+    """What Python does at its end, without its wait for threads: one may never end."""
+    # Executors end their processes here, joblib's too; the second would wait for those for ever.
+    for end in reversed(getattr(threading, "_threading_atexits", ())):
+        with contextlib.suppress(BaseException):
+            end()
     with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own, without its wait for threads
+        atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own
+    flush_printed()
+
+
+def _end_late(status: int) -> None:
+    """End this when what the handler left behind keeps its end up, such as a process that stays."""
+    time.sleep(LEFT_BEHIND_SECONDS)
     os._exit(status)
 
 
