@@ -9,8 +9,9 @@ import pytest
 from packs import mar
 
 HANDLER = """
-    import atexit
-    atexit.register(lambda: FOLDER and print("its end"))  # the first, so the last to be called
+    import atexit, threading
+    # The first of its kind, so the last to be called.
+    atexit.register(lambda: FOLDER and print("its end:", threading.enumerate()))
 
     import builtins, concurrent.futures as cf, importlib, json, logging, multiprocessing as mp
     import os, pickle, runpy, signal, subprocess, sys, time, types
@@ -168,7 +169,8 @@ def test_what_handlers_rely_on(answers, do):
 
 def test_what_a_handler_leaves_behind_does_not_keep_its_worker(ran):
     """Joblib leaves processes, which are ended before Python would wait for them."""
-    assert "its end" in ran[1]
+    assert "its end:" in ran[1]
+    assert "ExecutorManagerThread" not in ran[1]
 
 
 def test_the_parent_imports_no_torch(tmp_path):
