@@ -11,6 +11,7 @@ from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
 from mar_core.run.clashes import check_inputs, check_reading, check_running
+from mar_core.run.outputs import standard_files
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import Job
@@ -57,6 +58,7 @@ def job_of(asked: Asked) -> Job:
         running=_running(asked),
         engine=asked.engine,
         output=asked.output,
+        streams=standard_files(),
         resume=asked.resume,
         force=asked.force,
         writing=WriteOptions(

@@ -237,3 +237,44 @@ def test_watching_a_folder_that_holds_the_output_does_not_go_round(archive, tmp_
         time.sleep(3)
         assert (tmp_path / "out.jsonl").stat().st_mtime_ns == before
         watching.terminate()
+
+
+@pytest.mark.parametrize("source", ["-", "@-"])
+def test_standard_input_is_not_written_over(archive, tmp_path, source):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(ROWS)
+    words = ("run", str(archive), source, "-o", "rows.jsonl", "--force")
+    with rows.open("rb") as stdin:
+        done = shell(*words, cwd=tmp_path, stdin=stdin, stdout=subprocess.PIPE)
+    assert done.returncode == 2
+    assert "Standard input is a file that the run writes" in done.stderr
+    assert rows.read_text() == ROWS
+
+
+def test_what_the_shell_writes_to_is_no_input_either(archive, tmp_path):
+    """As ``cat`` has it: a file that grows by being read is read for ever."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(ROWS)
+    (tmp_path / "a.txt").write_text("x")
+    with rows.open("a") as stdout:
+        done = shell("run", str(archive), "rows.jsonl", cwd=tmp_path, stdout=stdout)
+        assert done.returncode == 2
+        assert "rows.jsonl is read and written by one run" in done.stderr
+        for source in (".", "*"):
+            done = shell("run", str(archive), source, "-q", cwd=tmp_path, stdout=stdout)
+            assert done.returncode == 0, done.stderr
+    ids = [json.loads(line)["id"] for line in lines(rows)[2:]]
+    assert ids == ["./a.txt", "a.txt"]
+
+
+def test_the_metrics_file_is_read_too(archive, tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "m.csv").write_text("{}")
+    words = ("--metrics-config", "m.csv", "-o", "m.csv", "--force")
+    refused(mar("run", archive, "a.txt", *words, cwd=tmp_path, code=2), "m.csv is read and written")
+
+
+def shell(*words, cwd, **streams):
+    return subprocess.run(
+        [*COMMAND, *words], cwd=cwd, stderr=subprocess.PIPE, text=True, check=False, **streams
+    )
