@@ -22,8 +22,8 @@ from mar_core import open_archive
 from mar_core.cache.entries import unpacked
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.runtime.needed import files_for
+from mar_core.weights.loading import model_source
 from mar_core.weights.registry import weights_formats
-from mar_core.weights.source import source_of
 from mar_core.weights.state_dict import weights_of
 
 
@@ -32,7 +32,7 @@ def in_place(path: Path) -> dict[str, torch.Tensor]:
     with open_archive(path) as archive:
         files = files_for(archive, archive.manifest)
         context = SimpleNamespace(manifest=archive.manifest.data, files=files, system_properties={})
-    source = source_of(None, context)
+    source = model_source(None, context)
     assert source.in_place
     return weights_of(source, torch.device("cpu"))
 

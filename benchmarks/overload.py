@@ -24,17 +24,21 @@ if TYPE_CHECKING:
 
 MILLI = 1000
 NAMES = ("mar serve", "TorchServe")
+# Milliseconds that a server may wait to fill a batch of a model that takes 20.
+DELAY = 5
 # What may wait: refusing begins where that many do.
 QUEUE = 100
 
 
 def tables(settings: Settings) -> Iterator[str]:
-    """One table for a handler that does nothing, and one for a network that fills the machine."""
+    """A table each for an empty handler, for models that take 20 ms, and for a network."""
     kinds = settings.pick(
-        quick=("noop",), normal=("noop", "mnist"), full=("noop", "mnist", "resnet18")
+        quick=("device",),
+        normal=("noop", "device", "processor", "mnist"),
+        full=("noop", "device", "processor", "mnist", "resnet18"),
     )
     for kind in kinds:
-        served = make(kind, settings.folder, size=8, delay=DELAYS[kind], queue=QUEUE)
+        served = make(kind, settings.folder, size=8, delay=DELAYS.get(kind, DELAY), queue=QUEUE)
         with contextlib.ExitStack() as stack:
             servers = {name: stack.enter_context(SERVERS[name](served)) for name in NAMES}
             compare(servers)
@@ -43,7 +47,10 @@ def tables(settings: Settings) -> Iterator[str]:
                 for name, server in servers.items()
                 for row in _measured(name, server, settings, kind)
             ]
-        head = ("", "sent/s", "answered/s", "p50 ms", "p99 ms", "refused/s", "p99 ms", "lost")
+        head = (
+            "", "sent/s", "late ms", "answered/s", "p50 ms", "p99 ms", "refused/s", "p50 ms",
+            "p99 ms", "lost", "connections", "CPU ms",
+        )  # fmt: skip
         yield table(f"{kind}, batches of up to 8, {QUEUE} may wait", head, rows)
 
 
@@ -53,25 +60,35 @@ def _measured(
     seconds = settings.pick(quick=1, normal=8, full=20)
     load(server, clients=64, seconds=settings.pick(quick=1, normal=4, full=8))
     settle(server)
+    before = server.cpu()
     full = load(server, clients=64, seconds=seconds)
+    spent = (server.cpu() - before) / max(1.0, full.rate * seconds)
     settle(server)
     yield (
-        f"{name}, 64 clients", "", f"{full.rate:.0f}", f"{full.p50 * MILLI:.1f}",
-        f"{full.p99 * MILLI:.1f}", "", "", str(full.failed),
+        f"{name}, 64 clients", "", "", f"{full.rate:.0f}", f"{full.p50 * MILLI:.1f}",
+        f"{full.p99 * MILLI:.1f}", "", "", "", str(full.failed), "64", f"{spent * MILLI:.3f}",
     )  # fmt: skip
-    # A client in Python cannot overload a server whose handler does nothing.
+    # No client on the same two cores could overload a server whose handler does nothing.
     for times in (0.5,) if kind == "noop" else (0.5, 4.0):
         rate = max(1.0, full.rate * times)
-        seen = paced(server, rate=rate, seconds=seconds)
+        yield _paced(f"{name}, {times:g} × that", server, rate, seconds)
         settle(server)
-        took, refused = seen.answered, seen.refused
-        yield (
-            f"{name}, {times:g} × that",
-            f"{rate:.0f}",
-            f"{len(took) / seconds:.0f}",
-            f"{percentile(took, 50) * MILLI:.1f}",
-            f"{percentile(took, 99) * MILLI:.1f}",
-            f"{len(refused) / seconds:.0f}",
-            f"{percentile(refused, 99) * MILLI:.1f}" if refused else "",
-            str(seen.lost),
-        )
+
+
+def _paced(name: str, server: Running, rate: float, seconds: float) -> tuple[str, ...]:
+    before = server.cpu()
+    seen = paced(server, rate=rate, seconds=seconds)
+    spent = server.cpu() - before
+    took, refused = seen.answered, seen.refused
+    return (
+        name,
+        f"{rate:.0f}",
+        f"{percentile(seen.behind, 99) * MILLI:.1f}",
+        f"{len(took) / seconds:.0f}",
+        *(f"{percentile(took, part) * MILLI:.1f}" for part in (50, 99)),
+        f"{len(refused) / seconds:.0f}",
+        *(f"{percentile(refused, part) * MILLI:.1f}" if refused else "" for part in (50, 99)),
+        str(seen.lost),
+        str(seen.connections),
+        f"{spent / max(1, len(took) + len(refused)) * MILLI:.3f}",
+    )

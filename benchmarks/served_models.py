@@ -26,6 +26,29 @@ NOOP = """
 def handle(data, context):
     return None if data is None else ["ok"] * len(data)
 """
+# What a model on a device of its own is to a server: a batch takes its time, and no core.
+DEVICE = """
+import time
+
+def handle(data, context):
+    if data is None:
+        return None
+    time.sleep(0.02)
+    return ["ok"] * len(data)
+"""
+# The same of a model on the CPU: this much of a core.
+PROCESSOR = """
+import time
+
+def handle(data, context):
+    if data is None:
+        return None
+    end = time.thread_time() + 0.02
+    while time.thread_time() < end:
+        sum(range(2000))
+    return ["ok"] * len(data)
+"""
+HANDLERS = {"noop": NOOP, "device": DEVICE, "processor": PROCESSOR}
 MNIST_WEIGHTS = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
@@ -45,9 +68,9 @@ class Served:
     """A model, ready to be served.
 
     Attributes:
-        kind: ``noop``, ``mnist`` or ``resnet18``.
+        kind: ``noop``, ``device``, ``processor``, ``mnist`` or ``resnet18``.
         archive: The archive.
-        weights: The weights that are in it; no file for ``noop``.
+        weights: The weights that are in it; no file where it has none.
         body: What each request carries.
         size: The largest batch.
         delay: Milliseconds that a server may wait to fill a batch.
@@ -73,14 +96,14 @@ def make(kind: str, folder: Path, *, size: int, delay: int, queue: int = 5000) -
         body = make_pictures(folder / "picture", 1) / "00000.jpg"
     else:
         archive = _packed(kind, folder, config, weights)
-        body.write_bytes(b"x" * 1024 if kind == "noop" else _digit())
+        body.write_bytes(b"x" * 1024 if kind in HANDLERS else _digit())
     return Served(kind=kind, archive=archive, weights=weights, body=body, size=size, delay=delay)
 
 
 def _packed(kind: str, folder: Path, config: Path, weights: Path) -> Path:
-    if kind == "noop":
-        handler = folder / "noop_handler.py"
-        handler.write_text(NOOP)
+    if kind in HANDLERS:
+        handler = folder / f"{kind}_handler.py"
+        handler.write_text(HANDLERS[kind])
         more = ["--handler", f"{handler}:handle"]
     else:
         subprocess.run(python(MNIST_WEIGHTS, MNIST, weights), check=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mar_core.build.packing import create as create
     from mar_core.build.packing import write_archive as write_archive
     from mar_core.build.updating import update as update
-    from mar_core.checks.child import examine_in_child as examine_in_child
+    from mar_core.checks.checking import examine_in_child as examine_in_child
     from mar_core.checks.validation import validate as validate
     from mar_core.deprecations import MarDeprecationWarning as MarDeprecationWarning
     from mar_core.errors import ArchiveError as ArchiveError
@@ -73,11 +73,11 @@ if TYPE_CHECKING:
     from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
     from mar_core.runtime.predictor import Predictor as Predictor
-    from mar_core.runtime.predictor import load as load
     from mar_core.runtime.prepared import Prepared as Prepared
     from mar_core.runtime.protocol import Ready as Ready
     from mar_core.runtime.protocol import Reply as Reply
     from mar_core.runtime.recipe import Recipe as Recipe
+    from mar_core.runtime.recipe import load as load
     from mar_core.runtime.requests import Request as Request
     from mar_core.signature import Signature as Signature
     from mar_core.signature import SignatureField as SignatureField
@@ -138,8 +138,8 @@ _HOME = {
     "mar_core.plugins": ("PluginWarning", "server_extensions"),
     "mar_core.build.packing": ("Written", "archive", "create", "write_archive"),
     "mar_core.build.updating": ("update",),
-    "mar_core.runtime.predictor": ("Predictor", "load"),
-    "mar_core.runtime.recipe": ("Recipe",),
+    "mar_core.runtime.predictor": ("Predictor",),
+    "mar_core.runtime.recipe": ("Recipe", "load"),
     "mar_core.run.engines": ("Engine",),
     "mar_core.records": (
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
@@ -157,7 +157,7 @@ _HOME = {
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),
     "mar_core.runtime.requests": ("Request",),
-    "mar_core.checks.child": ("examine_in_child",),
+    "mar_core.checks.checking": ("examine_in_child",),
     "mar_core.checks.validation": ("validate",),
     "mar_core.weights": (
         "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat", "WeightsReport",

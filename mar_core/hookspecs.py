@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from mar_core.records import Reader, RunSummary, Writer
     from mar_core.ts.context import Context
     from mar_core.ts.metrics import Metric
-    from mar_core.weights.source import ModelSource
-    from mar_core.weights.weights_format import WeightsFormat
+    from mar_core.weights.weights_format import ModelSource, WeightsFormat
 
 __all__ = ["EACH_HOOKS", "PROJECT", "hookimpl", "hookspec"]
 

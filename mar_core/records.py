@@ -88,6 +88,9 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+PLAIN_RESPONSE = Response()  # what most handlers say: nothing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one input: a result or a failure.

@@ -68,6 +68,7 @@ def archive(
     convert: str | None = None,
     allow_pickle: bool = False,
     examples: Sequence[str | Path] = (),
+    env: str | None = None,
 ) -> Path:
     """Write a model archive, as ``mar archive`` does.
 
@@ -97,6 +98,8 @@ def archive(
         convert: ``safetensors`` turns a state dict into that.
         allow_pickle: Take weights that can run code when loaded.
         examples: Inputs to run once and record in the archive.
+        env: The environment that they run in: the one that the archive brings (``auto``), mar's own
+            (``off`` or None), or the folder of a virtual environment.
 
     Returns:
         The archive's path.
@@ -127,6 +130,7 @@ def archive(
         config_file=path_of(config_file),
         allow_pickle=allow_pickle,
         examples=tuple(map(Path, examples)),
+        env=env,
     )
     if model is not None:
         if source is not None or convert is not None:

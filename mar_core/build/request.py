@@ -46,6 +46,8 @@ class ArchiveRequest:
         config_file: A model-config.yaml.
         allow_pickle: Take weights that can run code when loaded.
         examples: Inputs to run once and record in the archive.
+        env: The environment that they run in: the archive's own (``auto``), mar's (``off`` or
+            None), or a folder.
     """
 
     model_name: str
@@ -64,6 +66,7 @@ class ArchiveRequest:
     config_file: Path | None = None
     allow_pickle: bool = False
     examples: tuple[Path, ...] = ()
+    env: str | None = None
 
     @property
     def target(self) -> Path:

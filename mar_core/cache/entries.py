@@ -37,7 +37,7 @@ from mar_core.errors import ManifestError
 from mar_core.format import locks
 from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME
-from mar_core.format.packed import PackedArchive, listed_digests
+from mar_core.format.view import PackedArchive, listed_digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

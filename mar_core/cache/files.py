@@ -18,8 +18,7 @@ from mar_core.format.reader import open_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.format.packed import PackedArchive
-    from mar_core.format.view import Member
+    from mar_core.format.view import Member, PackedArchive
 
 __all__ = ["ModelFiles", "PackedFiles"]
 
@@ -139,12 +138,16 @@ class PackedFiles(ModelFiles):
         """See ``ModelFiles.lies_apart``."""
         return self._apart is not None and self._apart.name == name
 
-    def unpack(self) -> Path:
-        """See ``ModelFiles.unpack``."""
+    def unpack(self, opened: PackedArchive | None = None) -> Path:
+        """See ``ModelFiles.unpack``.
+
+        Args:
+            opened: The archive, for who has it open.
+        """
         with self._lock:
             if not self.is_unpacked:
                 without = None if self._apart is None else self._apart.name
-                self.folder = unpacked(self._opened(), without=without)
+                self.folder = unpacked(opened or self._opened(), without=without)
                 self.is_unpacked = True
         return self.folder
 

@@ -19,7 +19,7 @@ from mar_core.format.file import CHUNK, mapped
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mar_core.format.packed import PackedArchive
+    from mar_core.format.view import PackedArchive
 
 __all__ = ["forget", "verify"]
 

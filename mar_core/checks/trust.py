@@ -184,7 +184,7 @@ def content_digest(archive: Archive) -> str:
         ArchiveError: A member cannot be read.
     """
     from mar_core.format.manifest import MANIFEST_NAME
-    from mar_core.format.packed import member_digest
+    from mar_core.format.view import member_digest
 
     listed = _listed(archive) if archive.kind in {"zip", "tgz"} else None
     digest = hashlib.sha256()

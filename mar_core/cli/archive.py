@@ -29,6 +29,7 @@ def archive(
     allow_build: Annotated[bool, options.ALLOW_BUILD] = False,
     allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
     example: Annotated[list[Path] | None, options.EXAMPLE] = None,
+    env: Annotated[str | None, options.ENV] = None,
     dry_run: Annotated[bool, options.DRY_RUN] = False,
     quiet: Annotated[bool, options.QUIET] = False,
 ) -> None:
@@ -69,6 +70,7 @@ def archive(
         config_file=config_file,
         allow_pickle=allow_pickle,
         examples=tuple(example or ()),
+        env=env,
     )
     if source is None and convert is None and not dry_run:
         with writing(quiet=quiet) as progress:

@@ -185,7 +185,7 @@ METRICS_CONFIG = _option(
 
 EXPLAIN = _option(LOOK, "--explain", help="Explanations in place of predictions.")
 DRY_RUN = _option(
-    LOOK, "--dry-run", help="Say what would run: handler, device, batch size, inputs found."
+    LOOK, "--dry-run", help="Say what would run: handler, environment, device, inputs found."
 )
 IN_PROCESS = _option(
     LOOK,

@@ -13,8 +13,7 @@ from mar_core.findings import has_errors
 from mar_core.format.codes import finding, refusal
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.names import check_names
-from mar_core.format.packed import listed_digests, member_digest
-from mar_core.format.view import Archive, Member
+from mar_core.format.view import Archive, Member, listed_digests, member_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

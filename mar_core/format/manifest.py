@@ -32,6 +32,17 @@ MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
 FILE_KEYS = ("handler", "modelFile", "serializedFile", "requirementsFile", "configFile")
 
 
+_MODEL_KEYS = {
+    "model_name": "modelName",
+    "model_version": "modelVersion",
+    "handler": "handler",
+    "model_file": "modelFile",
+    "serialized_file": "serializedFile",
+    "requirements_file": "requirementsFile",
+    "config_file": "configFile",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What an archive says of itself.
@@ -39,9 +50,37 @@ class Manifest:
     Attributes:
         data: The whole document as parsed, unknown keys included. Handlers see exactly this as
             ``context.manifest``.
+        model: The ``model`` object, or an empty one.
+        mar: What mar added, or an empty object for archives made by others.
+        model_name: ``model.modelName``.
+        model_version: ``model.modelVersion``; torch-model-archiver leaves an empty one out.
+        handler: ``model.handler``: a registered name, a file, ``file:entry`` or
+            ``package:Class``.
+        model_file: ``model.modelFile``: the member that defines the network.
+        serialized_file: ``model.serializedFile``: the member that holds the weights.
+        requirements_file: ``model.requirementsFile``: the member that lists what to install.
+        config_file: ``model.configFile``: the member that holds model-config.yaml.
+        runtime: ``runtime``: ``python``, ``python3`` or ``LSP``.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(init=False, compare=False, repr=False)
+    mar: dict[str, Any] = field(init=False, compare=False, repr=False)
+    model_name: str | None = field(init=False, compare=False, repr=False)
+    model_version: str | None = field(init=False, compare=False, repr=False)
+    handler: str | None = field(init=False, compare=False, repr=False)
+    model_file: str | None = field(init=False, compare=False, repr=False)
+    serialized_file: str | None = field(init=False, compare=False, repr=False)
+    requirements_file: str | None = field(init=False, compare=False, repr=False)
+    config_file: str | None = field(init=False, compare=False, repr=False)
+    runtime: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        model = _object(self.data.get("model"))
+        said = {name: _text(model.get(key)) for name, key in _MODEL_KEYS.items()}
+        said["runtime"] = _text(self.data.get("runtime")) or "python"
+        for name, value in {**said, "model": model, "mar": _object(self.data.get("mar"))}.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Manifest:
@@ -90,61 +129,13 @@ class Manifest:
         """
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
-    @property
-    def model(self) -> dict[str, Any]:
-        """The ``model`` object, or an empty one."""
-        model = self.data.get("model")
-        return model if isinstance(model, dict) else {}
-
-    @property
-    def mar(self) -> dict[str, Any]:
-        """What mar added, or an empty object for archives made by others."""
-        extension = self.data.get("mar")
-        return extension if isinstance(extension, dict) else {}
-
-    @property
-    def model_name(self) -> str | None:
-        """``model.modelName``."""
-        return _text(self.model.get("modelName"))
-
-    @property
-    def model_version(self) -> str | None:
-        """``model.modelVersion``; torch-model-archiver leaves an empty one out."""
-        return _text(self.model.get("modelVersion"))
-
-    @property
-    def handler(self) -> str | None:
-        """``model.handler``: a registered name, a file, ``file:entry`` or ``package:Class``."""
-        return _text(self.model.get("handler"))
-
-    @property
-    def model_file(self) -> str | None:
-        """``model.modelFile``: the member that defines the network."""
-        return _text(self.model.get("modelFile"))
-
-    @property
-    def serialized_file(self) -> str | None:
-        """``model.serializedFile``: the member that holds the weights."""
-        return _text(self.model.get("serializedFile"))
-
-    @property
-    def requirements_file(self) -> str | None:
-        """``model.requirementsFile``: the member that lists what to install."""
-        return _text(self.model.get("requirementsFile"))
-
-    @property
-    def config_file(self) -> str | None:
-        """``model.configFile``: the member that holds model-config.yaml."""
-        return _text(self.model.get("configFile"))
-
     def with_handler(self, handler: str) -> Manifest:
         """The same manifest, naming another handler."""
         return Manifest({**self.data, "model": {**self.model, "handler": handler}})
 
-    @property
-    def runtime(self) -> str:
-        """``runtime``: ``python``, ``python3`` or ``LSP``."""
-        return _text(self.data.get("runtime")) or "python"
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str | None:

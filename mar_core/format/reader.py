@@ -16,8 +16,7 @@ from mar_core.format.tar_archive import TarArchive
 from mar_core.format.zip_archive import ZipArchive
 
 if TYPE_CHECKING:
-    from mar_core.format.packed import PackedArchive
-    from mar_core.format.view import Archive
+    from mar_core.format.view import Archive, PackedArchive
 
 __all__ = ["check_ending", "kind_of", "open_archive", "open_file"]
 

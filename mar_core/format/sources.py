@@ -38,7 +38,7 @@ class Sources(Archive):
         *,
         findings: Iterable[Finding] = (),
     ) -> None:
-        self._manifest = manifest
+        self.manifest = manifest
         self.findings = tuple(findings)
         self.contents: Mapping[str, Content] = MappingProxyType(
             {**contents, MANIFEST_NAME: manifest.to_bytes()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from zlib_ng import zlib_ng
 
 from mar_core.format.budget import spend
+from mar_core.format.file import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +92,9 @@ class Expected:
     sha256: str | None = None
 
 
-def plain(file: ArchiveFile, expected: Expected, fetch: Callable[[int, int], bytes]) -> BinaryIO:
+def plain(
+    file: ArchiveFile, expected: Expected, fetch: Callable[[int, int], bytes], *, offset: int
+) -> BinaryIO:
     """A seekable stream over bytes that lie somewhere as they are.
 
     What is read from the start to the end is checked at the end; after jumps nothing is.
@@ -98,9 +102,10 @@ def plain(file: ArchiveFile, expected: Expected, fetch: Callable[[int, int], byt
     Args:
         file: The archive, which errors name.
         expected: What the bytes must be.
-        fetch: Returns the member's bytes from an offset, at most so many.
+        fetch: Returns bytes from a place on, at most so many.
+        offset: The place where the member begins.
     """
-    return _buffered(_Plain(_Check(file, expected), fetch), expected.size)
+    return _buffered(_Plain(_Check(file, expected), fetch, offset), expected.size)
 
 
 def inflated(
@@ -151,16 +156,33 @@ class _Check:
             raise self.refuse("MAR-A133", message)
 
 
-class _Plain(io.RawIOBase):
-    def __init__(self, check: _Check, fetch: Callable[[int, int], bytes]) -> None:
-        self._check, self._fetch = check, fetch
+class _Content(io.RawIOBase):
+    """The content of a member, in pieces that are checked."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._piece(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        return b"".join(iter(functools.partial(self._piece, CHUNK), b""))
+
+    def _piece(self, most: int) -> bytes:
+        """The next bytes, at most so many; empty at the end."""
+        raise NotImplementedError
+
+
+class _Plain(_Content):
+    def __init__(self, check: _Check, fetch: Callable[[int, int], bytes], offset: int) -> None:
+        self._check, self._fetch, self._offset = check, fetch, offset
         self._size = check.expected.size
         self._position = 0
         if self._size == 0:
             check.update(b"")
-
-    def readable(self) -> bool:
-        return True
 
     def seekable(self) -> bool:
         return True
@@ -175,22 +197,20 @@ class _Plain(io.RawIOBase):
         self._position = start + offset
         return self._position
 
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self._size - self._position)
+    def _piece(self, most: int) -> bytes:
+        wanted = min(most, self._size - self._position)
         if wanted <= 0:
-            return 0
-        data = self._fetch(self._position, wanted)
+            return b""
+        data = self._fetch(self._offset + self._position, wanted)
         if not data:
             raise self._check.refuse("MAR-A005", "The file has become shorter while it was read.")
         if self._position == self._check.seen:
             self._check.update(data)
-        view[: len(data)] = data
         self._position += len(data)
-        return len(data)
+        return data
 
 
-class _Inflated(io.RawIOBase):
+class _Inflated(_Content):
     def __init__(self, check: _Check, file: ArchiveFile, start: int, end: int) -> None:
         self._check, self._file = check, file
         self._position, self._end = start, end
@@ -199,15 +219,11 @@ class _Inflated(io.RawIOBase):
             self._finish()
             check.update(b"")
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
+    def _piece(self, most: int) -> bytes:
         left = self._check.expected.size - self._check.seen
-        wanted = min(len(view), left)
+        wanted = min(most, left)
         if wanted == 0:
-            return 0
+            return b""
         data = self._next(wanted)
         if not data:
             code = "MAR-A131" if self._inflater.ended else "MAR-A132"
@@ -215,8 +231,7 @@ class _Inflated(io.RawIOBase):
         if len(data) == left:
             self._finish()
         self._check.update(data)
-        view[: len(data)] = data
-        return len(data)
+        return data
 
     def _fetch(self, length: int) -> bytes:
         data = self._file.read_at(self._position, min(length, self._end - self._position))

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding, refusal
 from mar_core.format.names import check_name
-from mar_core.format.packed import PackedArchive
-from mar_core.format.streams import plain
+from mar_core.format.streams import Expected, plain
 from mar_core.format.tar_reader import TarEntry, inflated_copy, walk_tar
-from mar_core.format.view import Member
+from mar_core.format.view import Member, PackedArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,16 +63,14 @@ class TarArchive(PackedArchive):
         )
         return entries
 
-    def open(self, name: str) -> BinaryIO:
-        """See ``Archive.open``."""
-        offset = self._offsets[self._known(name).name]
+    def _stream(self, member: Member, sha256: str | None) -> BinaryIO:
+        expected = Expected(member=member.name, size=member.size, sha256=sha256)
+        return plain(self._file, expected, self._read_at, offset=self._offsets[member.name])
 
-        def fetch(start: int, length: int) -> bytes:
-            with self._lock:  # streams over several members may be read in turns
-                self._tar.seek(offset + start)
-                return self._tar.read(length)
-
-        return plain(self._file, self._expected(name), fetch)
+    def _read_at(self, offset: int, length: int) -> bytes:
+        with self._lock:  # streams over several members may be read in turns
+            self._tar.seek(offset)
+            return self._tar.read(length)
 
     def close(self) -> None:
         """Let go of the file and of its copy."""

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import abc
 import enum
+import functools
+import hashlib
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError, ManifestError
+from mar_core.findings import ValidationError, has_errors
+from mar_core.format.codes import finding, refusal
+from mar_core.format.file import CHUNK
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
+from mar_core.format.names import check_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Self
 
     from mar_core.findings import Finding
+    from mar_core.format.file import ArchiveFile
+    from mar_core.format.limits import Limits
 
-__all__ = ["Archive", "ArchiveFormat", "ExtraFile", "Member"]
+__all__ = [
+    "Archive", "ArchiveFormat", "ExtraFile", "Member", "PackedArchive", "listed_digests",
+    "member_digest",
+]  # fmt: skip
 
 READ_LIMIT = 64 << 20
+# Rules, signatures and loaders look at the same few files: what is small is read and checked once.
+KEPT_BYTES, KEPT_TOGETHER = 256 << 10, 4 << 20
 
 
 class ArchiveFormat(enum.StrEnum):
@@ -81,28 +95,26 @@ class Archive(abc.ABC):
     kind: str
     members: Mapping[str, Member]
     findings: tuple[Finding, ...] = ()
-    _manifest: Manifest | None = None
+    _room = KEPT_TOGETHER
 
     @property
     def stored_size(self) -> int:
         """The bytes that the archive takes where it lies."""
         return sum(member.compressed_size for member in self.members.values())
 
-    @property
+    @functools.cached_property
     def manifest(self) -> Manifest:
         """The parsed manifest.
 
         Raises:
             ManifestError: It is missing, or not what it must be.
         """
-        if self._manifest is None:
-            if MANIFEST_NAME not in self.members:
-                raise ManifestError(
-                    f"{self} has no {MANIFEST_NAME}.",
-                    hint="Make a fresh archive with `mar archive`.",
-                )
-            self._manifest = Manifest.from_bytes(self.read(MANIFEST_NAME))
-        return self._manifest
+        if MANIFEST_NAME not in self.members:
+            raise ManifestError(
+                f"{self} has no {MANIFEST_NAME}.",
+                hint="Make a fresh archive with `mar archive`.",
+            )
+        return Manifest.from_bytes(self.read(MANIFEST_NAME))
 
     def read(self, name: str, *, limit: int = READ_LIMIT) -> bytes:
         """The bytes of one member.
@@ -119,8 +131,18 @@ class Archive(abc.ABC):
             raise ArchiveError(
                 f"{self}: {name!r} is {member.size:,} bytes; the limit is {limit:,}."
             )
-        with self.open(name) as stream:
-            return stream.read()
+        content = self._kept.get(name)
+        if content is None:
+            with self.open(name) as stream:
+                content = stream.read()
+            if len(content) <= min(KEPT_BYTES, self._room):
+                self._kept[name] = content
+                self._room -= len(content)
+        return content
+
+    @functools.cached_property
+    def _kept(self) -> dict[str, bytes]:
+        return {}
 
     @abc.abstractmethod
     def open(self, name: str) -> BinaryIO:
@@ -156,3 +178,113 @@ class Archive(abc.ABC):
 
     def __str__(self) -> str:
         return str(self.path) if self.path is not None else "the sources"
+
+
+class PackedArchive(Archive):
+    """An archive that is one file.
+
+    Args:
+        file: The open file; closed with the archive.
+        members: The checked members.
+    """
+
+    _digests: Mapping[str, str] | None = None
+
+    def __init__(self, file: ArchiveFile, members: Mapping[str, Member]) -> None:
+        self._file = file
+        self.path = file.path
+        self.members = MappingProxyType(dict(members))
+
+    @property
+    def stored_size(self) -> int:
+        """See ``Archive.stored_size``."""
+        return self._file.size
+
+    @property
+    def file(self) -> ArchiveFile:
+        """The open file, for copying from it inside the kernel."""
+        return self._file
+
+    def open(self, name: str) -> BinaryIO:
+        """See ``Archive.open``."""
+        return self._stream(self._known(name), self.sha256_of(name))
+
+    def verify(self) -> list[Finding]:
+        """See ``Archive.verify``."""
+        damage = (found for name in self.members for found in self._damage(name))
+        return [*self._unlisted(), *damage]
+
+    def close(self) -> None:
+        """Let go of the file; streams over members end with it."""
+        self._file.close()
+
+    def sha256_of(self, name: str) -> str | None:
+        """The SHA-256 that the manifest gives for a member, in hex, or None."""
+        if name == MANIFEST_NAME:
+            return None
+        if self._digests is None:
+            self._digests = listed_digests(self)
+        return self._digests.get(name)
+
+    def _damage(self, name: str) -> tuple[Finding, ...]:
+        try:
+            with self.open(name) as stream:
+                while stream.read(CHUNK):
+                    pass
+        except ValidationError as error:
+            return error.findings
+        return ()
+
+    def _unlisted(self) -> Iterator[Finding]:
+        listed = listed_digests(self).keys()
+        there = self.members.keys() - {MANIFEST_NAME}
+        if listed:
+            for name in sorted(listed - there):
+                yield finding("MAR-A134", "The manifest lists it, but it is missing.", member=name)
+            for name in sorted(there - listed):
+                yield finding("MAR-A134", "It is not in the manifest's list.", member=name)
+
+    @abc.abstractmethod
+    def _stream(self, member: Member, sha256: str | None) -> BinaryIO:
+        """A stream over one member that compares it with its checksums, this one too."""
+
+    def _judge(
+        self,
+        file: ArchiveFile,
+        limits: Limits,
+        *,
+        files: list[str],
+        folders: list[str],
+        total: int,
+        others: Iterable[Finding] = (),
+    ) -> None:
+        """Refuse on any fault of names, kinds or limits; keep the warnings."""
+        large = limits.too_large(total, file.size)
+        findings = [*check_names(files, folders), *others, *([large] if large else [])]
+        if has_errors(findings):
+            raise refusal(file.path, *findings)
+        self.findings = tuple(findings)
+
+
+def listed_digests(archive: Archive) -> Mapping[str, str]:
+    """The SHA-256, in hex, that the manifest gives for each member; empty where it gives none."""
+    try:
+        listed = archive.manifest.mar.get("members")
+    except ArchiveError:
+        return {}  # a rule reports the manifest; members can be read all the same
+    entries = listed.items() if isinstance(listed, dict) else ()
+    digests = {name: entry.get("sha256") for name, entry in entries if isinstance(entry, dict)}
+    return {name: text.lower() for name, text in digests.items() if isinstance(text, str)}
+
+
+def member_digest(archive: Archive, name: str) -> str:
+    """The SHA-256 of a member as it is, in hex.
+
+    Raises:
+        ArchiveError: There is no such member, or it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with archive.open(name) as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

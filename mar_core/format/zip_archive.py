@@ -7,11 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding
-from mar_core.format.packed import PackedArchive
-from mar_core.format.streams import inflated, plain
-from mar_core.format.view import Member
+from mar_core.format.streams import Expected, inflated, plain
+from mar_core.format.view import Member, PackedArchive
 from mar_core.format.zip_reader import ZipReader
-from mar_core.format.zip_records import UTF8_NAME
+from mar_core.format.zip_records import STORED, UTF8_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,23 +60,18 @@ class ZipArchive(PackedArchive):
         """Every entry by name, folders too, and where its data begins; in the file's order."""
         return MappingProxyType(self._placed)
 
-    def open(self, name: str) -> BinaryIO:
-        """See ``Archive.open``."""
-        placed = self._placed[self._known(name).name]
+    def _stream(self, member: Member, sha256: str | None) -> BinaryIO:
+        placed = self._placed[member.name]
         entry, offset = placed.entry, placed.data_offset
-        expected = self._expected(name, crc=entry.crc)
-        if entry.stored:
-            return plain(
-                self._file,
-                expected,
-                lambda start, length: self._file.read_at(offset + start, length),
-            )
+        expected = Expected(member=member.name, size=member.size, crc=entry.crc, sha256=sha256)
+        if member.stored:
+            return plain(self._file, expected, self._file.read_at, offset=offset)
         return inflated(self._file, expected, offset=offset, compressed_size=entry.compressed_size)
 
 
 def _member(placed: Placed) -> Member:
     entry = placed.entry
-    stored = entry.stored
+    stored = entry.method == STORED
     return Member(
         name=entry.name,
         size=entry.size,

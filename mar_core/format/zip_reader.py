@@ -295,7 +295,7 @@ class ZipReader:
         if not extra:
             return None
         try:
-            fields = list(extra_fields(extra))
+            fields = extra_fields(extra)
         except ValueError as error:
             message = f"The extra fields are damaged: {error}."
             raise self._source.refuse("MAR-A117", message, member=name) from error

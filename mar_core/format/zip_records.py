@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 __all__ = [
     "CENTRAL",
@@ -128,12 +125,13 @@ class Entry:
         return self.method == STORED
 
 
-def extra_fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each extra field: its id and its data.
+def extra_fields(raw: bytes) -> list[tuple[int, bytes]]:
+    """The id and the data of each extra field.
 
     Raises:
         ValueError: A field is cut off.
     """
+    fields = []
     position = 0
     while position < len(raw):
         if position + 4 > len(raw):
@@ -142,8 +140,9 @@ def extra_fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
         position += 4
         if position + length > len(raw):
             raise ValueError(f"the extra field 0x{kind:04x} is cut off")
-        yield kind, raw[position : position + length]
+        fields.append((kind, raw[position : position + length]))
         position += length
+    return fields
 
 
 def zip64_values(data: bytes) -> tuple[int, ...]:

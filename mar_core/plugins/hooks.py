@@ -9,17 +9,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pluggy
-
 from mar_core.errors import ArchiveError, MarError, PluginError, UsageError
 from mar_core.plugins.entry_points import in_words
-from mar_core.plugins.manager import check_plugin
-from mar_core.plugins.offers import engine_fault, importer_fault, reader_fault, writer_fault
+from mar_core.plugins.offers import (
+    Offers,
+    engine_fault,
+    importer_fault,
+    reader_fault,
+    writer_fault,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import pluggy
     import typer
 
     from mar_core.build import ArchiveRequest, Imported
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.plugins.entry_points import EntryInfo
+    from mar_core.plugins.manager import HookManager
     from mar_core.records import EngineOption, Reader, RunSummary, Writer
     from mar_core.ts.metrics import Metric
     from mar_core.weights.weights_format import WeightsFormat
@@ -80,7 +85,7 @@ class Plugins:
         observer_failures: How often each plugin has raised while it looked on.
     """
 
-    manager: pluggy.PluginManager
+    manager: HookManager
     loaded: list[EntryInfo] = field(default_factory=list)
     blocked: list[EntryInfo] = field(default_factory=list)
     failures: list[PluginFailure] = field(default_factory=list)
@@ -301,21 +306,16 @@ class Plugins:
         Yields:
             The plugin's name, and what it gave ``register``.
         """
-        pending: list[tuple[Any, ...]] = []
-
-        def register(*offer: Any) -> None:
-            pending.append(offer)
-
-        for plugin, result in self._each(hook, register=register):
+        offers = Offers(check)
+        for plugin, result in self._each(hook, register=offers.register):
             if isinstance(result, Exception):
                 self._complain(plugin, hook, result)
-            for offer in pending:
-                fault = _arguments_fault(check, offer) or check(*offer)
+            pending, offers.pending = offers.pending, []
+            for offer, fault in pending:
                 if fault is None:
                     yield plugin, offer
                 else:
                     self._complain(plugin, hook, f"it offers {fault}")
-            pending.clear()
 
     def _complain(self, plugin: str, hook: str, fault: Exception | str) -> None:
         """Warn of what a plugin did wrong; where plugins are strict, stop.
@@ -340,37 +340,11 @@ class Plugins:
             PluginError: A hook of it is misspelt, has a wrong argument, or is a wrapper where none
                 can be.
         """
-        try:
-            check_plugin(plugin)
-        except PluginError as error:
-            raise PluginError(
-                f"The plugin {name} cannot be used: {error.message}", hint=error.hint
-            ) from error
-        try:
-            self.manager.register(plugin, name)
-        except (pluggy.PluginValidationError, ValueError) as error:
-            self._forget(plugin)
-            raise PluginError(f"The plugin {name} cannot be used: {in_words(error)}.") from error
+        self.manager.add(plugin, name)
 
     def unregister(self, name: str) -> None:
         """Take a plugin out again."""
         self.manager.unregister(name=name)
-
-    def _forget(self, plugin: object) -> None:
-        """Undo a failed registration; pluggy 1.6 leaves half of it behind."""
-        if self.manager.is_registered(plugin):
-            self.manager.unregister(plugin)
-        for caller in list(vars(self.manager.hook).values()):
-            if any(implementation.plugin is plugin for implementation in caller.get_hookimpls()):
-                caller._remove_plugin(plugin)  # noqa: SLF001 - no public way in pluggy 1.6
-
-
-def _arguments_fault(check: Callable[..., str | None], offer: tuple[Any, ...]) -> str | None:
-    try:
-        inspect.signature(check).bind(*offer)
-    except TypeError:
-        return f"{len(offer)} values to register()"
-    return None
 
 
 def _raised_by(implementations: Sequence[pluggy.HookImpl], error: BaseException) -> str:

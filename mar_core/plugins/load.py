@@ -75,7 +75,9 @@ def load_plugins(
         if not wanted(entry):
             continue
         try:
-            _load_one(plugins, entry, rivals(entry, entries))
+            if not entry.is_ours:  # which has no rivals
+                _check_alone(entry, entries)
+            register_entry(plugins, entry)
         except PluginError as error:
             if strict:
                 raise
@@ -124,26 +126,20 @@ def register_entry(plugins: Plugins, entry: EntryInfo) -> None:
     Raises:
         PluginError: It cannot be imported, or is not what a plugin must be.
     """
-    plugin = entry.load()
-    try:
-        plugins.register(plugin, entry.name)
-    except PluginError as error:
-        raise PluginError(
-            error.message.replace(f"plugin {entry.name} ", f"plugin {entry} ", 1), hint=error.hint
-        ) from error
+    plugins.manager.add(entry.load(), entry.name, called=entry)
 
 
 class _ClashError(PluginError):
     """Two distributions offer one name."""
 
 
-def _load_one(plugins: Plugins, entry: EntryInfo, same: list[EntryInfo]) -> None:
+def _check_alone(entry: EntryInfo, entries: list[EntryInfo]) -> None:
+    same = rivals(entry, entries)
     if len(same) > 1:
         raise _ClashError(
             f"The plugin name {entry.name!r} is offered by {join(same)}.",
             hint=clash_hint(same),
         )
-    register_entry(plugins, entry)
 
 
 @functools.cache

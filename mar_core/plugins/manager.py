@@ -17,30 +17,65 @@ import pluggy
 from mar_core import hookspecs
 from mar_core.deprecations import OLD_WRAPPER
 from mar_core.errors import PluginError
+from mar_core.plugins.entry_points import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_plugin", "hook_arguments", "hook_names", "is_traced", "new_manager"]
+__all__ = ["HookManager", "hook_arguments", "hook_names", "is_traced", "new_manager"]
 
 TRACE_VARIABLE = "MAR_TRACE"
 _MARKER = f"{hookspecs.PROJECT}_impl"
 
 
-class _HookManager(pluggy.PluginManager):
+class HookManager(pluggy.PluginManager):
     """Looks for hooks without running anything of the plugin, as pluggy 1.7 does."""
 
+    def add(self, plugin: object, name: str, *, called: object = None) -> None:
+        """Register a plugin object, all of it or nothing.
+
+        Args:
+            plugin: A module, or an object with ``@hookimpl`` methods.
+            name: Its name.
+            called: What messages call it; the name by default.
+
+        Raises:
+            PluginError: A hook of it is misspelt, has a wrong argument, or is a wrapper where none
+                can be.
+        """
+        try:
+            _check_plugin(plugin)
+            self.register(plugin, name)
+        except PluginError as error:
+            raise PluginError(
+                f"The plugin {called or name} cannot be used: {error.message}", hint=error.hint
+            ) from error
+        except (pluggy.PluginValidationError, ValueError) as error:
+            self._forget(plugin)
+            raise PluginError(
+                f"The plugin {called or name} cannot be used: {in_words(error)}."
+            ) from error
+
+    def _forget(self, plugin: object) -> None:
+        """Undo a failed registration; pluggy 1.6 leaves half of it behind."""
+        if self.is_registered(plugin):
+            self.unregister(plugin)
+        for caller in list(vars(self.hook).values()):
+            if any(implementation.plugin is plugin for implementation in caller.get_hookimpls()):
+                caller._remove_plugin(plugin)  # noqa: SLF001 - no public way in pluggy 1.6
+
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """What the marker of a function says, or None; pluggy asks."""
         marked = getattr(_function(inspect.getattr_static(plugin, name, None)), _MARKER, None)
         return None if marked is None else super().parse_hookimpl_opts(plugin, name)
 
 
-def new_manager() -> pluggy.PluginManager:
+def new_manager() -> HookManager:
     """A plugin manager that knows the hooks and holds no plugin.
 
     ``MAR_TRACE=1`` makes it log each hook call with its plugins and its time.
     """
-    manager = _HookManager(hookspecs.PROJECT)
+    manager = HookManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     if is_traced():
         from mar_core.plugins.trace import trace
@@ -65,7 +100,7 @@ def hook_arguments(hook: str) -> tuple[str, ...]:
     return tuple(inspect.signature(getattr(hookspecs, hook)).parameters)
 
 
-def check_plugin(plugin: object) -> None:
+def _check_plugin(plugin: object) -> None:
     """Refuse a plugin object that would not do what its author means.
 
     Raises:

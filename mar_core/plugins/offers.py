@@ -10,7 +10,33 @@ from mar_core.records import EngineOption, Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["engine_fault", "importer_fault", "reader_fault", "writer_fault"]
+__all__ = ["Offers", "engine_fault", "importer_fault", "reader_fault", "writer_fault"]
+
+
+class Offers:
+    """Takes what plugins give ``register``, each thing with what is wrong with it.
+
+    Args:
+        check: Takes what ``register`` is given; says what is wrong with it, or None.
+
+    Attributes:
+        pending: What has been offered, and its fault or None; whoever reads it puts a new list.
+    """
+
+    def __init__(self, check: Callable[..., str | None]) -> None:
+        self._check = check
+        self._signature = inspect.signature(check)
+        self.pending: list[tuple[tuple[Any, ...], str | None]] = []
+
+    def register(self, *offer: Any) -> None:
+        """What a plugin calls."""
+        try:
+            self._signature.bind(*offer)
+        except TypeError:
+            fault: str | None = f"{len(offer)} values to register()"
+        else:
+            fault = self._check(*offer)
+        self.pending.append((offer, fault))
 
 
 def engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:

@@ -119,13 +119,20 @@ def mar_collect_files(request: ArchiveRequest) -> list[ExtraFile]:
     """
     if not request.examples:
         return []
+    from mar_core.runtime.interpreter import AUTO, environment_named
     from mar_core.runtime.recipe import Recipe
 
-    sources = dataclasses.replace(request, examples=(), lock=False)
-    recipe = Recipe(source=sources, allow_pickle=request.allow_pickle)
+    env = environment_named(request.env)
+    sources = dataclasses.replace(request, examples=(), lock=request.lock and env == AUTO)
+    recipe = Recipe(
+        source=sources,
+        allow_pickle=request.allow_pickle,
+        env=env,
+        allow_build=request.allow_build,
+    )
     files: list[ExtraFile] = []
     examples: list[Example] = []
-    with recipe.load() as predictor:
+    with _loaded(recipe) as predictor:
         for number, path in enumerate(request.examples, 1):
             name = f"{FOLDER}/{number}/{path.name}"
             examples.append(Example(input=name, results=_record_one(predictor, path)))
@@ -242,7 +249,7 @@ def update_examples(path: Path, results: Sequence[ExampleResult], *, allow_pickl
         update(path, extra_files=f"{index}={FOLDER}/", allow_pickle=allow_pickle)
 
 
-def _record_one(predictor: Predictor, path: Path) -> list[Any]:
+def _record_one(predictor: Predictor | LocalWorkers, path: Path) -> list[Any]:
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.", hint="Check --example.")
     results, error = _answers(predictor, path)

@@ -10,6 +10,7 @@ from mar_core.checks.validation import check
 from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
 from mar_core.run.session import inputs_of
+from mar_core.runtime.environment import described
 from mar_core.runtime.gpus import count_gpus, gpus_for
 from mar_core.text import printable
 from mar_core.ts.device import choose_gpu_id
@@ -39,6 +40,7 @@ def describe(job: Job) -> dict[str, Any]:
         subject = Subject(archive)
         manifest, found = archive.manifest, subject.handler
         config = subject.config or {}
+        environment = described(subject, job.recipe.env)
     gpu = choose_gpu_id(job.recipe.device, config)
     first, number = _count(job)
     options = job.running
@@ -47,6 +49,7 @@ def describe(job: Job) -> dict[str, Any]:
         "version": manifest.model_version,
         "handler": manifest.handler,
         "handler_from": found.origin if found else "not found",
+        "environment": environment,
         "device": "cpu" if gpu is None else job.recipe.device or f"accelerator {gpu}",
         "engine": job.engine,
         "batch_size": options.batch_size or job.recipe.batch_size or config.get("batchSize") or 1,
@@ -66,6 +69,7 @@ def description_lines(found: Mapping[str, Any]) -> list[str]:
     facts = {
         "model": f"{found['model']}{version}",
         "handler": f"{found['handler']} ({found['handler_from']})",
+        "environment": found["environment"],
         "device": found["device"],
         "engine": f"{found['engine']}, in {place}",
         "batch size": found["batch_size"],

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.run.brief import brief, error_line, one_line, percent
 from mar_core.run.shapes import label_scores
 from mar_core.run.writers.base import Output
-from mar_core.runtime.blobs import encode
-from mar_core.runtime.values import to_json
+from mar_core.runtime.values import as_file, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +155,7 @@ def _without_blobs(value: Any) -> Any:
         return value
     if value.keys() == {"base64"} and isinstance(value["base64"], str):
         try:
-            content, ending, _ = encode(binascii.a2b_base64(value["base64"], strict_mode=True))
+            content, ending, _ = as_file(binascii.a2b_base64(value["base64"], strict_mode=True))
         except ValueError:
             return value
         kind = "" if ending == ".bin" else f" ({ending})"

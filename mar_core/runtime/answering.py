@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers.own_process import OwnProcess
 from mar_core.plugins import get_plugins
-from mar_core.records import Outcome
-from mar_core.runtime.batch import PLAIN_RESPONSE, Batch, Row
-from mar_core.runtime.blobs import BlobFolder
+from mar_core.records import PLAIN_RESPONSE, Outcome
+from mar_core.runtime.batch import Batch
+from mar_core.runtime.batching import Row
 from mar_core.runtime.compiling import keep_compiled
 from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
@@ -19,7 +19,7 @@ from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
 from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
-from mar_core.runtime.values import plain, to_json
+from mar_core.runtime.values import BlobFolder, plain, to_json
 from mar_core.ts.device import dealt_device
 
 if TYPE_CHECKING:

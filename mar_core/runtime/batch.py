@@ -8,9 +8,10 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from mar_core.records import Failure, Input, Outcome, Response
+from mar_core.records import PLAIN_RESPONSE, Failure, Outcome, Response
+from mar_core.runtime.batching import Row, read
 from mar_core.runtime.failures import (
     OUT_OF_RESOURCES,
     failure_of,
@@ -25,24 +26,14 @@ from mar_core.ts.rejection import rejections
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from mar_core.records import Input
     from mar_core.runtime.lanes import Lanes
     from mar_core.runtime.lifecycle import LifeCycle
     from mar_core.ts.context import Context, RequestProcessor
 
-__all__ = ["PLAIN_RESPONSE", "Batch", "BatchRunner", "Row", "read"]
+__all__ = ["Batch", "BatchRunner"]
 
 logger = logging.getLogger(__name__)
-
-PLAIN_RESPONSE = Response()
-
-
-class Row(NamedTuple):
-    """One request that has been read: its place among those asked, and what the handler sees."""
-
-    number: int
-    id: str
-    row: Any
-    headers: Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,19 +100,6 @@ class BatchRunner:
     def note_out_of_memory(self, size: int) -> None:
         """Remember that a batch of this size was too large."""
         self.out_of_memory_at = min(size, self.out_of_memory_at or size)
-
-
-def read(
-    index: int,
-    source: Input,
-    *,
-    caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
-) -> Row | Outcome:
-    """Read one input; if that fails, what became of it."""
-    try:
-        return Row(index, source.id, source.read(), source.headers)
-    except caught as error:
-        return _failed(index, source.id, failure_of(error, "read"))
 
 
 class Batch:

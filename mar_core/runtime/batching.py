@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from mar_core.records import Outcome
+from mar_core.runtime.failures import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from mar_core.records import Input, Outcome
+    from mar_core.records import Input
 
-__all__ = ["Batcher", "NumberedBatch", "in_order"]
+__all__ = ["Batcher", "NumberedBatch", "Row", "in_order", "read"]
 
 NumberedBatch = list[tuple[int, "Input"]]
 
@@ -23,6 +26,28 @@ WINDOW = 16
 SAMPLES = 3
 
 
+class Row(NamedTuple):
+    """One request that has been read: its place among those asked, and what the handler sees."""
+
+    number: int
+    id: str
+    row: Any
+    headers: Mapping[str, Any]
+
+
+def read(
+    index: int,
+    source: Input,
+    *,
+    caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
+) -> Row | Outcome:
+    """Read one input; if that fails, what became of it."""
+    try:
+        return Row(index, source.id, source.read(), source.headers)
+    except caught as error:
+        return Outcome(index=index, id=source.id, failure=failure_of(error, "read"))
+
+
 class Batcher:
     """Cuts streams of inputs into batches; each input carries its place in the run.
 
@@ -30,6 +55,12 @@ class Batcher:
         size: Inputs in a batch. ``auto`` begins with one and doubles as long as that makes the run
             faster.
         by_length: Put inputs of about one length together, within a window of some batches.
+
+    Attributes:
+        size: How many inputs the next batch takes.
+        reach: How far apart in the run the inputs of batches that follow each other can be.
+        learns: Whether it wants to know how long batches take; that one did not fit, it always
+            wants to know.
     """
 
     def __init__(self, *, size: int | Literal["auto"], by_length: bool = False) -> None:
@@ -38,17 +69,13 @@ class Batcher:
         self._search = _Search() if size == "auto" else None
         self._size = 1 if size == "auto" else size
         self._limit = LARGEST if size == "auto" else size
+        self.learns = self._search is not None
+        self._resize()
 
-    @property
-    def size(self) -> int:
-        """How many inputs the next batch takes."""
+    def _resize(self) -> None:
         wanted = self._search.size if self._search is not None else self._size
-        return max(1, min(wanted, self._limit))
-
-    @property
-    def reach(self) -> int:
-        """How far apart in the run the inputs of batches that follow each other can be."""
-        return self.size * (WINDOW if self._by_length and self.size > 1 else 1)
+        self.size = max(1, min(wanted, self._limit))
+        self.reach = self.size * (WINDOW if self._by_length and self.size > 1 else 1)
 
     def batches(self, inputs: Iterable[Input]) -> Iterator[NumberedBatch]:
         """The batches of a stream; places count on from one stream to the next."""
@@ -73,10 +100,12 @@ class Batcher:
             self.shrink_below(out_of_memory)
         elif self._search is not None:
             self._search.learn(size, seconds)
+            self._resize()
 
     def shrink_below(self, size: int) -> None:
         """Make batches of half of what did not fit."""
         self._limit = max(1, min(self._limit, size // 2))
+        self._resize()
 
 
 class _Search:

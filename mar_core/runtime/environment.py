@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
     from mar_core.format import Archive
-    from mar_core.runtime.recipe import Recipe
+    from mar_core.runtime.load_options import LoadOptions
 
-__all__ = ["interpreter_of"]
+__all__ = ["described", "interpreter_of"]
 
 _LOCK_FAULTS = ("MAR-Q008", "MAR-Q009")
 _ASK = (
@@ -47,7 +47,7 @@ _WORKERS_HOOKS = frozenset({
 
 
 def interpreter_of(
-    archive: Archive, recipe: Recipe, findings: Sequence[Finding]
+    archive: Archive, recipe: LoadOptions, findings: Sequence[Finding]
 ) -> Interpreter | None:
     """The Python that an archive's workers run in; None for this one.
 
@@ -80,12 +80,31 @@ def interpreter_of(
     )
 
 
+def described(subject: Subject, env: str | None) -> str:
+    """Which environment ``interpreter_of`` would choose, in words; nothing is made or asked.
+
+    Args:
+        subject: The archive, open.
+        env: The environment that a run asks for, as ``Recipe.env``.
+    """
+    chosen = environment_named(env)
+    if chosen in {None, OFF}:
+        return "mar's own"
+    if chosen != AUTO:
+        return str(chosen)
+    if LOCK in subject.archive.members:
+        return f"one of its own, from {LOCK}"
+    if any(read_requirements(subject)):
+        return "one of its own, from requirements without a lock"
+    return "mar's own: it has no requirements"
+
+
 def _has_packages(path: str) -> bool:
     return Path(path).name in {"site-packages", "dist-packages"}
 
 
 def _brought(
-    subject: Subject, recipe: Recipe, findings: Sequence[Finding], *, name: str
+    subject: Subject, recipe: LoadOptions, findings: Sequence[Finding], *, name: str
 ) -> Path | None:
     """The environment that an archive brings; None where it asks for nothing."""
     archive = subject.archive
@@ -151,7 +170,7 @@ def _check_python(subject: Subject, name: str) -> None:
         raise ArchiveError(f"{name} needs Python {wanted}; this is {here}.")
 
 
-def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
+def _from_lock(text: bytes, recipe: LoadOptions, *, name: str, source: str) -> Path:
     key = ["lock", hashlib.sha256(text).hexdigest(), *_here(recipe)]
 
     def fill(folder: Path) -> None:
@@ -161,7 +180,7 @@ def _from_lock(text: bytes, recipe: Recipe, *, name: str, source: str) -> Path:
 
 
 def _from_lines(
-    lines: Sequence[tuple[int, str]], recipe: Recipe, *, name: str, source: str
+    lines: Sequence[tuple[int, str]], recipe: LoadOptions, *, name: str, source: str
 ) -> Path:
     """The environment for requirements without a lock: what they are resolved to the first time."""
     key = ["requirements", lines_digest(lines), *_here(recipe)]
@@ -178,13 +197,13 @@ def _from_lines(
     return environment(key, name=name, source=source, fill=fill)
 
 
-def _here(recipe: Recipe) -> list[str]:
+def _here(recipe: LoadOptions) -> list[str]:
     """What an environment depends on besides its lock: mar's torch, and whether to build."""
     versions = [str(version_of(package)) for package in TORCH]
     return [*versions, "build" if recipe.allow_build else "wheels"]
 
 
-def _install(folder: Path, text: bytes, recipe: Recipe, *, name: str) -> None:
+def _install(folder: Path, text: bytes, recipe: LoadOptions, *, name: str) -> None:
     try:
         lock = parse_lock(text)
         pins = lock.pins(allow_build=recipe.allow_build)

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from mar_core.runtime.batch import Row, read
+from mar_core.runtime.batching import Row, read
 from mar_core.runtime.worker_process import Job
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class Feed:
         batcher: Cuts them into batches.
         ahead: How many parcels are ready at most.
         wake: Called when there is something to take.
+
+    Attributes:
+        exhausted: Whether there is nothing more to take.
+        size: How many batches the next parcel takes.
     """
 
     def __init__(
@@ -86,17 +90,14 @@ class Feed:
         self._head: Future[Parcel] | None = None
         self._per_job = SECONDS
         self.exhausted = False
+        self.size = 1
         self._thread = threading.Thread(target=self._work, name=_THREAD, daemon=True)
         self._thread.start()
 
-    @property
-    def size(self) -> int:
-        """How many batches the next parcel takes."""
-        return max(1, min(MOST_JOBS, int(SECONDS / self._per_job)))
-
-    def learn(self, seconds: float) -> None:
-        """Take note of how long a batch took."""
-        self._per_job += (seconds + CALL_SECONDS - self._per_job) / 4
+    def learn(self, seconds: float, batches: int) -> None:
+        """Take note of how long some batches took, on average; each counts for a quarter."""
+        self._per_job += (seconds + CALL_SECONDS - self._per_job) * (1 - 0.75**batches)
+        self.size = max(1, min(MOST_JOBS, int(SECONDS / self._per_job)))
 
     def take(self) -> Parcel | None:
         """The next parcel, or None where none is ready yet, or there will be none.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mar_core.cache.entries import unpacked
 from mar_core.cache.files import ModelFiles, PackedFiles
 from mar_core.cache.verified import verify
-from mar_core.format.packed import PackedArchive
+from mar_core.format.view import PackedArchive
 from mar_core.weights.registry import identify
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def files_for(archive: Archive, manifest: Manifest) -> ModelFiles:
     if weights is not None:
         verify(archive, weights)
     if any(name.endswith((*_SOURCE, ".yaml")) for name in _others(archive, manifest)):
-        files.unpack()
+        files.unpack(archive)
     return files
 
 

@@ -11,8 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
-from mar_core.records import Outcome, Response
-from mar_core.runtime.batch import PLAIN_RESPONSE
+from mar_core.records import PLAIN_RESPONSE, Outcome, Response
 from mar_core.runtime.batching import Batcher
 from mar_core.runtime.cores import cores
 from mar_core.runtime.feed import Feed, Parcel
@@ -48,6 +47,8 @@ MOST_DEATHS = 20
 LOADING_SECONDS = 600.0
 CLEANING_SECONDS = 60.0
 TICK = 0.1
+# How often dead workers are looked for; most are heard of.
+LOOK_SECONDS = 0.5
 
 
 class WorkerPool:
@@ -77,6 +78,8 @@ class WorkerPool:
         self._summary = summary
         self._again: deque[Job] = deque()
         self._newest, self._deaths = 0, 0
+        self._looked = time.monotonic()
+        self._took: list[float] = []  # by the batches of the frame that is heard
         self._batcher: Batcher | None = None
         self._feed: Feed | None = None
         self._selector = selectors.DefaultSelector()
@@ -88,7 +91,7 @@ class WorkerPool:
         try:
             self._setup = self._prepare(recipe, options, count or 1)
             prepared = self._setup.prepared
-            self._gpus = gpus_for(prepared.config, count=gpus)
+            self._gpus = gpus_for(prepared.config, count=gpus) if gpus else []
             while count is None and len(self._workers) < len(self._gpus):
                 self._workers.append(self._start(prepared.interpreter))
             for place, worker in enumerate(self._workers):
@@ -156,14 +159,15 @@ class WorkerPool:
 
     def _prepare(self, recipe: Recipe, options: RunOptions, count: int) -> Setup:
         """Prepare the archive, while the workers start if it is known already where."""
-        if recipe.here:
+        here = recipe.here
+        if here:
             self._workers += [self._start(None) for _ in range(count)]
         with recipe.open() as archive:
             torch = needs_torch(archive)
-            if recipe.here and torch:
+            if here and torch:
                 self._import_torch()
-            prepared = prepare_opened(archive, recipe)
-        if not recipe.here:
+            prepared = prepare_opened(archive, recipe, torch=torch)
+        if not here:
             self._workers += [self._start(prepared.interpreter) for _ in range(count)]
             if torch:
                 self._import_torch()
@@ -181,7 +185,7 @@ class WorkerPool:
 
     def _start(self, interpreter: Interpreter | None) -> WorkerProcess:
         worker = WorkerProcess(threads=self._threads, interpreter=interpreter)
-        self._selector.register(worker, selectors.EVENT_READ)
+        self._selector.register(worker.socket, selectors.EVENT_READ, worker)
         return worker
 
     def _load(self, worker: WorkerProcess, place: int) -> None:
@@ -260,24 +264,27 @@ class WorkerPool:
     def _speaking(self) -> list[WorkerProcess]:
         """The workers that have sent something; what waits to be written goes out meanwhile."""
         for worker in self._workers:
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.is_behind else 0)
-            if self._selector.get_key(worker).events != events:
-                self._selector.modify(worker, events)
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.outgoing else 0)
+            if self._selector.get_key(worker.socket).events != events:
+                self._selector.modify(worker.socket, events, worker)
         speaking: list[WorkerProcess] = []
         for key, events in self._selector.select(TICK):
             if key.fileobj is self._woken:
                 self._woken.recv(4096)
                 continue
-            found: Any = key.fileobj
             if events & selectors.EVENT_WRITE:
-                found.write()
+                key.data.write()
             if events & selectors.EVENT_READ:
-                speaking.append(found)
+                speaking.append(key.data)
         return speaking
 
     def _gone_or_late(self) -> list[WorkerProcess]:
         """What a dead worker forked may hold its socket open, so that no end of it is heard."""
-        return [worker for worker in self._workers if not worker.alive or self._is_late(worker)]
+        now = time.monotonic()
+        look = now - self._looked >= LOOK_SECONDS
+        if look:
+            self._looked = now
+        return [w for w in self._workers if self._is_late(w) or (look and not w.alive)]
 
     def _is_late(self, worker: WorkerProcess) -> bool:
         if not worker.ready:
@@ -297,6 +304,9 @@ class WorkerPool:
                 text = "The worker sent something that no worker of ours sends."
                 raise HandlerError(text, stage="worker") from error
             yield outcomes
+        took, self._took = self._took, []
+        if took and self._feed is not None:
+            self._feed.learn(sum(took) / len(took), len(took))
 
     def _take(self, worker: WorkerProcess, message: list[Any]) -> list[Outcome]:
         if message[0] == ANSWER:
@@ -317,9 +327,8 @@ class WorkerPool:
         self._summary.batches += 1
         self._add_seconds(seconds)
         model = seconds.get("inference") or seconds.get("explain", 0.0)
-        if self._feed is not None:
-            self._feed.learn(sum(seconds.values()))
-        if self._batcher is not None:
+        self._took.append(sum(seconds.values()))
+        if self._batcher is not None and (self._batcher.learns or out_of_memory is not None):
             self._batcher.report(len(replies), model, out_of_memory=out_of_memory)
         return [
             Outcome(index=row[0], id=row[1], result=reply[0], response=PLAIN_RESPONSE)
@@ -336,7 +345,7 @@ class WorkerPool:
     def _lose(self, worker: WorkerProcess) -> list[Outcome]:
         """Replace a worker that died or hangs; what it ran is tried again in pieces, or failed."""
         late = self._timeout if worker.alive and self._is_late(worker) else None
-        self._selector.unregister(worker)
+        self._selector.unregister(worker.socket)
         death = worker.end(late=late)
         self._deaths += 1
         if not worker.ready or self._deaths > MOST_DEATHS:

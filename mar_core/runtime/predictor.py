@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mar_core.build import ArchiveRequest
 from mar_core.checks.trust import needed_trust, trusts_everything
 from mar_core.errors import HandlerError, MarError
 from mar_core.handlers.load import load_handler
@@ -17,7 +15,6 @@ from mar_core.runtime.failures import failure_of
 from mar_core.runtime.lanes import lanes_of
 from mar_core.runtime.lifecycle import LifeCycle
 from mar_core.runtime.prepared import prepare
-from mar_core.runtime.recipe import Recipe
 from mar_core.ts.adapter import reads_by_context
 from mar_core.ts.context import make_context
 from mar_core.ts.device import choose_gpu_id
@@ -28,53 +25,10 @@ if TYPE_CHECKING:
 
     from mar_core.handlers.own_process import OwnProcess
     from mar_core.records import Failure, Input, Outcome
+    from mar_core.runtime.load_options import LoadOptions
     from mar_core.runtime.prepared import Prepared
 
-__all__ = ["Predictor", "load"]
-
-
-def load(
-    source: str | Path | ArchiveRequest,
-    *,
-    device: str | None = None,
-    allow_pickle: bool = False,
-    envelope: str | None = None,
-    batch_size: int | None = None,
-    limit_image_pixels: bool = True,
-) -> Predictor:
-    """Load an archive: validate it, import its handler, load its weights.
-
-    Args:
-        source: A ``.mar``, a ``.tar.gz``, a folder that holds an unpacked archive, or the sources
-            of one that was never packed.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best that is there.
-        allow_pickle: Load weights that can run code when loaded.
-        envelope: The request envelope: ``json``, ``kserve``, ``kservev2`` or ``body``.
-        batch_size: Requests in a batch; None takes the archive's ``batchSize``, else 1.
-        limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
-
-    Returns:
-        The predictor; use it as a context manager.
-
-    Raises:
-        ArchiveError: The archive cannot be read, or a rule refuses it.
-        HandlerError: Its handler cannot be imported or initialized.
-        ModelError: Its weights cannot be loaded.
-
-    Example:
-        >>> with load("mnist.mar") as model:
-        ...     model.predict([Path("7.png")])
-        [7]
-    """
-    recipe = Recipe(
-        source=source if isinstance(source, ArchiveRequest) else Path(source),
-        device=device,
-        allow_pickle=allow_pickle,
-        envelope=envelope,
-        batch_size=batch_size,
-        limit_image_pixels=limit_image_pixels,
-    )
-    return Predictor(recipe)
+__all__ = ["Predictor"]
 
 
 class Predictor:
@@ -100,7 +54,7 @@ class Predictor:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: LoadOptions,
         *,
         prepared: Prepared | None = None,
         code: OwnProcess | None = None,

@@ -13,7 +13,6 @@ from mar_core.errors import ArchiveError
 from mar_core.plugins import get_plugins
 from mar_core.runtime.needed import files_for
 from mar_core.signature.declared import find_signature, read_signature
-from mar_core.ts.context import parse_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest
     from mar_core.runtime.interpreter import Interpreter
-    from mar_core.runtime.recipe import Recipe
+    from mar_core.runtime.load_options import LoadOptions
     from mar_core.signature import Signature
 
 __all__ = ["Prepared", "needs_torch", "prepare", "prepare_opened"]
@@ -48,7 +47,7 @@ class Prepared:
         signature: What it takes and gives; None where nothing says it.
     """
 
-    recipe: Recipe
+    recipe: LoadOptions
     manifest: Manifest
     files: ModelFiles
     config: dict[str, Any] = field(default_factory=dict)
@@ -103,7 +102,7 @@ class Prepared:
                 )
 
 
-def prepare(recipe: Recipe) -> Prepared:
+def prepare(recipe: LoadOptions) -> Prepared:
     """Open and validate an archive, and unpack what has to be. Imports no PyTorch.
 
     Raises:
@@ -113,8 +112,14 @@ def prepare(recipe: Recipe) -> Prepared:
         return prepare_opened(archive, recipe)
 
 
-def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
-    """The same of an archive that is open."""
+def prepare_opened(archive: Archive, recipe: LoadOptions, *, torch: bool | None = None) -> Prepared:
+    """The same of an archive that is open.
+
+    Args:
+        archive: The archive.
+        recipe: How to load it.
+        torch: What ``needs_torch`` says of it, for who has asked.
+    """
     manifest = archive.manifest
     with _checking:
         findings = check(archive, plugins=get_plugins(), allow_pickle=recipe.allow_pickle)
@@ -132,7 +137,7 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
         config=_config(archive, manifest),
         findings=tuple(findings),
         stamps=tuple((name, *_stamp(files.folder / name)) for name in unpacked),
-        needs_torch=needs_torch(archive),
+        needs_torch=needs_torch(archive) if torch is None else torch,
         interpreter=_interpreter(archive, recipe, findings),
         signature=signature,
     )
@@ -140,10 +145,16 @@ def prepare_opened(archive: Archive, recipe: Recipe) -> Prepared:
 
 def _config(archive: Archive, manifest: Manifest) -> dict[str, Any]:
     name = manifest.config_file
-    return parse_config(archive.read(name), name) if name else {}
+    if not name:
+        return {}
+    from mar_core.ts.context import parse_config  # most have none, and need not import it
+
+    return parse_config(archive.read(name), name)
 
 
-def _interpreter(archive: Archive, recipe: Recipe, findings: list[Finding]) -> Interpreter | None:
+def _interpreter(
+    archive: Archive, recipe: LoadOptions, findings: list[Finding]
+) -> Interpreter | None:
     if recipe.here and (recipe.env == "off" or LOCK not in archive.members):
         return None  # most runs, which need not import what follows
     from mar_core.runtime.environment import interpreter_of

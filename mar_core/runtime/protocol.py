@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pickle
 import struct
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -21,7 +22,7 @@ from mar_core.records import Failure
 from mar_core.runtime.failures import own_lines, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from mar_core.runtime.prepared import Prepared
@@ -164,9 +165,10 @@ class Reply(NamedTuple):
         return "" if self.failure is None else self.failure.public
 
 
-def to_worker(messages: Sequence[tuple[Any, ...]]) -> bytes:
-    """A frame for a worker."""
-    return pickle.dumps(messages, protocol=5)  # which knows its own length
+# A frame for a worker, which knows its own length, of messages.
+to_worker: Callable[[Sequence[tuple[Any, ...]]], bytes] = functools.partial(
+    pickle.dumps, protocol=5
+)
 
 
 def from_worker(messages: Sequence[Sequence[Any]]) -> bytes:

@@ -1,26 +1,24 @@
-"""How to load an archive, as a value that can be sent to another process or machine."""
+"""How to load an archive: the recipe, and what is made of it in the caller's process."""
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mar_core.build import ArchiveRequest
-from mar_core.format import open_archive
+from mar_core.runtime.load_options import LoadOptions
+from mar_core.runtime.prepared import prepare
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mar_core.format import Archive
     from mar_core.runtime.predictor import Predictor
     from mar_core.runtime.prepared import Prepared
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "load"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(LoadOptions):
     """What to load, and how: frozen, and picklable.
 
     Attributes:
@@ -44,47 +42,12 @@ class Recipe:
             does not travel to other processes.
     """
 
-    source: Path | ArchiveRequest
-    device: str | None = None
-    allow_pickle: bool = False
-    envelope: str | None = None
-    batch_size: int | None = None
-    limit_image_pixels: bool = True
-    handler: str | None = None
-    env: str | None = None
-    inherit: bool = False
-    allow_build: bool = False
-    offline: bool = False
-    metrics_config: Path | None = None
-    opened: list[Archive] = field(default_factory=list, compare=False, repr=False)
-
-    @property
-    def here(self) -> bool:
-        """Whether its workers run in this environment, whatever the archive brings."""
-        return self.env in {None, "", "off"}
-
-    def open(self) -> Archive:
-        """Open the archive, without loading anything of it.
-
-        Raises:
-            ArchiveError: It cannot be read.
-        """
-        if self.opened:
-            return self.opened.pop()
-        if isinstance(self.source, ArchiveRequest):
-            from mar_core.build.plan import plan
-
-            return plan(self.source)
-        return open_archive(self.source)
-
     def prepare(self) -> Prepared:
         """Validate and unpack the archive, without loading anything of it.
 
         Raises:
             ArchiveError: It cannot be read, or a rule refuses it.
         """
-        from mar_core.runtime.prepared import prepare
-
         return prepare(self)
 
     def load(self) -> Predictor:
@@ -99,6 +62,46 @@ class Recipe:
 
         return Predictor(self)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
-        return functools.partial(Recipe, **values), ()
+
+def load(
+    source: str | Path | ArchiveRequest,
+    *,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    envelope: str | None = None,
+    batch_size: int | None = None,
+    limit_image_pixels: bool = True,
+) -> Predictor:
+    """Load an archive: validate it, import its handler, load its weights.
+
+    Args:
+        source: A ``.mar``, a ``.tar.gz``, a folder that holds an unpacked archive, or the sources
+            of one that was never packed.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best that is there.
+        allow_pickle: Load weights that can run code when loaded.
+        envelope: The request envelope: ``json``, ``kserve``, ``kservev2`` or ``body``.
+        batch_size: Requests in a batch; None takes the archive's ``batchSize``, else 1.
+        limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
+
+    Returns:
+        The predictor; use it as a context manager.
+
+    Raises:
+        ArchiveError: The archive cannot be read, or a rule refuses it.
+        HandlerError: Its handler cannot be imported or initialized.
+        ModelError: Its weights cannot be loaded.
+
+    Example:
+        >>> with load("mnist.mar") as model:
+        ...     model.predict([Path("7.png")])
+        [7]
+    """
+    recipe = Recipe(
+        source=source if isinstance(source, ArchiveRequest) else Path(source),
+        device=device,
+        allow_pickle=allow_pickle,
+        envelope=envelope,
+        batch_size=batch_size,
+        limit_image_pixels=limit_image_pixels,
+    )
+    return recipe.load()

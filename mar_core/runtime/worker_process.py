@@ -26,7 +26,7 @@ from mar_core.runtime.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mar_core.runtime.batch import Row
+    from mar_core.runtime.batching import Row
     from mar_core.runtime.deaths import Death
     from mar_core.runtime.interpreter import Interpreter
     from mar_core.runtime.protocol import Setup
@@ -64,6 +64,8 @@ class WorkerProcess:
         interpreter: The Python that it runs in; None for this one.
 
     Attributes:
+        socket: Where it is heard, for selectors.
+        outgoing: What waits to be written to it.
         jobs: Those that it has not answered, in the order in which they were given.
         ready: What it said when it had loaded the archive; None before.
         since: When it was started or last said something, by the monotonic clock.
@@ -77,9 +79,10 @@ class WorkerProcess:
         interpreter: Interpreter | None = None,
     ) -> None:
         self._process = Process(threads=threads, environment=environment, interpreter=interpreter)
-        self._process.socket.setblocking(False)  # noqa: FBT003
+        self.socket = self._process.socket
+        self.socket.setblocking(False)  # noqa: FBT003
         self._inbox = Inbox()
-        self._outgoing: deque[memoryview] = deque()
+        self.outgoing: deque[memoryview] = deque()
         self._given = 0
         self._noise = 0
         self.jobs: deque[Job] = deque()
@@ -88,19 +91,10 @@ class WorkerProcess:
         self._printer = threading.Thread(target=self._pass_on, daemon=True)
         self._printer.start()
 
-    def fileno(self) -> int:
-        """The socket's, for selectors."""
-        return self._process.socket.fileno()
-
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
         return self._process.alive
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether something waits to be written to it."""
-        return bool(self._outgoing)
 
     def load(self, setup: Setup) -> None:
         """Let it load an archive."""
@@ -124,13 +118,13 @@ class WorkerProcess:
     def write(self) -> None:
         """Write what waits, as far as it goes without waiting."""
         with contextlib.suppress(BlockingIOError, OSError):  # its end will be heard
-            while self._outgoing:
-                data = self._outgoing[0]
-                sent = self._process.socket.send(data)
+            while self.outgoing:
+                data = self.outgoing[0]
+                sent = self.socket.send(data)
                 if sent < len(data):
-                    self._outgoing[0] = data[sent:]
+                    self.outgoing[0] = data[sent:]
                 else:
-                    self._outgoing.popleft()
+                    self.outgoing.popleft()
 
     def read(self) -> list[list[Any]]:
         """What it has sent; nothing where a message is not whole yet.
@@ -139,7 +133,7 @@ class WorkerProcess:
             EOFError: It is gone, or sends what no worker of ours sends.
         """
         try:
-            data = self._process.socket.recv(CHUNK)
+            data = self.socket.recv(CHUNK)
         except BlockingIOError:
             return []
         except OSError as error:
@@ -164,7 +158,7 @@ class WorkerProcess:
     def wait(self, seconds: float = PATIENCE) -> bool:
         """Wait for its end, writing what it still has to read; whether it has come."""
         deadline = time.monotonic() + seconds
-        while self._outgoing and time.monotonic() < deadline and self.alive:
+        while self.outgoing and time.monotonic() < deadline and self.alive:
             self.write()
             time.sleep(0.001)
         return self._process.wait(max(0.0, deadline - time.monotonic()))
@@ -172,7 +166,7 @@ class WorkerProcess:
     def end(self, *, late: float | None = None) -> Death:
         """End it and everything that it has started."""
         death = self._process.end(late=late)
-        self._process.socket.close()
+        self.socket.close()
         # What it printed last; what it has let go of may hold the pipe open.
         self._printer.join(0.5)
         return death
@@ -198,7 +192,7 @@ class WorkerProcess:
             raise MarError(
                 f"A request cannot be sent to the worker: {type(error).__name__}: {error}."
             ) from error
-        self._outgoing.append(memoryview(frame))
+        self.outgoing.append(memoryview(frame))
         self.write()
 
     def _pass_on(self) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.ts.context import Context
-    from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import ModelSource
 
 __all__ = [
     "IPEX_AVAILABLE",
@@ -157,14 +157,13 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         Raises:
             ModelError: The model cannot be loaded.
         """
-        from mar_core.weights.loading import load_model
-        from mar_core.weights.source import files_of
+        from mar_core.weights.loading import context_files, load_model
 
         properties = context.system_properties
         self.model_yaml_config = getattr(context, "model_yaml_config", None) or {}
         self.map_location, self.device = handler_device(properties.get("gpu_id"))
         self.manifest = context.manifest
-        files = files_of(context)
+        files = context_files(context)
         serialized_file = self.manifest["model"].get("serializedFile")
         self._weights_path = (files, serialized_file) if serialized_file else None
         self.model = self._computing(load_model(self, context))
@@ -237,7 +236,8 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             ModelError: The file is missing, does not hold exactly one network, or the state dict
                 does not fit.
         """
-        from mar_core.weights.model_file import load_network, load_state_dict
+        from mar_core.weights.model_file import load_network
+        from mar_core.weights.state_dict import load_state_dict
 
         model = load_network(model_dir, model_file)
         if model_pt_path:

@@ -232,7 +232,7 @@ class _PassingNames:
         if not attribute.startswith("__"):
             for name in [one for one, home in _HOMES.items() if home == self._home]:
                 if attribute in passing_names(name):
-                    return in_passing(name, attribute)
+                    return in_passing(name, attribute, load=load)
         raise AttributeError(f"module {self._home!r} has no attribute {attribute!r}")
 
 

@@ -13,10 +13,10 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mar_core.ts.streaming import send_intermediate_predict_response
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mar_core.ts.context import Context
 
 __all__ = [
     "END_OF_LIST",
@@ -108,6 +108,35 @@ def create_predict_response(  # noqa: PLR0917 - TorchServe's signature
         problem = "Unsupported model output data type."
         return create_predict_response(None, req_id_map, problem, UNAVAILABLE)
     return encoded + _number(END_OF_LIST)
+
+
+def send_intermediate_predict_response(
+    ret: Any,
+    req_id_map: Mapping[int, str] | Iterable[int],
+    message: str = "",
+    code: int = 200,
+    context: Context | None = None,
+) -> None:
+    """Send a part of the answers ahead; what the handler returns is the last part.
+
+    Args:
+        ret: For each request of the batch its part.
+        req_id_map: The requests: ``context.request_ids``.
+        message: What TorchServe's server logs.
+        code: What it takes for the batch; an answer's own status is set on the context.
+        context: The context of this batch.
+    """
+    if context is None or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    socket = getattr(context, "cl_socket", None)
+    if socket is not None:  # in a worker of TorchServe's own server
+        ids = {index: context.get_request_id(index) or "" for index in req_id_map}
+        socket.sendall(create_predict_response(ret, ids, message, code, context, True))  # noqa: FBT003
+        return
+    for index in req_id_map:
+        context.set_response_header(index, "ts_stream_next", "true")
+        if context.sink is not None:
+            context.sink(index, ret[index])
 
 
 def encode_response_headers(resp_hdr_map: Mapping[str, str]) -> bytearray:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["in_passing", "passing_names"]
 
@@ -165,12 +168,13 @@ def passing_names(module: str) -> dict[str, str]:
     return {word.partition("=")[0]: word.rpartition("=")[2] for word in words}
 
 
-def in_passing(module: str, name: str) -> Any:
+def in_passing(module: str, name: str, *, load: Callable[[str], Any]) -> Any:
     """What a name in passing stands for.
 
     Args:
         module: TorchServe's module.
         name: The name.
+        load: Gives the module that stands for one of TorchServe's.
 
     Raises:
         AttributeError: The module has no such name; or the library that it is from is not here.
@@ -182,16 +186,9 @@ def in_passing(module: str, name: str) -> Any:
         return logging.getLogger(module)
     home, _, member = names[name].partition(":")
     try:
-        found = _module(home)
+        is_theirs = home.partition(".")[0] == "ts"
+        found = load(home) if is_theirs else importlib.import_module(home)
         return getattr(found, member) if member else found
     except ImportError as error:
         missing = f"module {module!r} has no attribute {name!r}: {error}"
         raise AttributeError(missing) from error
-
-
-def _module(name: str) -> Any:
-    if name == "ts" or name.startswith("ts."):
-        from mar_core.ts import compat
-
-        return compat.load(name)
-    return importlib.import_module(name)

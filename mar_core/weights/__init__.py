@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from mar_core.weights.cost import Allowance, Budget, TooCostlyError
-from mar_core.weights.file import WeightsFile, seekable
 from mar_core.weights.registry import examine, identify, weights_formats
-from mar_core.weights.report import Fault, TensorInfo, WeightsReport, contiguous
-from mar_core.weights.source import ModelSource, require_trust
-from mar_core.weights.weights_format import Trust, WeightsFormat
+from mar_core.weights.streams import seekable
+from mar_core.weights.weights_format import (
+    Fault,
+    ModelSource,
+    TensorInfo,
+    Trust,
+    WeightsFile,
+    WeightsFormat,
+    WeightsReport,
+    contiguous,
+    require_trust,
+)
 
 __all__ = [
     "Allowance",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mar_core.weights.values import is_readable, read_chunks
 
 if TYPE_CHECKING:
-    from mar_core.weights.report import TensorInfo
+    from mar_core.weights.weights_format import TensorInfo
 
 __all__ = ["largest_difference"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.report import TensorInfo
 from mar_core.weights.tensors import find_tensors
+from mar_core.weights.weights_format import TensorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mar_core.weights.pickles import PickleReport
-    from mar_core.weights.report import WeightsReport
     from mar_core.weights.tensors import FoundTensor
+    from mar_core.weights.weights_format import WeightsReport
 
 __all__ = ["list_tensors", "note_pickle", "sentence"]
 

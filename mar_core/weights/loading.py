@@ -6,21 +6,29 @@ This is the plugin ``mar-loaders``. A file's content decides what loads it, neve
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.hookspecs import hookimpl
 from mar_core.plugins import new_manager
-from mar_core.weights.source import source_of
+from mar_core.weights.weights_format import ModelSource
 
 if TYPE_CHECKING:
     import pluggy
 
+    from mar_core.cache.files import ModelFiles
     from mar_core.plugins import Plugins
-    from mar_core.weights.source import ModelSource
     from mar_core.weights.weights_format import WeightsFormat
 
-__all__ = ["load_model", "mar_load_model", "other_loaders", "refusal"]
+__all__ = [
+    "context_files",
+    "load_model",
+    "mar_load_model",
+    "model_source",
+    "other_loaders",
+    "refusal",
+]
 
 _NAME = "mar-loaders"
 
@@ -40,7 +48,7 @@ def load_model(handler: Any, context: Any) -> object:
         ModelError: There is no model, nothing can load it, or it does not fit its model file.
     """
     manager = getattr(context, "model_loaders", None) or _our_loaders()
-    source = source_of(handler, context)
+    source = model_source(handler, context)
     if hasattr(handler, "_model_source"):  # its own methods, which load the model, are told of it
         handler._model_source = source  # noqa: SLF001 - BaseHandler's and ours
     model: object | None = manager.hook.mar_load_model(
@@ -52,6 +60,53 @@ def load_model(handler: Any, context: Any) -> object:
             hint="The plugin mar-loaders is switched off; see `mar plugins`.",
         )
     return model
+
+
+def model_source(handler: Any, context: Any) -> ModelSource:
+    """Gather what the loaders need.
+
+    Args:
+        handler: The handler; its ``device`` says where the model goes, else it is the CPU.
+        context: The manifest, and the archive: its ``files``, else the unpacked archive as
+            ``system_properties["model_dir"]``.
+
+    Raises:
+        ModelError: A file that the manifest names is not there.
+    """
+    import torch
+
+    from mar_core.weights.registry import identify
+
+    model = (context.manifest or {}).get("model") or {}
+    files = context_files(context)
+    serialized = model.get("serializedFile") or None
+    row = None
+    if serialized is not None:
+        if serialized not in files:
+            raise ModelError(
+                f"The weights file {serialized!r} is not in the archive.",
+                hint="Archive it again with --serialized-file.",
+            )
+        with files.open(serialized) as stream:
+            row = identify(stream)
+    return ModelSource(
+        handler=handler,
+        context=context,
+        files=files,
+        model_file=model.get("modelFile") or None,
+        serialized_file=serialized,
+        format=row,
+        device=torch.device(getattr(handler, "device", None) or "cpu"),
+        trusted=bool(context.system_properties.get("allow_pickle")),
+    )
+
+
+def context_files(context: Any) -> ModelFiles:
+    """The files of a context's archive; TorchServe's own contexts know a folder alone."""
+    from mar_core.cache.files import ModelFiles
+
+    files: ModelFiles | None = getattr(context, "files", None)
+    return files or ModelFiles(Path(str(context.system_properties.get("model_dir"))))
 
 
 @hookimpl(trylast=True)
@@ -66,7 +121,7 @@ def mar_load_model(source: ModelSource) -> object:
     if model is not None:
         return model
     if source.format is None:
-        from mar_core.weights.eager import load_eager
+        from mar_core.weights.state_dict import load_eager
 
         return load_eager(source)
     if source.format.load is None:

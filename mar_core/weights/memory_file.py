@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import ModelSource
 
 __all__ = ["file_of"]
 

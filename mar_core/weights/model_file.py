@@ -1,4 +1,4 @@
-"""The model file: the Python that defines the network, and the state dict that goes into it."""
+"""The model file: the Python that defines the network."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.fit import fit
 from mar_core.weights.model_code import code_of
-from mar_core.weights.state_dict import read_weights, weights_of
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     import torch
 
-    from mar_core.weights.source import ModelSource
-
-__all__ = ["class_to_write", "import_model_file", "load_network", "load_state_dict"]
+__all__ = ["class_to_write", "import_model_file", "load_network"]
 
 
 def class_to_write(name: str | None, *, is_class: bool = False) -> str:
@@ -62,36 +58,6 @@ def load_network(model_dir: str, model_file: str) -> torch.nn.Module:
         )
     model: torch.nn.Module = model_class()
     return model
-
-
-def load_state_dict(
-    model: torch.nn.Module,
-    model_pt_path: str,
-    *,
-    device: torch.device | str | None,
-    source: ModelSource | None = None,
-) -> None:
-    """Give a network its weights, mapped from the file where that comes to the same as copying.
-
-    Args:
-        model: The network.
-        model_pt_path: A state dict in any format that mar reads, or a checkpoint that wraps one.
-        device: Where the weights go.
-        source: What is being loaded; without it, nothing is trusted.
-
-    Raises:
-        ModelError: The file holds no state dict, is not safe to load, or does not fit the network.
-    """
-    import torch
-
-    path, target = Path(model_pt_path), torch.device(device or "cpu")
-    if source is not None and path == source.files.folder / source.name:
-        weights = weights_of(source, target)
-    else:
-        trusted = source is not None and source.trusted
-        weights = read_weights(path, device=target, trusted=trusted, source=source)
-    state = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
-    fit(model, state, name=path.name)
 
 
 def import_model_file(model_dir: Path, model_file: str) -> ModuleType:

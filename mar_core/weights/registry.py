@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mar_core.errors import ModelError, PluginError
 from mar_core.format.budget import TooCostly
 from mar_core.weights.cost import TooCostlyError
-from mar_core.weights.file import WeightsFile
-from mar_core.weights.report import WeightsReport
-from mar_core.weights.weights_format import WeightsFormat
+from mar_core.weights.weights_format import WeightsFile, WeightsFormat, WeightsReport
 
 if TYPE_CHECKING:
     from mar_core.plugins import Plugins

@@ -1,7 +1,14 @@
-"""Reads the tensors of a weights file, mapped from the disk where the format allows it."""
+"""Reads the tensors of a weights file where they lie, and gives them to the network.
+
+From a file they are mapped where the format allows it. Those that lie in the archive are views of
+the mapped archive: nothing is written or copied. The mapping is private. Pages are shared with
+every process that reads the same archive until somebody writes to one, and then the copy is that
+process's own.
+"""
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import re
 from collections.abc import Mapping
@@ -11,19 +18,57 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mar_core.errors import ModelError
 from mar_core.text import first_line
-from mar_core.weights.in_place import read_in_place
+from mar_core.weights.fit import fit
 from mar_core.weights.model_code import code_of
 from mar_core.weights.registry import identify
+from mar_core.weights.safetensors import view_safetensors
 
 if TYPE_CHECKING:
     import torch
 
-    from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import ModelSource
 
-__all__ = ["read_weights", "weights_of"]
+__all__ = ["load_eager", "load_state_dict", "read_weights", "weights_of"]
 
 # The names under which training scripts put the weights among other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights")
+# torch.save lays storages out at multiples of it, and PyTorch's kernels expect no less.
+_ALIGNED = 64
+
+
+def load_eager(source: ModelSource) -> torch.nn.Module:
+    """Build the network and give it its weights.
+
+    ``handler._load_pickled_model`` does it wherever there is a model file, so that a handler can
+    override it as in TorchServe.
+
+    Raises:
+        ModelError: There is neither a model file nor a pickled module, or the two do not fit.
+    """
+    if source.model_file is None:
+        model = _load_whole(source)
+    else:
+        place = source.place_for("_load_pickled_model")
+        path = str(place) if place else None
+        model = source.handler._load_pickled_model(  # noqa: SLF001 - TorchServe's name for it
+            str(source.files.unpack()), source.model_file, path
+        )
+    return model.to(source.device).eval()
+
+
+def _load_whole(source: ModelSource) -> torch.nn.Module:
+    if source.serialized_file is None:
+        raise ModelError(
+            "The archive names neither a model file nor a weights file: there is nothing to load.",
+            hint="Give --model-file or --serialized-file, or override the handler's initialize.",
+        )
+    weights = weights_of(source, source.device)
+    if isinstance(weights, dict):
+        raise ModelError(
+            f"{source.name} holds weights alone, not the network that they belong to.",
+            hint="Archive it with --model-file, or export the model with torch.export.",
+        )
+    return weights
 
 
 def weights_of(
@@ -39,7 +84,7 @@ def weights_of(
         ModelError: See ``read_weights``.
     """
     if source.in_place:
-        content = read_in_place(source, device)
+        content = _read_in_place(source, device)
         if content is not None:
             return _tensors_of(content, Path(source.name))
     path = cast("Path", source.path)
@@ -80,6 +125,88 @@ def read_weights(
         folder = path.parent if source is None else source.model_dir
         content = _unpickle(path, device, folder, source.model_file if source else None)
     return _tensors_of(content, path)
+
+
+def load_state_dict(
+    model: torch.nn.Module,
+    model_pt_path: str,
+    *,
+    device: torch.device | str | None,
+    source: ModelSource | None = None,
+) -> None:
+    """Give a network its weights, mapped from the file where that comes to the same as copying.
+
+    Args:
+        model: The network.
+        model_pt_path: A state dict in any format that mar reads, or a checkpoint that wraps one.
+        device: Where the weights go.
+        source: What is being loaded; without it, nothing is trusted.
+
+    Raises:
+        ModelError: The file holds no state dict, is not safe to load, or does not fit the network.
+    """
+    import torch
+
+    path, target = Path(model_pt_path), torch.device(device or "cpu")
+    if source is not None and path == source.files.folder / source.name:
+        weights = weights_of(source, target)
+    else:
+        trusted = source is not None and source.trusted
+        weights = read_weights(path, device=target, trusted=trusted, source=source)
+    state = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
+    fit(model, state, name=path.name)
+
+
+def _read_in_place(source: ModelSource, device: torch.device) -> Any:
+    """What a weights file holds, as views of the archive; those for the CPU stay where they are.
+
+    Returns:
+        What ``torch.load(weights_only=True)`` gives, or the tensors by name; None where the file
+        has to be read by its path.
+    """
+    if source.kind == "safetensors":
+        return view_safetensors(source, device)
+    return _view_torch(source, device) if source.kind == "torch" else None
+
+
+def _view_torch(source: ModelSource, device: torch.device) -> Any:
+    """Read by PyTorch's own reader and rules, which take a mapped storage but no part of a file.
+
+    ``torch.load(mmap=True)`` calls the same function. It is not public: where it is missing or
+    takes other arguments, and for everything that is refused, the file is read by its path.
+    """
+    import torch
+    from torch import serialization
+
+    load = getattr(serialization, "_load", None)
+    unpickler = getattr(serialization, "_weights_only_unpickler", None)
+    if load is None or unpickler is None:
+        return None
+    parameters = inspect.signature(load).parameters
+    if not {"zip_file", "map_location", "overall_storage"} <= set(parameters):
+        return None
+    said = {"weights_only": True} if "weights_only" in parameters else {}
+    try:
+        with source.open() as stream:
+            reader = torch._C.PyTorchFileReader(stream)  # noqa: SLF001
+            return load(
+                reader,
+                device,
+                unpickler,
+                overall_storage=_storage(source),
+                encoding="utf-8",
+                **said,
+            )
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError):
+        return None  # and what reads the path says what is wrong
+
+
+def _storage(source: ModelSource) -> torch.UntypedStorage:
+    """The bytes of the file as PyTorch has them; copied where they lie at an odd address."""
+    import torch
+
+    mapped = torch.frombuffer(source.view(), dtype=torch.uint8)
+    return (mapped.clone() if mapped.data_ptr() % _ALIGNED else mapped).untyped_storage()
 
 
 def _unpickle(path: Path, device: torch.device, model_dir: Path, model_file: str | None) -> Any:

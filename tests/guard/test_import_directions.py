@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import graphlib
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 import tree
 
 import mar_core
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # From the ground up. A module may import what stands below it, and itself.
 ROOMS = (
@@ -83,6 +88,28 @@ def test_what_we_ship_uses_only_public_names(path):
         if name.partition(".")[0] == "mar_core":
             fine = name in public or name.startswith("mar_core.testing") or name == "mar_core"
             assert fine, f"{path}:{line}: {name} is not public"
+
+
+@pytest.mark.parametrize("types", [False, True], ids=["run time", "types"])
+def test_no_imports_go_in_a_circle(types):
+    """What needs each other is one module, or needs what stands below both."""
+    ours = tree.sources("mar_core", "builtin_handlers")
+    paths = ours if types else [*ours, *tree.plugin_sources()]
+    modules = {tree.module_name(path): path for path in paths}
+    del modules["mar_core"]  # the table of public names
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        found = tree.all_imports(path) if types else tree.imports(path, inside_functions=True)
+        homes = {home_of(name, modules) for _, name in found}
+        graph[module] = homes - {module, None}
+    assert sum(map(len, graph.values())) > len(graph), "the graph has next to no edges"
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def home_of(name: str, modules: dict[str, Path]) -> str | None:
+    """The module that an imported name is in, or is; None where it is none of ours."""
+    module = name.rpartition(".")[0]
+    return PUBLIC.get(name) or next((one for one in (name, module) if one in modules), None)
 
 
 def test_the_page_of_the_architecture_has_every_room():

@@ -33,6 +33,7 @@ def parsed(path: Path) -> ast.Module:
 def module_name(path: Path) -> str:
     """``mar_core/cli/run.py`` is ``mar_core.cli.run``."""
     parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[3:] if parts[0] == "plugins" else parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -44,6 +45,13 @@ def imports(path: Path, *, inside_functions: bool) -> Iterator[tuple[int, str]]:
         inside_functions: Whether imports inside functions count.
     """
     yield from _imports(parsed(path).body, inside_functions=inside_functions)
+
+
+def all_imports(path: Path) -> Iterator[tuple[int, str]]:
+    """The same with those for types alone."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from _imports([node], inside_functions=True)
 
 
 def _imports(body: list[ast.stmt], *, inside_functions: bool) -> Iterator[tuple[int, str]]:

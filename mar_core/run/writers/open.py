@@ -11,7 +11,7 @@ from mar_core.plugins import get_plugins
 from mar_core.records import WriteOptions
 from mar_core.run.writers.files import FileOutput
 from mar_core.run.writers.stream import StreamOutput
-from mar_core.runtime.blobs import BlobFolder
+from mar_core.runtime.values import BlobFolder
 
 if TYPE_CHECKING:
     from rich.console import Console

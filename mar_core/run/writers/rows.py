@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mar_core.records import Response
+from mar_core.records import PLAIN_RESPONSE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mar_core.records import Outcome
+    from mar_core.records import Outcome, Response
 
 __all__ = ["dump", "parse", "to_row"]
 
-_NOTHING_SAID = Response()
 # The stage of a failure that the handler itself chose: its answer is in the row, too.
 ANSWERED = "response"
 
@@ -43,7 +42,7 @@ def to_row(
     row |= beside or {}
     if outcome.streamed:
         row["streamed"] = list(outcome.streamed)
-    if details and outcome.response != _NOTHING_SAID:
+    if details and outcome.response != PLAIN_RESPONSE:
         row["response"] = _said(outcome.response)
     return row
 

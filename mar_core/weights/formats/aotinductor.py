@@ -11,9 +11,7 @@ from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.any_batch import AnyBatch
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
-    from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import ModelSource, WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 

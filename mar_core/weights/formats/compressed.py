@@ -12,8 +12,7 @@ from mar_core.weights.weights_format import Trust, WeightsFormat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import ModelError
 from mar_core.text import first_line
 from mar_core.weights.any_batch import AnyBatch
+from mar_core.weights.compiled import no_advice
 from mar_core.weights.rebuild import are_sizes
-from mar_core.weights.report import TensorInfo
-from mar_core.weights.source import no_advice, require_trust
-from mar_core.weights.weights_format import Trust, WeightsFormat
+from mar_core.weights.weights_format import TensorInfo, Trust, WeightsFormat, require_trust
 from mar_core.weights.zipindex import data_start, read_entry
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
-    from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import ModelSource, WeightsFile, WeightsReport
     from mar_core.weights.zipindex import ZipEntry
 
 __all__ = ["FORMAT", "list_payloads"]

@@ -11,8 +11,7 @@ from mar_core.weights.registry import format_of
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 

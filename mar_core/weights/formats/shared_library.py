@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
-from mar_core.weights.compiled import load_compiled
-from mar_core.weights.source import no_advice
+from mar_core.weights.compiled import load_compiled, no_advice
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.any_batch import AnyBatch
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
-    from mar_core.weights.source import ModelSource
+    from mar_core.weights.weights_format import ModelSource, WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 

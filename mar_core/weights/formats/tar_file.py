@@ -9,8 +9,7 @@ from mar_core.weights.inside import look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
-    from mar_core.weights.file import WeightsFile
+    from mar_core.weights.weights_format import WeightsFile
 
 __all__ = ["FORMAT"]
 

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.eager import load_eager
 from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.pickles import PickleReport, walk_pickle
+from mar_core.weights.state_dict import load_eager
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
     from mar_core.weights.stand_ins import Storage
+    from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 

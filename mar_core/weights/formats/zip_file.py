@@ -10,8 +10,7 @@ from mar_core.weights.weights_format import Trust, WeightsFormat
 from mar_core.weights.zipindex import check_layout
 
 if TYPE_CHECKING:
-    from mar_core.weights.file import WeightsFile
-    from mar_core.weights.report import WeightsReport
+    from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]
 

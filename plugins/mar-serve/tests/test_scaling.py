@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -51,6 +53,31 @@ def test_a_full_queue_refuses_at_once_with_a_time_to_come_back(tmp_path):
             assert int(answer.headers["retry-after"]) >= 1
             assert answer.json()["type"] == "ServiceUnavailableException"
             assert 'Model "echo" has no worker' in answer.json()["message"]
+            assert answer.headers.get("connection") != "close"
+
+
+def test_who_is_refused_asks_again_over_the_same_connection(tmp_path):
+    echo = handlers.make(tmp_path, "echo", useJobTicket=True)
+
+    def take_its_time():
+        while ask(server, "sleep2").status_code != 200:
+            time.sleep(0.1)
+
+    with serving.running(echo, folder=tmp_path) as server, ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(take_its_time)
+        with contextlib.closing(http.client.HTTPConnection(server.inference[7:])) as connection:
+            statuses, connections = [], set()
+            while not busy.done() or statuses[-1:] != [200]:
+                connection.request("POST", "/predictions/echo", b"x", TEXT)
+                answer = connection.getresponse()
+                assert answer.read()
+                statuses.append(answer.status)
+                assert connection.sock is not None
+                connections.add(connection.sock.getsockname())
+                time.sleep(0.1)
+        busy.result()
+    assert set(statuses) == {200, 503}
+    assert len(connections) == 1
 
 
 def test_a_job_ticket_is_for_an_idle_worker_only(tmp_path):

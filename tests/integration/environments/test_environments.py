@@ -12,7 +12,7 @@ import wheels
 from packs import mar
 
 import mar_core
-from mar_core import ArchiveError, Recipe, UsageError
+from mar_core import ArchiveError, HandlerError, Recipe, UsageError
 from mar_core.cache import entries as cache
 from mar_core.cache.environments import python_of
 from mar_core.cache.uv import find_uv
@@ -20,6 +20,7 @@ from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import version_of
 from mar_core.reports.difference import compare_archives
 from mar_core.reports.doctor import needs
+from mar_core.reports.examples import run_examples
 from mar_core.reports.inspection import inspect_archive
 
 NEW = "pebble-2.0-py3-none-any.whl"
@@ -136,6 +137,23 @@ ODD = ("\ufeffpebble==1.0", "--extra-index-url https://example.org/simple", "-e 
        "git+https://example.org/x.git", "pebble @ file:///x.tar.bz2", "pebble==2004-a")  # fmt: skip
 
 
+def test_a_dry_run_says_which_it_would_be_and_makes_none(place, locked, tmp_path):
+    bare = place.archive("bare", lock=False)
+    plain = place.archive("plain", "pebble", lock=False)
+    ways = {
+        (locked[0],): "mar's own",
+        (locked[0], "--env", "off"): "mar's own",
+        (locked[0], "--env", "auto"): "one of its own, from pylock.toml",
+        (plain, "--env", "auto"): "one of its own, from requirements without a lock",
+        (bare, "--env", "auto"): "mar's own: it has no requirements",
+        (locked[0], "--env", sys.prefix): sys.prefix,
+    }
+    for words, says in ways.items():
+        done = run(place, *words, "one.jsonl", "--dry-run", "--json", MAR_CACHE_DIR=tmp_path / "c")
+        assert json.loads(done.stdout)["environment"] == says
+    assert not (tmp_path / "c").exists()
+
+
 def test_odd_requirements_are_warnings_until_they_would_be_installed(place):
     path = place.archive("odd", *ODD)
     with mar_core.open_archive(path) as archive:
@@ -153,6 +171,16 @@ SCRIPT = """# /// script
 # dependencies = ["boulder", "rich; python_version < '3'"]
 # ///
 """
+
+
+def test_examples_are_recorded_where_the_archive_will_run(place, locked):
+    flags = {"lock": True, "examples": [place.folder / "one.jsonl"]}
+    with pytest.raises(HandlerError, match="needs the package pebble, which is not installed"):
+        place.archive("shown", "pebble==1.0", **flags, env="off")
+    path = place.archive("shown", "pebble==1.0", **flags, env="auto")
+    (result,) = run_examples(Recipe(source=path, env="auto"))
+    assert result.got[0][0] == "1.0"
+    assert result.passed
 
 
 def test_a_handler_names_its_packages_itself(place):

@@ -26,7 +26,7 @@ from mar_core.run.local import LocalEngine
 from mar_core.runtime.needed import files_for
 from mar_core.runtime.recipe import Recipe
 from mar_core.testing import make_archive
-from mar_core.weights.source import source_of
+from mar_core.weights.loading import model_source
 
 PICTURES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 PLAIN = "from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n"
@@ -240,7 +240,7 @@ def test_a_loader_that_looks_into_the_folder_finds_everything(contents, place, t
     """As those of plugins do; what asks for the folder's name alone has not unpacked it."""
     archive = made(tmp_path, "w.safetensors", contents["w.safetensors"])
     with load(archive) as served:
-        source = source_of(served.loaded.instance, served.context)
+        source = model_source(served.loaded.instance, served.context)
         assert source.in_place
         assert "w.safetensors" not in unpacked(place)
         assert (source.model_dir / "w.safetensors").is_file()

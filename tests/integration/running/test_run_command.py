@@ -173,6 +173,7 @@ def test_dry_run_loads_nothing(desk):
     assert done.stdout.splitlines() == [
         "model       bomb",
         "handler     bomb.py (a file of the archive)",
+        "environment mar's own",
         "device      cpu",
         "engine      local, in 2 worker processes",
         "batch size  auto",

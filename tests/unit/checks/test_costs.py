@@ -61,11 +61,11 @@ def test_readers_and_rules_keep_to_it_by_themselves(name, tmp_path):
 @pytest.fixture(params=["fork", "fresh interpreter"])
 def way(request, monkeypatch):
     """Both ways to a child; a test process with threads has the second only, else."""
-    from mar_core.checks import child
+    from mar_core.checks import checking
 
-    ways = {"fork": child._in_fork, "fresh interpreter": child._in_fresh}
-    monkeypatch.setattr(child, "_in_fork", ways[request.param])
-    monkeypatch.setattr(child, "_in_fresh", ways[request.param])
+    ways = {"fork": checking._in_fork, "fresh interpreter": checking._in_fresh}
+    monkeypatch.setattr(checking, "_in_fork", ways[request.param])
+    monkeypatch.setattr(checking, "_in_fresh", ways[request.param])
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
@@ -98,10 +98,10 @@ def test_the_user_sets_the_time(tmp_path, monkeypatch):
 
 
 def test_the_user_sets_the_memory(tmp_path, monkeypatch):
-    from mar_core.checks import child
+    from mar_core.checks import checking
 
     # A fork may use again what the test process has freed: there so small a limit holds nothing.
-    monkeypatch.setattr(child, "_in_fork", child._in_fresh)
+    monkeypatch.setattr(checking, "_in_fork", checking._in_fresh)
     path = write_zip(tmp_path / "m.mar", costly.COSTLY["200,000 names"]())
     monkeypatch.setenv("MAR_MAX_SECONDS", "60")
     monkeypatch.setenv("MAR_MAX_MEMORY", "1M")

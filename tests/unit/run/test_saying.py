@@ -76,15 +76,16 @@ def test_a_dry_run(tmp_path):
     found = describe(job)
     assert (found["batch_size"], found["workers"], found["inputs"]) == (8, 1, 6)
     lines = description_lines(found)
-    assert lines[:5] == [
+    assert lines[:6] == [
         "model       m 1.0",
         "handler     h.py (a file of the archive)",
+        "environment mar's own",
         "device      cpu",
         "engine      local, in 1 worker process",
         "batch size  8",
     ]
-    assert lines[5].startswith(f"inputs      6: {tmp_path}/0.txt, {tmp_path}/1.txt")
-    assert lines[5].endswith("4.txt, …")
+    assert lines[6].startswith(f"inputs      6: {tmp_path}/0.txt, {tmp_path}/1.txt")
+    assert lines[6].endswith("4.txt, …")
 
 
 def test_the_first_word_is_the_archive_unless_a_handler_is_named():

@@ -80,9 +80,9 @@ def test_a_name_in_passing_is_what_it_is_there():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         module.nothing  # noqa: B018 - raises
     with pytest.raises(AttributeError, match=r"no attribute 'xm': No module named 'torch_xla'"):
-        in_passing("ts.torch_handler.base_handler", "xm")
+        in_passing("ts.torch_handler.base_handler", "xm", load=compat.load)
     with pytest.raises(AttributeError):
-        in_passing("ts.version", "nothing")
+        in_passing("ts.version", "nothing", load=compat.load)
 
 
 HANDLER = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mar_serve.whole import send_whole
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["JSON", "Answer", "Headers", "common_headers", "error_answer", "json_bytes", "send_to"]
 
 JSON = b"application/json"
+BAD = 400
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -29,9 +31,10 @@ class Answer:
         status: The HTTP status.
         content_type: None for JSON where ``body`` is a value, and none at all for bytes.
         headers: More headers.
+        closes: Whether the connection ends with it; None where its status says that.
     """
 
-    __slots__ = ("body", "content_type", "headers", "status")
+    __slots__ = ("body", "closes", "content_type", "headers", "status")
 
     def __init__(
         self,
@@ -40,8 +43,10 @@ class Answer:
         status: int = 200,
         content_type: bytes | None = None,
         headers: Iterable[tuple[bytes, bytes]] = (),
+        closes: bool | None = None,
     ) -> None:
         self.status = status
+        self.closes = status >= BAD if closes is None else closes
         self.body = body if isinstance(body, bytes) else json_bytes(body)
         self.content_type = JSON if not isinstance(body, bytes) else content_type
         self.headers = list(headers)
@@ -73,16 +78,34 @@ def error_answer(error: ServeError) -> Answer:
     """The body of an error; a body that was too large gets none."""
     if error.status == 413:  # noqa: PLR2004 - its number is its name
         return Answer(b"", status=413, headers=error.headers)
-    body = {"code": error.status, "type": error.kind, "message": error.message, **error.more}
-    return Answer(body, status=error.status, headers=error.headers)
+    return Answer(
+        _error_body(error),
+        status=error.status,
+        content_type=JSON,
+        headers=error.headers,
+        closes=error.closes,
+    )
+
+
+def _error_body(error: ServeError) -> bytes:
+    if not error.more:
+        return _short_body(error.status, error.kind, error.message)
+    fields = {"code": error.status, "type": error.kind, "message": error.message}
+    return json_bytes({**fields, **error.more})
+
+
+# To write JSON with indents takes longer than all else in refusing one request of a crowd.
+@lru_cache(maxsize=64)
+def _short_body(status: int, kind: str, message: str) -> bytes:
+    return json_bytes({"code": status, "type": kind, "message": message})
 
 
 async def send_to(send: Send, answer: Answer, common: Headers, request_id: str) -> None:
-    """Send an answer; one of 400 and up closes the connection, as TorchServe does."""
+    """Send an answer; most of 400 and up close the connection, as TorchServe's do."""
     headers = [(b"x-request-id", request_id.encode()), *common, *answer.headers]
     if answer.content_type is not None:
         headers.append((b"content-type", answer.content_type))
     headers.append((b"content-length", str(len(answer.body)).encode()))
-    if answer.status >= 400:  # noqa: PLR2004 - likewise
+    if answer.closes:
         headers.append((b"connection", b"close"))
     await send_whole(send, answer.status, headers, answer.body)

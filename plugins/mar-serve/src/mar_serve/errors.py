@@ -39,6 +39,7 @@ class ServeError(Exception):
         message: One sentence without paths, source or tracebacks.
         headers: More headers.
         more: More keys of the body.
+        closes: Whether the connection ends with it, as TorchServe's do.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ServeError(Exception):
         *,
         headers: Iterable[tuple[bytes, bytes]] = (),
         more: dict[str, object] | None = None,
+        closes: bool = True,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -56,6 +58,7 @@ class ServeError(Exception):
         self.message = message
         self.headers = tuple(headers)
         self.more = more or {}
+        self.closes = closes
 
 
 def bad_request(message: str) -> ServeError:
@@ -154,7 +157,11 @@ def no_start(name: str, version: str) -> ServeError:
 
 
 def no_worker(name: str, version: str | None, *, retry_after: int = 1) -> ServeError:
-    """The queue is full, or there is nobody to answer: one text for both, as TorchServe has it."""
+    """The queue is full, or there is nobody to answer: one text for both, as TorchServe has it.
+
+    The connection stays, other than TorchServe's: who is refused comes again, and with a new
+    connection each time a crowd of them would cost more than the answers of the others.
+    """
     of = f'Model "{name}"' if version is None else f'Model "{name}" Version {version}"'
     return ServeError(
         503,
@@ -163,6 +170,7 @@ def no_worker(name: str, version: str | None, *, retry_after: int = 1) -> ServeE
         "workers. If this is a sequence inference, please check if it is closed, or expired; or "
         "exceeds maxSequenceJobQueueSize",
         headers=[(b"retry-after", str(retry_after).encode())],
+        closes=False,
     )
 
 

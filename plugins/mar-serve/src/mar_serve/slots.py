@@ -26,6 +26,8 @@ State = Literal["starting", "ready", "waiting", "closing", "failed"]
 # Calls that a worker holds: one that is quick is given the next before it has answered, or it
 # would idle while the answer and the next request pass each other.
 QUICK, VERY_QUICK = 0.010, 0.002
+# One that is slower idles likewise for a share of its time, when there is enough for everybody.
+SLOW = 0.250
 MOST_AHEAD = 16
 CLOSING_SECONDS = 10.0
 # Nothing that a request makes a handler do ends like this, but for a lack of memory: somebody has
@@ -100,7 +102,9 @@ class Slot:
             return 1
         if self.seconds < VERY_QUICK:
             return MOST_AHEAD
-        return 2 if self.seconds < QUICK or self.worker.ready.independent else 1
+        if self.seconds < QUICK or self.worker.ready.independent:
+            return 2
+        return 2 if self.seconds < SLOW and self.version.is_flooded else 1
 
     @property
     def places(self) -> int:

@@ -109,6 +109,11 @@ class ModelVersion:
         return self.live > 0 or self.ready
 
     @property
+    def is_flooded(self) -> bool:
+        """Whether a full batch waits for every worker, so that nobody misses one given ahead."""
+        return self.dispatch.waiting >= self.settings.batch_size * max(1, self.live)
+
+    @property
     def has_hope(self) -> bool:
         """Whether a worker is there or will be."""
         return any(slot.state != "failed" for slot in self.slots)

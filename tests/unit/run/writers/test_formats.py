@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from mar_core import Failure, Outcome, OutputError, Response, UsageError, WriteOptions
 from mar_core.run.writers import open_writer
-from mar_core.runtime.blobs import BlobFolder
+from mar_core.runtime.values import BlobFolder
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"))
 RESULTS = st.none() | st.integers() | TEXT | st.dictionaries(TEXT, st.integers() | TEXT)
