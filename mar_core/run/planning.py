@@ -34,19 +34,8 @@ def job_of(asked: Asked) -> Job:
         UsageError: There is nothing to run, nothing to run it on, or a flag makes no sense.
     """
     source, inputs = _sources(asked)
-    recipe = Recipe(
-        source=source,
-        device=asked.device,
-        allow_pickle=asked.allow_pickle,
-        envelope=asked.envelope,
-        limit_image_pixels=not asked.no_pixel_limit,
-        env=environment_named(asked.env),
-        allow_build=asked.allow_build,
-        offline=asked.offline,
-        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
-    )
     return Job(
-        recipe=recipe,
+        recipe=_recipe(asked, source),
         sources=inputs,
         form=tuple(field for word in asked.form for field in parse_field(word)),
         data=(
@@ -72,6 +61,20 @@ def job_of(asked: Asked) -> Job:
         limit=asked.limit,
         quiet=asked.quiet,
         verbose=asked.verbose,
+    )
+
+
+def _recipe(asked: Asked, source: Path | ArchiveRequest) -> Recipe:
+    return Recipe(
+        source=source,
+        device=asked.device,
+        allow_pickle=asked.allow_pickle,
+        envelope=asked.envelope,
+        limit_image_pixels=not asked.no_pixel_limit,
+        env=environment_named(asked.env),
+        allow_build=asked.allow_build,
+        offline=asked.offline,
+        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
 
 

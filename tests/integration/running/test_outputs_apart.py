@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import stat
 import subprocess
 import time
@@ -272,6 +273,27 @@ def test_the_metrics_file_is_read_too(archive, tmp_path):
     (tmp_path / "m.csv").write_text("{}")
     words = ("--metrics-config", "m.csv", "-o", "m.csv", "--force")
     refused(mar("run", archive, "a.txt", *words, cwd=tmp_path, code=2), "m.csv is read and written")
+
+
+@pytest.mark.parametrize("name", ["out.csv.part", "out.csv.run", "out.jsonl.run"])
+def test_a_file_of_the_users_named_like_a_part_or_a_note_stays(archive, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "a.txt").write_text("x")
+    words = ("run", archive, "a.txt", "-o", name.rpartition(".")[0])
+    refused(mar(*words, cwd=tmp_path, code=2), f"{name} is there, and mar did not write it")
+    mar(*words, "--resume", cwd=tmp_path, code=2)
+    assert (tmp_path / name).read_text() == "mine"
+    mar(*words, "--force", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("source", [".", "*"])
+def test_a_pipe_that_lies_in_a_folder_is_passed_by(archive, tmp_path, source):
+    """Opening one waits until somebody writes to it: for ever."""
+    os.mkfifo(tmp_path / "b.txt")
+    (tmp_path / "c.txt").symlink_to("b.txt")
+    (tmp_path / "a.txt").write_text("x")
+    done = mar("run", archive, source, "-q", cwd=tmp_path)
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] in (["./a.txt"], ["a.txt"])
 
 
 def shell(*words, cwd, **streams):
