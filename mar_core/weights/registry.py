@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _MAX_DEPTH = 3
+_PICKLES = 20  # the rank of pickles: of what is asked before them, it is not known that it is none
 
 
 def identify(stream: BinaryIO) -> WeightsFormat:
@@ -91,14 +92,29 @@ def examine_file(file: WeightsFile) -> WeightsReport:
     try:
         if file.depth > _MAX_DEPTH:
             report.fault("MAR-W005", f"It lies in more than {_MAX_DEPTH} other files.")
-        elif row.examine is not None:
-            row.examine(file, report)
+        else:
+            if row.examine is not None:
+                row.examine(file, report)
+            if row.rank < _PICKLES:
+                _look_for_another(file, report)
     except TooCostlyError:
         report.listed = False
         report.fault("MAR-W005", "There is too much in it to be checked.")
     except ModelError as error:
         report.fault("MAR-W008", f"The file cannot be read: {error.message}.")
     return report
+
+
+def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
+    """A file may be of two formats at once, and a handler reads it as the other."""
+    found = file.first_pickle
+    if found.acts and not file.head.startswith(b"P"):  # a zip begins as a persistent reference
+        names = ", ".join(found.forbidden)
+        report.fault("MAR-W003", f"Read as a pickle, which it is too, it imports or calls {names}.")
+    elif found.unchecked:
+        report.fault("MAR-W005", "There is too much in it to be checked.")
+    if file.is_hidden_zip:
+        report.fault("MAR-W005", "The file ends as a zip, which cannot be checked.")
 
 
 def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]:

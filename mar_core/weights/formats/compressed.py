@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT"]
 
 _CHUNK = 256 << 10
+_STEP = 1 << 10  # what is damaged is followed so closely
 _IN_MEMORY = 8 << 20
 _INFLATING = 4  # what unpacking a byte costs, in bytes read
+_DEFLATE = 8
+_LZMA_HEADER, _LZMA_CODERS = 13, 9 * 5 * 5
+_MARKS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"ZF0x", b"x\x01", b"x\x9c", b"x\xda")  # no text
 _OLD_JOBLIB = b"ZF0x"
 _OLD_JOBLIB_HEADER = 2 + len(hex(2**64))
 # LZ4 frames and Zstandard, which Python 3.11 cannot unpack.
@@ -33,15 +37,22 @@ def _opener(head: bytes) -> tuple[Callable[[], Any], int] | None:
         import bz2
 
         return bz2.BZ2Decompressor, 0
-    if head.startswith((b"\xfd7zXZ", b"\x5d\x00\x00")):
+    if head.startswith(b"\xfd7zXZ") or _is_lzma(head):
         import lzma
 
         return lzma.LZMADecompressor, 0
     if head.startswith(_OLD_JOBLIB):
         return zlib.decompressobj, _OLD_JOBLIB_HEADER
-    if head[:1] == b"x" and len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0:
+    # Whatever the window's size, which the first half of the first byte says.
+    if len(head) > 1 and head[0] & 0x8F == _DEFLATE and int.from_bytes(head[:2], "big") % 31 == 0:
         return zlib.decompressobj, 0
     return None
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Whether a file begins as one of the old format, which has no mark: by what liblzma takes."""
+    window = int.from_bytes(head[1:5], "little")
+    return len(head) > _LZMA_HEADER and head[0] < _LZMA_CODERS and window.bit_count() in {1, 2}
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -73,30 +84,46 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
         report.fault("MAR-W005", f"The file is compressed with {closed} and cannot be checked.")
         return
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
-        _unpack(file, opener, cast("BinaryIO", copy))
+        if not _unpack(file, opener, cast("BinaryIO", copy)) and file.head.startswith(_MARKS):
+            report.fault("MAR-W005", "What is compressed is damaged and cannot be checked.")
         copy.seek(0)
         look_inside(file, cast("BinaryIO", copy), "what is compressed in it", report)
 
 
-def _unpack(file: WeightsFile, opener: tuple[Callable[[], Any], int], copy: BinaryIO) -> None:
-    """Unpack as far as it goes: so much of it would be read; streams may follow one another."""
+def _unpack(file: WeightsFile, opener: tuple[Callable[[], Any], int], copy: BinaryIO) -> bool:
+    """Unpack as far as it goes: so much of it would be read. Streams may follow one another.
+
+    Returns:
+        Whether it went to the end of a stream. Of one that is damaged readers get some bytes more
+        than come here before they find out.
+    """
     make, start = opener
     file.stream.seek(start)
-    machine, data = make(), file.stream.read(_CHUNK)
+    machine, data, begun = make(), file.stream.read(_CHUNK), True
+    step = _CHUNK if file.head.startswith(_MARKS) else _STEP
     try:
         while data or not getattr(machine, "needs_input", True):
-            out = machine.decompress(data, _CHUNK)
+            out = machine.decompress(data, step)
+            begun = begun or bool(out)
             file.budget.spend((len(out) + 1) * _INFLATING)
             copy.write(out)
             if machine.eof:
-                data = machine.unused_data or file.stream.read(_CHUNK)
-                machine = make()
+                data = _next_stream(file, machine.unused_data)
+                machine, begun = make(), False
             elif hasattr(machine, "needs_input"):  # bz2's and lzma's
                 data = file.stream.read(_CHUNK) if machine.needs_input else b""
             else:
                 data = machine.unconsumed_tail or file.stream.read(_CHUNK)
     except _faults():
-        return
+        return not begun  # what stands behind a stream and is none is passed by
+    return True
+
+
+def _next_stream(file: WeightsFile, data: bytes) -> bytes:
+    """What stands behind a stream; zeros between two are passed by, as gzip does."""
+    while not (rest := data.lstrip(b"\0")) and (data := file.stream.read(_CHUNK)):
+        file.budget.spend(len(data))
+    return rest
 
 
 FORMAT = WeightsFormat(

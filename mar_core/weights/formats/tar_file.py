@@ -17,7 +17,11 @@ _HEADER = 4096  # what reading one header costs, in bytes read
 
 
 def _identify(file: WeightsFile) -> bool:
-    return file.head[257:262] == b"ustar"
+    try:  # tars of before there was the mark are known by their checksum
+        tarfile.TarInfo.frombuf(file.head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return file.head[257:262] == b"ustar"
+    return True
 
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:
