@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mar_core import ArchiveError, Finding, Severity, hookimpl
+from mar_core import ArchiveError, Finding, Severity, hookimpl, read_model_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,6 @@ _TEXT_HANDLERS = frozenset(
         "builtin_handlers.text_handler:TextHandler",
     }
 )
-_LARGEST_CONFIG = 1 << 20
 
 
 @hookimpl
@@ -53,28 +52,10 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
 
 def _named(archive: Archive) -> str | None:
     """The vocabulary that the config or the manifest names."""
-    named = _in_config(archive, "handler", "vocabulary")
+    try:
+        options = read_model_config(archive).get("handler")
+    except ArchiveError:  # mar's own rules say what is wrong with it
+        options = None
+    named = options.get("vocabulary") if isinstance(options, dict) else None
     named = named or archive.manifest.model.get("sourceVocab")
     return named if isinstance(named, str) and named else None
-
-
-def _in_config(archive: Archive, *keys: str) -> str | None:
-    """A value of model-config.yaml; whether the file is sound, others say.
-
-    Its nodes are looked at, nothing is made of them: aliases and merges come to nothing.
-    """
-    import yaml
-
-    name = archive.manifest.config_file
-    member = archive.members.get(name or "")
-    if name is None or member is None or member.size > _LARGEST_CONFIG:
-        return None
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    try:
-        node = yaml.compose(archive.read(name), Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    for key in keys:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        node = next((value for named, value in pairs if named.value == key), None)
-    return node.value if isinstance(node, yaml.ScalarNode) else None

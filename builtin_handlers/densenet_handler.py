@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from builtin_handlers.requests import payload
-from mar_core import BaseHandler, bad_item, each_item, stacked
+from mar_core import BaseHandler, bad_item, each_item, payload, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +29,7 @@ class DenseNetHandler(BaseHandler):
     a batch have the same shape.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = {
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
         "inputs": [
             {
                 "name": "data",

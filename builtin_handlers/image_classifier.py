@@ -26,7 +26,7 @@ class ImageClassifier(VisionHandler):
         image_processing: Resize to 256, crop 224×224 from the centre, normalise as for ImageNet.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = {
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
         "outputs": [
             {
                 "name": "classes",

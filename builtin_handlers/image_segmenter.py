@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from PIL import Image
 
+from builtin_handlers.class_maps import class_map
+from builtin_handlers.options import OUTPUT
 from builtin_handlers.transforms import IMAGENET, DefaultTransform
 from builtin_handlers.vision_handler import VisionHandler
-from mar_core import ModelError
+from mar_core import handler_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ImageSegmenter"]
-
-_PALETTE_COLOURS = 256
 
 
 class ImageSegmenter(VisionHandler):
@@ -30,7 +28,7 @@ class ImageSegmenter(VisionHandler):
         image_processing: Resize to 256, crop 224×224 from the centre, normalise as for ImageNet.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = {
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
         "outputs": [
             {
                 "name": "classes",
@@ -58,7 +56,7 @@ class ImageSegmenter(VisionHandler):
         """
         scores = data["out"]
         if self._as_png():
-            return [_class_map(row) for row in scores.argmax(1).cpu()]
+            return [class_map(row.numpy()) for row in scores.argmax(1).cpu()]
         probabilities, classes = torch.softmax(scores, dim=1).max(dim=1)
         result: list[Any] = torch.stack(
             [classes.to(probabilities.dtype), probabilities], 3
@@ -71,36 +69,7 @@ class ImageSegmenter(VisionHandler):
         return total
 
     def _as_png(self) -> bool:
-        config = (getattr(self, "model_yaml_config", None) or {}).get("handler") or {}
-        wanted = config.get("output")
-        if wanted not in (None, "numbers", "png"):
-            raise ModelError(
-                f"model-config.yaml: handler.output is {wanted!r}.",
-                hint="image_segmenter knows `numbers` and `png`.",
-            )
-        return wanted == "png"
-
-
-def _class_map(classes: torch.Tensor) -> bytes:
-    """A picture of classes; in colours where a palette is large enough for them."""
-    if int(classes.max()) >= _PALETTE_COLOURS:
-        image = Image.fromarray(classes.numpy().astype("uint16"))
-    else:
-        image = Image.fromarray(classes.numpy().astype("uint8"))
-        image.putpalette(_palette())
-    stream = io.BytesIO()
-    image.save(stream, format="PNG")
-    return stream.getvalue()
-
-
-def _palette() -> list[int]:
-    """Colours far apart for neighbouring classes, black for 0: the bits of a class, spread."""
-    return [_channel(index, shift) for index in range(_PALETTE_COLOURS) for shift in range(3)]
-
-
-def _channel(index: int, shift: int) -> int:
-    value = 0
-    for level in range(7, -1, -1):
-        value |= ((index >> shift) & 1) << level
-        index >>= 3
-    return value
+        """A class that inherits may be asked for it, too."""
+        config = getattr(self, "model_yaml_config", None)
+        found = handler_options(config, OUTPUT, handler="image_segmenter", unknown="ignore")
+        return found.get("output") == "png"

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from builtin_handlers.requests import payload
-from mar_core import ModelError, PredictionException, from_base64
+from mar_core import ModelError, PredictionException, from_base64, payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -34,7 +34,7 @@ class ObjectDetector(VisionHandler):
         image_processing: The image as float32 in 0 to 1, at its own size.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = {
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
         "outputs": [
             {
                 "name": "boxes",

@@ -6,48 +6,23 @@ of its own to say such things, and keys of its own under `handler:`.
 
 from __future__ import annotations
 
-import difflib
-import logging
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import MODEL_OPTIONS, HandlerOption, handler_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["OPTIONS", "Option", "options_of"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["OPTIONS", "OUTPUT", "VOCABULARY", "options_of"]
 
 _PACKAGE = "builtin_handlers."
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One key under `handler:`.
-
-    Attributes:
-        name: The key.
-        takes: What its value may be, in words.
-        default: What holds without it, in words.
-        what: What it does.
-        read: Makes the value of what YAML gave.
-
-    Raises:
-        ValueError: By ``read``, where the value is another.
-    """
-
-    name: str
-    takes: str
-    default: str
-    what: str
-    read: Callable[[Any], Any]
-
-
 def options_of(handler: object, config: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options that a config gives to a built-in handler.
+
+    A key that is none is a warning: archives from TorchServe's days may have any.
 
     Args:
         handler: The handler; where its class is not a built-in one, it has no options.
@@ -60,52 +35,21 @@ def options_of(handler: object, config: Mapping[str, Any] | None) -> dict[str, A
         ModelError: A value is not what it may be.
     """
     module = type(handler).__module__
-    given = (config or {}).get("handler")
-    if not module.startswith(_PACKAGE) or not isinstance(given, dict):
-        return {}
     name = module.removeprefix(_PACKAGE)
-    known = {option.name: option for option in OPTIONS.get(name, ())}
-    _say_what_is_misspelt(name, given, known)
-    return {key: _read(option, given[key]) for key, option in known.items() if key in given}
+    if not module.startswith(_PACKAGE) or name not in OPTIONS:
+        return {}
+    return handler_options(config, OPTIONS[name], handler=name, unknown="warn")
 
 
-def _read(option: Option, value: Any) -> Any:
-    try:
-        return option.read(value)
-    except ValueError:
-        raise ModelError(
-            f"model-config.yaml: handler.{option.name} is {value!r}, where {option.takes} is "
-            "expected.",
-            hint=f"It is {option.what}.",
-        ) from None
-
-
-def _say_what_is_misspelt(name: str, given: Mapping[Any, Any], known: Mapping[str, Any]) -> None:
-    """A key that looks like an option and is none would have no effect, and nobody would know."""
-    for key in given:
-        near = difflib.get_close_matches(str(key).replace("_", ""), known, n=1, cutoff=0.8)
-        if key not in known and near:
-            message = "model-config.yaml: %s has no option %r; is %r meant?"
-            logger.warning(message, name, key, near[0])
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError
-    return value
+_whole, _number = HandlerOption.whole().read, HandlerOption.number(-math.inf).read
 
 
 def _size(value: Any) -> int | tuple[int, int]:
     if isinstance(value, list):
         height, width = map(_whole, value)
         return height, width
-    return _whole(value)
-
-
-def _number(value: Any) -> float:
-    if type(value) not in {int, float} or not math.isfinite(value):
-        raise ValueError
-    return float(value)
+    size: int = _whole(value)
+    return size
 
 
 def _channels(value: Any) -> tuple[float, float, float]:
@@ -120,101 +64,44 @@ def _positive_channels(value: Any) -> tuple[float, float, float]:
     return channels
 
 
-def _fraction(value: Any) -> float:
-    number = _number(value)
-    if not 0 <= number <= 1:
-        raise ValueError
-    return number
-
-
-def _output(value: Any) -> str:
-    if value not in ("numbers", "png"):  # a list, for one, cannot be in a set
-        raise ValueError
-    return str(value)
-
-
-def _decoder(value: Any) -> str:
-    if value not in ("pillow", "torchcodec"):
-        raise ValueError
-    return str(value)
-
-
-def _member(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-def _image_options(*, resize: str, size: str, mean: str, std: str) -> tuple[Option, ...]:
+def _image_options(*, resize: str, size: str, mean: str, std: str) -> dict[str, HandlerOption]:
     sizes = "a whole number from 1, or a list of height and width"
     channels = "a number, or a list of three"
-    return (
-        Option(
-            "size",
+    return {
+        "size": HandlerOption(
             sizes,
-            size,
+            _size,
             "the size of the picture that the network gets: one number crops a square from the "
             "centre, height and width are what the picture is resized to",
-            _size,
+            size,
         ),
-        Option(
-            "resize",
+        "resize": HandlerOption(
             sizes,
-            resize,
-            "what the picture is resized to before it is cropped: one number is its shorter side",
             _size,
+            "what the picture is resized to before it is cropped: one number is its shorter side",
+            resize,
         ),
-        Option("mean", channels, mean, "what is subtracted from red, green and blue", _channels),
-        Option(
-            "std",
+        "mean": HandlerOption(
+            channels, _channels, "what is subtracted from red, green and blue", mean
+        ),
+        "std": HandlerOption(
             f"{channels}, above 0",
-            std,
-            "what red, green and blue are divided by",
             _positive_channels,
+            "what red, green and blue are divided by",
+            std,
         ),
+    }
+
+
+_DECODER = {
+    "decoder": HandlerOption.one_of(
+        "pillow",
+        "torchcodec",
+        default="pillow",
+        what="what decodes JPEGs; torchcodec takes those of a batch together, on the model's "
+        "device, and they are resized there",
     )
-
-
-def _as_given(value: Any) -> Any:
-    """For what ``BaseHandler`` itself reads, and checks."""
-    return value
-
-
-_FLAG = "`true` or `false`"
-_MODEL = (
-    Option(
-        "dtype",
-        "`bfloat16`, `float16` or `float32`",
-        "as the weights are",
-        "the dtype that the network computes in; what goes in is turned into it, and what comes "
-        "out into float32",
-        _as_given,
-    ),
-    Option(
-        "channels_last",
-        _FLAG,
-        "`false`",
-        "whether pictures and weights have their channels last in memory, which convolutions are "
-        "faster with",
-        _as_given,
-    ),
-    Option(
-        "cuda_graphs",
-        _FLAG,
-        "`false`",
-        "whether, on CUDA, the network's work is recorded once for each shape of a batch and "
-        "played from then on",
-        _as_given,
-    ),
-)
-_DECODER = Option(
-    "decoder",
-    "`pillow` or `torchcodec`",
-    "`pillow`",
-    "what decodes JPEGs; torchcodec takes those of a batch together, on the model's device, and "
-    "they are resized there",
-    _decoder,
-)
+}
 _IMAGENET = _image_options(
     resize="256, and 256/224 of `size` where that is given",
     size="224",
@@ -224,46 +111,39 @@ _IMAGENET = _image_options(
 _AS_IT_IS = _image_options(
     resize="none, and 256/224 of `size` where that is given", size="none", mean="0", std="1"
 )
-_VOCABULARY = Option(
-    "vocabulary",
-    "the name of a member",
-    "the first of the usual names that is there",
-    "the member that holds the vocabulary",
-    _member,
-)
-OPTIONS: Mapping[str, tuple[Option, ...]] = {
-    "base_handler": _MODEL,
-    "vision_handler": (*_AS_IT_IS, _DECODER, *_MODEL),
-    "image_classifier": (
-        *_IMAGENET,
-        Option("topk", "a whole number from 1", "5", "how many classes an answer holds", _whole),
-        _DECODER,
-        *_MODEL,
-    ),
-    "image_segmenter": (
-        *_IMAGENET,
-        Option(
-            "output",
-            "`numbers` or `png`",
-            "`numbers`",
-            "what an answer is: numbers for each pixel, or a picture of the classes",
-            _output,
+VOCABULARY = {
+    "vocabulary": HandlerOption.text(
+        "the name of a member",
+        default="the first of the usual names that is there",
+        what="the member that holds the vocabulary",
+    )
+}
+OUTPUT = {
+    "output": HandlerOption.one_of(
+        "numbers",
+        "png",
+        default="numbers",
+        what="what an answer is: numbers for each pixel, or a picture of the classes",
+    )
+}
+OPTIONS: Mapping[str, Mapping[str, HandlerOption]] = {
+    "base_handler": MODEL_OPTIONS,
+    "vision_handler": {**_AS_IT_IS, **_DECODER, **MODEL_OPTIONS},
+    "image_classifier": {
+        **_IMAGENET,
+        "topk": HandlerOption.whole(default="5", what="how many classes an answer holds"),
+        **_DECODER,
+        **MODEL_OPTIONS,
+    },
+    "image_segmenter": {**_IMAGENET, **OUTPUT, **_DECODER, **MODEL_OPTIONS},
+    "object_detector": {
+        "threshold": HandlerOption.number(
+            0, 1, default="0.5", what="the lowest score that is reported"
         ),
-        _DECODER,
-        *_MODEL,
-    ),
-    "object_detector": (
-        Option(
-            "threshold",
-            "a number from 0 to 1",
-            "0.5",
-            "the lowest score that is reported",
-            _fraction,
-        ),
-        _DECODER,
-        *_MODEL,
-    ),
-    "text_handler": (_VOCABULARY,),
-    "text_classifier": (_VOCABULARY,),
-    "densenet_handler": _MODEL,
+        **_DECODER,
+        **MODEL_OPTIONS,
+    },
+    "text_handler": VOCABULARY,
+    "text_classifier": VOCABULARY,
+    "densenet_handler": MODEL_OPTIONS,
 }

@@ -22,7 +22,7 @@ class TextClassifier(TextHandler):
         ngrams: Words and pairs of neighbouring words are looked up in the vocabulary.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = {
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
         "outputs": [
             {
                 "name": "classes",

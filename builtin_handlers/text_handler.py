@@ -10,12 +10,12 @@ import torch
 
 from builtin_handlers import text_utils
 from builtin_handlers.checks import VOCABULARY_FILES
-from builtin_handlers.options import options_of
-from builtin_handlers.requests import payload, target_of
+from builtin_handlers.options import VOCABULARY, options_of
+from builtin_handlers.requests import target_of
 from builtin_handlers.text_batch import TextBatch, run_model
 from builtin_handlers.text_explain import attributions, layer_gradients_of, spread
 from builtin_handlers.vocabulary import TokenizerFile, Vocabulary, read_vocabulary
-from mar_core import BaseHandler, ModelError, bad_item, each_item
+from mar_core import BaseHandler, ModelError, as_text, each_item, handler_options, payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +38,7 @@ class TextHandler(BaseHandler, ABC):
         tokenizer: Turns a text into tokens.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = {
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
         "inputs": [{"name": "data", "type": "string", "description": "A text."}]
     }
     stages_independent = True
@@ -81,7 +81,9 @@ class TextHandler(BaseHandler, ABC):
         """
         files = getattr(ctx, "files", None)
         folder = Path("" if files else str(ctx.system_properties["model_dir"]))
-        config = (ctx.model_yaml_config or {}).get("handler") or {}
+        config = handler_options(
+            ctx.model_yaml_config, VOCABULARY, handler="text_handler", unknown="ignore"
+        )
         manifest = (ctx.manifest or {}).get("model") or {}
         named = config.get("vocabulary") or manifest.get("sourceVocab")
         for name in (named,) if named else VOCABULARY_FILES:
@@ -128,14 +130,7 @@ class TextHandler(BaseHandler, ABC):
         return run_model(self.model, super().inference, data, padding=padding)
 
     def _read(self, row: Any) -> tuple[list[int], list[str]]:
-        text = payload(row)
-        if isinstance(text, (bytes, bytearray, memoryview)):
-            try:
-                text = bytes(text).decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise bad_item(f"the text is not UTF-8 (byte {error.start})") from error
-        if not isinstance(text, str):
-            raise bad_item(f"a {type(text).__name__} is no text")
+        text = as_text(payload(row))
         if isinstance(self.tokenizer, TokenizerFile):
             tokens, ids = self.tokenizer.encode(text)
             return ids, tokens

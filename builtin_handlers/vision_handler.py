@@ -13,9 +13,9 @@ from builtin_handlers.explain import STEPS, heat_map, integrated_gradients
 from builtin_handlers.images import decode_image, lift_pixel_limit, to_rgb
 from builtin_handlers.jpegs import JpegDecoder
 from builtin_handlers.options import options_of
-from builtin_handlers.requests import payload, target_of
+from builtin_handlers.requests import target_of
 from builtin_handlers.transforms import AS_IT_IS, DefaultTransform, default_of, is_default
-from mar_core import BaseHandler, bad_item, each_item, from_base64, stacked, timed
+from mar_core import BaseHandler, bad_item, each_item, from_base64, payload, stacked, timed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ class VisionHandler(BaseHandler, ABC):
             and in RGB, too.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = {
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
         "inputs": [
             {
                 "name": "data",

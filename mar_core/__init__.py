@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtin_handlers.class_maps import class_map as class_map
     from builtin_handlers.images import decode_image as decode_image
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
@@ -42,10 +43,11 @@ if TYPE_CHECKING:
     from mar_core.format import Member as Member
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
+    from mar_core.format.model_config import read_model_config as read_model_config
     from mar_core.handlers.hub import hub_offline as hub_offline
     from mar_core.handlers.hub import keep_hub_offline as keep_hub_offline
-    from mar_core.handlers.imports import add_import_path as add_import_path
     from mar_core.handlers.imports import import_file as import_file
+    from mar_core.handlers.saved import SavedFiles as SavedFiles
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.plugins import server_extensions as server_extensions
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from mar_core.signature import Signature as Signature
     from mar_core.signature import SignatureField as SignatureField
     from mar_core.signature.declared import read_signature as read_signature
+    from mar_core.text import did_you_mean as did_you_mean
     from mar_core.ts.adapter import NO_RESULT as NO_RESULT
     from mar_core.ts.base_handler import BaseHandler as BaseHandler
     from mar_core.ts.compile import compile_options as compile_options
@@ -92,12 +95,18 @@ if TYPE_CHECKING:
     from mar_core.ts.items import bad_item as bad_item
     from mar_core.ts.items import each_item as each_item
     from mar_core.ts.items import from_base64 as from_base64
+    from mar_core.ts.items import reject_item as reject_item
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
     from mar_core.ts.metrics import MetricDefinition as MetricDefinition
     from mar_core.ts.metrics import MetricsConfig as MetricsConfig
     from mar_core.ts.metrics import MetricTypes as MetricTypes
-    from mar_core.ts.rejection import reject_item as reject_item
+    from mar_core.ts.options import MODEL_OPTIONS as MODEL_OPTIONS
+    from mar_core.ts.options import HandlerOption as HandlerOption
+    from mar_core.ts.options import handler_options as handler_options
+    from mar_core.ts.payload import as_text as as_text
+    from mar_core.ts.payload import fields_of as fields_of
+    from mar_core.ts.payload import payload as payload
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
     from mar_core.weights import ModelSource as ModelSource
@@ -109,6 +118,11 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
+    "mar_core.ts.payload": ("as_text", "fields_of", "payload",),
+    "mar_core.ts.options": ("MODEL_OPTIONS", "HandlerOption", "handler_options",),
+    "mar_core.text": ("did_you_mean",),
+    "mar_core.handlers.saved": ("SavedFiles",),
+    "builtin_handlers.class_maps": ("class_map",),
     "builtin_handlers.images": ("decode_image",),
     "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
@@ -120,9 +134,10 @@ _HOME = {
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
     "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
-    "mar_core.handlers.imports": ("add_import_path", "import_file"),
+    "mar_core.handlers.imports": ("import_file",),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
+    "mar_core.format.model_config": ("read_model_config",),
     "mar_core.ts.adapter": ("NO_RESULT",),
     "mar_core.ts.base_handler": ("BaseHandler",),
     "mar_core.ts.context": ("Context",),
@@ -131,8 +146,7 @@ _HOME = {
     ),
     "mar_core.ts.compile": ("compile_options",),
     "mar_core.ts.device": ("handler_device", "stacked", "to_device"),
-    "mar_core.ts.items": ("bad_item", "each_item", "from_base64"),
-    "mar_core.ts.rejection": ("reject_item",),
+    "mar_core.ts.items": ("bad_item", "each_item", "from_base64", "reject_item"),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
     "mar_core.plugins": ("PluginWarning", "server_extensions"),

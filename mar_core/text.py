@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-__all__ = ["first_line", "plural", "printable", "printable_lines", "size_in_words"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "did_you_mean", "first_line", "plural", "printable", "printable_lines", "size_in_words",
+]  # fmt: skip
 
 _STEP = 1024
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a name that is not known: ``; is 'topk' meant?``, or nothing.
+
+    Args:
+        name: What somebody wrote.
+        known: What they may have meant.
+    """
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    # Other ways to write the same word are nearest of all.
+    same = [one for one in names if _bare(one) == _bare(name)]
+    found = next(iter([*same, *near]), None)
+    return "" if found is None else f"; is {found!r} meant?"
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def first_line(error: BaseException) -> str:

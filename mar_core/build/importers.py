@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mar_core.build.request import Imported
 from mar_core.hookspecs import hookimpl
 from mar_core.weights.registry import identify
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mar_core.build.request import ArchiveRequest
+    from mar_core.build.request import ArchiveRequest, Imported
 
 __all__ = ["mar_import", "mar_register_importers"]
 
@@ -29,6 +28,8 @@ def mar_register_importers(register: Callable[[str], None]) -> None:
 @hookimpl(trylast=True)
 def mar_import(source: Path, request: ArchiveRequest) -> Imported | None:
     """Take a file of weights that needs no other one."""
+    from mar_core.build.request import Imported
+
     if not source.is_file():
         return None
     with source.open("rb") as stream:

@@ -12,9 +12,8 @@ import re
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mar_core.build.config_files import merged_config
 from mar_core.build.extra_files import files_below
 from mar_core.build.request import ArchiveRequest, Imported
 from mar_core.errors import PluginError, UsageError
@@ -23,13 +22,14 @@ from mar_core.format.limits import DEFAULT_LIMITS
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.scratch import scratch_folder
 from mar_core.format.tar_folder import is_gzip, unpack_tar
+from mar_core.format.yamltext import MAX_BYTES, YamlFault, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core.plugins import Plugins
 
-__all__ = ["default_name", "requested"]
+__all__ = ["default_name", "merged_config", "requested"]
 
 VERSION = "1.0"
 # What an importer has a say in; where the archive goes and what is trusted, the user alone says.
@@ -187,3 +187,49 @@ def _unknown(source: Path, plugins: Plugins) -> UsageError:
         "--extra-files."
     )
     return UsageError(f"No importer knows {source}. Looked for: {looked or 'nothing'}.", hint=hint)
+
+
+def merged_config(mine: Path, theirs: Path, folder: Path) -> Path:
+    """Write one file that says what two say; where they differ, the user's wins.
+
+    Args:
+        mine: The user's.
+        theirs: The importer's.
+        folder: Where it is written, under the name of the user's; made if it is missing.
+
+    Returns:
+        The new file; the user's own where it is no mapping, which a rule says better.
+
+    Raises:
+        UsageError: A file cannot be read.
+    """
+    import yaml
+
+    user, importer = _read(mine), _read(theirs)
+    if not isinstance(user, dict) or not isinstance(importer, dict):
+        return mine
+    folder.mkdir(exist_ok=True)
+    path = folder / mine.name
+    text = yaml.safe_dump(_merged(importer, user), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    result = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            result[key] = _merged(below[key], above[key])
+    return result
+
+
+def _read(path: Path) -> Any:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        return read_yaml(raw) if len(raw) <= MAX_BYTES else None
+    except YamlFault:
+        return None

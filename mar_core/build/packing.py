@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest
     from mar_core.format.sources import Sources
 
-__all__ = ["Written", "archive", "create", "prepare", "write_archive"]
+__all__ = ["Written", "archive", "create", "prepare_sources", "write_archive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
     """
     from mar_core.plugins import get_plugins
 
-    sources, findings = prepare(request)
+    sources, findings = prepare_sources(request)
     target, archive_format = request.target, request.archive_format
     with _export_path(request.export_path), alone(target):
         manifest = write(
@@ -178,7 +178,7 @@ def create(request: ArchiveRequest, *, progress: Callable[[int], None] = quiet) 
     return Written(path=target, manifest=manifest, findings=tuple(findings))
 
 
-def prepare(request: ArchiveRequest) -> tuple[Sources, list[Finding]]:
+def prepare_sources(request: ArchiveRequest) -> tuple[Sources, list[Finding]]:
     """Everything that comes before an archive is written, which is all that can be refused.
 
     Args:

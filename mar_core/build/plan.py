@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_model_name",
     "check_version",
-    "describe",
+    "manifest_of",
     "named_files",
     "plan",
     "with_signature",
@@ -68,7 +68,7 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
                 assembly.add(file.name, file.content, owner=f"the plugin {plugin}")
     model = {key: path.name for key, path in files.items()}
     model |= {"modelName": request.model_name, "modelVersion": request.version or ""}
-    manifest = describe(model, handler, runtime=request.runtime.value)
+    manifest = manifest_of(model, handler, runtime=request.runtime.value)
     if request.lock:
         add_lock(assembly, manifest, allow_build=request.allow_build)
     return with_signature(assembly.sources(manifest))
@@ -157,7 +157,7 @@ _ORDER = (
 )
 
 
-def describe(model: Mapping[str, str | None], handler: HandlerSpec, *, runtime: str) -> Manifest:
+def manifest_of(model: Mapping[str, str | None], handler: HandlerSpec, *, runtime: str) -> Manifest:
     """Describe an archive whose members have no digests yet.
 
     Args:

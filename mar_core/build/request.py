@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.build.extra_files import split_items
 from mar_core.format.view import ArchiveFormat
 
 if TYPE_CHECKING:
@@ -88,8 +87,11 @@ class ArchiveRequest:
         Raises:
             UsageError: A quote in it is not closed.
         """
-        items = split_items(self.extra_files) if self.extra_files else ()
-        return tuple(Path(item.source) for item in items)
+        if not self.extra_files:
+            return ()
+        from mar_core.build.extra_files import split_items
+
+        return tuple(Path(item.source) for item in split_items(self.extra_files))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from mar_core.build.assembly import Assembly
 from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
 from mar_core.build.locking import add_lock
-from mar_core.build.plan import FLAGS, check_version, describe, with_signature
+from mar_core.build.plan import FLAGS, check_version, manifest_of, with_signature
 from mar_core.build.request import Runtime
 from mar_core.checks.lock import LOCK
 from mar_core.errors import UsageError
 from mar_core.format.contents import Kept
-from mar_core.format.manifest import MANIFEST_NAME, Manifest
+from mar_core.format.manifest import FILE_KEYS, MANIFEST_NAME, Manifest
 from mar_core.handlers.lookup import look_up
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Changes", "plan_update"]
 
 _OWN_KEYS = {"handler", "members", "signature"}
-_FILE_KEYS = ("modelFile", "serializedFile", "requirementsFile", "configFile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +95,7 @@ def plan_update(archive: Archive, changes: Changes) -> Sources:
         assembly.add_named(FLAGS[key], path)
     assembly.add_extras(changes.extra_files, leave_out=archive.path)
     model = _model(old.model, changes, files)
-    new = _keep_other_keys(old, describe(model, handler, runtime=runtime.value))
+    new = _keep_other_keys(old, manifest_of(model, handler, runtime=runtime.value))
     dropped = _removed(archive, changes) | (_named(old, archive) - _named(new, archive))
     for name, member in archive.members.items():
         again = changes.lock and name == LOCK
@@ -136,7 +135,7 @@ def _handler(archive: Archive, changes: Changes, runtime: Runtime) -> HandlerSpe
 def _model(old: dict[str, Any], changes: Changes, files: dict[str, Path]) -> dict[str, str | None]:
     """The values of ``model`` in the new manifest, but for the handler."""
     model = {key: value for key, value in old.items() if key != "handler"}
-    for key in _FILE_KEYS:
+    for key in FILE_KEYS:
         if model.get(key) in changes.remove:
             del model[key]
     model |= {key: path.name for key, path in files.items()}
@@ -156,7 +155,7 @@ def _keep_other_keys(old: Manifest, new: Manifest) -> Manifest:
 def _named(manifest: Manifest, archive: Archive) -> set[str]:
     """The members that a manifest's keys stand for."""
     names = _handler_files(str(manifest.handler))
-    names |= {str(manifest.model.get(key)) for key in _FILE_KEYS}
+    names |= {str(manifest.model.get(key)) for key in FILE_KEYS}
     return names & set(archive.members)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mar_core.cache import entry as cache_entry
 from mar_core.cache.entry import COMPILED, FILES, NEW, NOTE
-from mar_core.cache.place import prepared_place
+from mar_core.cache.location import prepared_place
 from mar_core.format import locks
 
 __all__ = ["CompiledCode"]

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 from mar_core.cache import entry as cache_entry
 from mar_core.cache.entry import FILES, NEW, NOTE, CacheEntry
-from mar_core.cache.place import (
+from mar_core.cache.location import (
     UnusableError,
     bound,
+    cache_folder,
     memory_place,
-    place,
     prepared_memory,
     prepared_place,
 )
@@ -210,7 +210,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def entries() -> list[CacheEntry]:
     """What is in the cache, the longest unused first."""
-    found = cache_entry.entries(place()) + cache_entry.entries(memory_place())
+    found = cache_entry.entries(cache_folder()) + cache_entry.entries(memory_place())
     return sorted(found, key=lambda one: one.last_used)
 
 
@@ -223,10 +223,10 @@ def clear(*, older_than: float = 0) -> list[CacheEntry]:
     Returns:
         The entries that were removed.
     """
-    for folder in (place(), memory_place()):
+    for folder in (cache_folder(), memory_place()):
         _clear_leftovers(folder)
     if not older_than:
-        forget(place().parent)
+        forget(cache_folder().parent)
     limit = time.time() - older_than
     old = [entry for entry in entries() if entry.last_used <= limit]
     return [entry for entry in old if cache_entry.remove(entry.path)]
@@ -316,21 +316,21 @@ def _fill(archive: Archive, members: list[Member], new: Path) -> None:
     cache_entry.write_note(new, name=_name(archive), source=str(archive))
 
 
-def _make_room(place: Path, members: list[Member]) -> None:
+def _make_room(folder: Path, members: list[Member]) -> None:
     needed = sum(member.size for member in members if member.source is None)
-    if not check_room(place, needed):
-        _prune(place, room_for=needed)
-        if not check_room(place, needed):
-            raise no_room(place, needed)
+    if not check_room(folder, needed):
+        _prune(folder, room_for=needed)
+        if not check_room(folder, needed):
+            raise no_room(folder, needed)
 
 
-def _new_folder(place: Path) -> tuple[Path, int]:
+def _new_folder(folder: Path) -> tuple[Path, int]:
     """A folder to unpack to, and the descriptor that says that it is no leftover."""
     while True:
         try:
-            new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
+            new = Path(tempfile.mkdtemp(prefix=NEW, dir=folder))
         except OSError as error:
-            raise failure(place, error) from error
+            raise failure(folder, error) from error
         busy = locks.hold(new)
         if busy is not None:
             return new, busy

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.cache.entries import is_being_made, kept
 from mar_core.cache.entry import ENVIRONMENT, NOTE, read_note
-from mar_core.cache.place import prepared_place
+from mar_core.cache.location import prepared_place
 from mar_core.cache.uv import logger, uv
 from mar_core.errors import ArchiveError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mar_core.cache.entries import unpacked
-from mar_core.cache.place import place
+from mar_core.cache.location import cache_folder
 from mar_core.errors import ArchiveError
 from mar_core.format.file import ArchiveFile, mapped
 from mar_core.format.reader import open_file
@@ -111,7 +111,7 @@ class PackedFiles(ModelFiles):
     is_unpacked = False
 
     def __init__(self, archive: PackedArchive, apart: str | None = None) -> None:
-        super().__init__(place() / "not-unpacked")
+        super().__init__(cache_folder() / "not-unpacked")
         self._source = archive.file.path.absolute()
         self._identity = archive.file.identity
         self._apart = archive.members[apart] if apart is not None else None

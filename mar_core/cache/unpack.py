@@ -7,7 +7,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
-from mar_core.cache.place import UnusableError
+from mar_core.cache.location import UnusableError
 from mar_core.format.atomic import NO_ROOM
 from mar_core.format.file import CHUNK
 

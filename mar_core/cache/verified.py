@@ -12,7 +12,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from mar_core.cache.place import prepared_root
+from mar_core.cache.location import prepared_root
 from mar_core.errors import ArchiveError
 from mar_core.format.file import CHUNK, mapped
 

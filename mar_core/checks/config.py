@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mar_core.checks.table import finding
-from mar_core.checks.yamltext import YamlFault
+from mar_core.format.yamltext import YamlFault
 
 if TYPE_CHECKING:
     from mar_core.checks.subject import Subject

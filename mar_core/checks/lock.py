@@ -7,7 +7,6 @@ and is what was locked if its hash says so.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +147,8 @@ def parse_lock(text: bytes) -> Lock:
     Raises:
         LockError: It is none.
     """
+    import tomllib
+
     from packaging.pylock import Pylock, PylockValidationError
 
     if len(text) > _MOST:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.yamltext import MAX_BYTES, YamlFault, read_yaml
 from mar_core.errors import ArchiveError, PluginError
 from mar_core.format.manifest import Manifest
+from mar_core.format.yamltext import MAX_BYTES, YamlFault, read_yaml
 from mar_core.handlers.entry import find_entry, loads_like_base_handler
 from mar_core.handlers.lookup import FoundHandler, look_up
 from mar_core.handlers.source import BINARY, Module, SourceFault, is_binary, parse_module

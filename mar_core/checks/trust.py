@@ -76,11 +76,9 @@ def is_trusted(archive: Archive, *, asked: bool = False) -> bool:
     """
     if asked or trusts_everything():
         return True
-    path = archive.path
-    known = list_trusted() if path is not None else []
-    if not known or path is None:
+    if archive.path is None:
         return False
-    place = path.resolve()
+    place, known = archive.path.resolve(), list_trusted()
     folders = [Path(entry.folder) for entry in known if entry.folder]
     if any(place.is_relative_to(folder) for folder in folders):
         return True
@@ -183,30 +181,28 @@ def content_digest(archive: Archive) -> str:
     Raises:
         ArchiveError: A member cannot be read.
     """
-    from mar_core.format.manifest import MANIFEST_NAME
     from mar_core.format.view import member_digest
 
-    listed = _listed(archive) if archive.kind in {"zip", "tgz"} else None
+    listed = _listed(archive) if archive.kind in {"zip", "tgz"} else {}
     digest = hashlib.sha256()
     for name in sorted(archive.members):
-        known = None if listed is None or name == MANIFEST_NAME else listed.get(name)
-        line = json.dumps([name, known or member_digest(archive, name)])
+        line = json.dumps([name, listed.get(name) or member_digest(archive, name)])
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
 
-def _listed(archive: Archive) -> dict[str, str] | None:
-    """The digest of every member but the manifest as that lists them; None where it does not."""
+def _listed(archive: Archive) -> dict[str, str]:
+    """The digest of every member but the manifest as that lists them; of none where one lacks."""
     from mar_core.format.manifest import MANIFEST_NAME
 
     members: Any = archive.manifest.mar.get("members")
     if not isinstance(members, dict) or members.keys() != archive.members.keys() - {MANIFEST_NAME}:
-        return None
+        return {}
     digests: dict[str, str] = {}
     for name, entry in members.items():
         digest = entry.get("sha256") if isinstance(entry, dict) else None
         if not isinstance(digest, str) or len(digest) != _DIGEST_LENGTH:
-            return None
+            return {}
         digests[name] = digest
     return digests
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mar_core.build.importing import requested
-from mar_core.build.packing import create, prepare
+from mar_core.build.packing import create, prepare_sources
 from mar_core.cli.written import report, writing
 from mar_core.text import printable
 
@@ -43,7 +43,7 @@ def archive_from(
             typer.echo(line, err=not dry_run)
         if dry_run:
             # Nothing is replaced, so an archive that is there already is no reason to show nothing.
-            _show_plan(made, *prepare(replace(made.request, force=True)))
+            _show_plan(made, *prepare_sources(replace(made.request, force=True)))
             return
         written = create(made.request, progress=progress)
     report(written, quiet=quiet)

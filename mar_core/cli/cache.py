@@ -55,10 +55,10 @@ def cache(
 def _print_json(found: list[CacheEntry], *, cleared: bool) -> None:
     import json
 
-    from mar_core.cache.place import bound, place
+    from mar_core.cache.location import bound, cache_folder
 
     summary: dict[str, Any] = {
-        "path": str(place()),
+        "path": str(cache_folder()),
         "limit": bound(),
         "size": sum(entry.size for entry in found),
         "cleared" if cleared else "entries": [entry.to_dict() for entry in found],
@@ -74,10 +74,12 @@ def _print_cleared(found: list[CacheEntry], *, left: list[CacheEntry]) -> None:
 
 
 def _print_entries(found: list[CacheEntry]) -> None:
-    from mar_core.cache.place import bound, place
+    from mar_core.cache.location import bound, cache_folder
 
     total = sum(entry.size for entry in found)
-    typer.echo(f"{place()}: {_counted(found)}, {size_in_words(total)} of {size_in_words(bound())}")
+    typer.echo(
+        f"{cache_folder()}: {_counted(found)}, {size_in_words(total)} of {size_in_words(bound())}"
+    )
     heading = ("model", "what", "digest", "files", "size", "last used")
     rows = [heading, *(_row(entry) for entry in reversed(found))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -86,10 +86,10 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
 
 def _signature(data: dict[str, Any] | None) -> dict[str, str]:
     """What it takes and gives, in a line each, and where that is known from."""
-    from mar_core.signature import Signature
-
     if data is None:
         return {}
+    from mar_core.signature import Signature
+
     signature = Signature.from_dict(data)
     seen = " (as its examples show)" if signature.origin == "examples" else ""
     return {

@@ -226,7 +226,10 @@ def check_place(target: Path, *, force: bool, folder: bool) -> None:
 
 def real_path(path: str | Path) -> Path:
     """The absolute path behind all links; of a file that is not there, where it would be."""
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a NUL is in it, so there is no such file
+        return Path(path)
 
 
 def same_file(first: str | Path, second: str | Path) -> bool:
@@ -238,7 +241,7 @@ def same_file(first: str | Path, second: str | Path) -> bool:
         return True
     try:
         return os.path.samefile(first, second)  # noqa: PTH121 - takes text and paths
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

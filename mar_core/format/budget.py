@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mar_core.findings import Finding
 
-__all__ = ["Budget", "TooCostly", "budget", "memory_allowed", "seconds_allowed", "spend"]
+__all__ = ["TimeBudget", "TooCostly", "budget", "memory_allowed", "seconds_allowed", "spend"]
 
 SECONDS_VARIABLE, MEMORY_VARIABLE = "MAR_MAX_SECONDS", "MAR_MAX_MEMORY"
 _SECONDS, _MEMORY = 2.0, "300M"
@@ -40,7 +40,7 @@ class TooCostly(MarError):  # noqa: N818 - a finding on its way to the loop over
         return finding("MAR-L003", self.message)
 
 
-class Budget:
+class TimeBudget:
     """The processor time that is left for one examination, by one thread.
 
     Args:
@@ -79,11 +79,11 @@ class Budget:
             too_slow(self.seconds)
 
 
-_current: ContextVar[Budget | None] = ContextVar("mar_budget", default=None)
+_current: ContextVar[TimeBudget | None] = ContextVar("mar_budget", default=None)
 
 
 @contextlib.contextmanager
-def budget(size: int) -> Iterator[Budget]:
+def budget(size: int) -> Iterator[TimeBudget]:
     """Bound the examination of an archive of ``size`` bytes; within another one, share that.
 
     Raises:
@@ -93,7 +93,7 @@ def budget(size: int) -> Iterator[Budget]:
     if around is not None:
         yield around
         return
-    made = Budget(seconds_allowed(size))
+    made = TimeBudget(seconds_allowed(size))
     token = _current.set(made)
     try:
         yield made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import os
 import time
 
@@ -12,9 +11,9 @@ __all__ = ["UNDATED", "created_on", "epoch", "zip_date"]
 
 VARIABLE = "SOURCE_DATE_EPOCH"
 # What a zip can express: from 1980 to 2107, in steps of two seconds.
-FIRST = calendar.timegm((1980, 1, 1, 0, 0, 0))
+FIRST = 315_532_800
 UNDATED = "01/01/1980 00:00:00"  # what ``created_on`` says without SOURCE_DATE_EPOCH
-LAST = calendar.timegm((2107, 12, 31, 23, 59, 58))
+LAST = 4_354_819_198
 
 
 def epoch() -> int:

@@ -110,16 +110,17 @@ def _carry_out(journal: Path, target: Path) -> None:
     from mar_core.format.digests import write_at
 
     flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    status = target.stat()
     try:
         opened = os.open(journal, os.O_RDONLY | getattr(os, "O_BINARY", 0) | flags)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENOENT}:  # a link, a socket, or done
             return
         raise
+    if not _is_trusted(os.fstat(opened), status):
+        os.close(opened)
+        return
     with os.fdopen(opened, "rb") as stream:
-        status = target.stat()
-        if not _is_trusted(os.fstat(opened), status):
-            return
         told = _told(stream)
         if told is None or told["file"] != [status.st_dev, status.st_ino]:
             return
@@ -160,10 +161,10 @@ def _told(stream: BinaryIO) -> dict[str, Any] | None:
         if not all(type(told[key]) is int and told[key] >= 0 for key in ("start", "size")):
             return None
         _ = told["file"], told["head"]
-        while left and (piece := stream.read(min(_CHUNK, left))):
+        while piece := stream.read(min(_CHUNK, left)):
             digest.update(piece)
             left -= len(piece)
-        if not left and stream.read() == digest.digest():
+        if stream.read() == digest.digest():
             stream.seek(len(line))
             return told
     return None
@@ -175,6 +176,6 @@ def _head(target: Path, start: int) -> str:
         first = stream.read(min(start, _CHUNK))
         stream.seek(max(0, start - _CHUNK))
         last = stream.read(min(start, _CHUNK))
-    if len(first) < min(start, _CHUNK) or len(last) < min(start, _CHUNK):
+    if len(last) < min(start, _CHUNK):
         raise OSError(errno.EIO, "the file is shorter than its journal says", os.fspath(target))
     return hashlib.sha256(first + last).hexdigest()

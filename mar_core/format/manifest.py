@@ -29,9 +29,8 @@ MAX_DIGITS = 300
 # torch-model-archiver 0.12 takes a leading digit, although its README says a letter.
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
 
-FILE_KEYS = ("handler", "modelFile", "serializedFile", "requirementsFile", "configFile")
-
-
+# What names a member, beside the handler, which may name a module.
+FILE_KEYS = ("modelFile", "serializedFile", "requirementsFile", "configFile")
 _MODEL_KEYS = {
     "model_name": "modelName",
     "model_version": "modelVersion",

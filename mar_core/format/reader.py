@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.format.file import ArchiveFile
-from mar_core.format.folder import FolderArchive
 from mar_core.format.journal import take_up
 from mar_core.format.limits import DEFAULT_LIMITS, Limits
-from mar_core.format.tar_archive import TarArchive
-from mar_core.format.zip_archive import ZipArchive
 
 if TYPE_CHECKING:
     from mar_core.format.view import Archive, PackedArchive
@@ -77,6 +74,8 @@ def open_archive(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMIT
     """
     path = Path(path)
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder may not be searched
+        from mar_core.format.folder import FolderArchive
+
         return FolderArchive(path, limits)
     take_up(path)
     return open_file(ArchiveFile(path), limits)
@@ -91,7 +90,13 @@ def open_file(file: ArchiveFile, limits: Limits = DEFAULT_LIMITS) -> PackedArchi
     try:
         kind = kind_of(file)
         check_ending(file, kind)
-        return ZipArchive(file, limits) if kind == "zip" else TarArchive(file, limits)
+        if kind == "zip":
+            from mar_core.format.zip_archive import ZipArchive
+
+            return ZipArchive(file, limits)
+        from mar_core.format.tar_archive import TarArchive
+
+        return TarArchive(file, limits)
     except BaseException:
         file.close()
         raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mar_core.errors import ArchiveError, UsageError
-from mar_core.format.contents import Content, in_order, member_of, open_content
+from mar_core.errors import ArchiveError
+from mar_core.format.contents import Content, member_of, open_content
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.view import Archive
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mar_core.findings import Finding
-    from mar_core.format.view import ExtraFile
 
 __all__ = ["Sources"]
 
@@ -46,20 +45,6 @@ class Sources(Archive):
         self.members = MappingProxyType(
             {name: member_of(name, content) for name, content in self.contents.items()}
         )
-
-    def plus(self, files: Iterable[ExtraFile]) -> Sources:
-        """The same sources and some more files.
-
-        Raises:
-            UsageError: A file's place is taken.
-        """
-        contents = {name: self.contents[name] for name in self.contents if name != MANIFEST_NAME}
-        for file in files:
-            if file.name in self.contents:
-                raise UsageError(f"{self} have a member {file.name!r} already.")
-            contents[file.name] = file.content
-        ordered = in_order(contents, self.manifest.serialized_file)
-        return Sources(self.manifest, ordered, findings=self.findings)
 
     def keeping(self, key: str, value: Any) -> Sources:
         """The same sources with one more of mar's own keys in the manifest."""

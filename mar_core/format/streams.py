@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mar_core.findings import ValidationError
     from mar_core.format.file import ArchiveFile
 
-__all__ = ["GZIP", "RAW", "Expected", "Inflater", "inflated", "plain"]
+__all__ = ["GZIP", "RAW", "Expected", "Inflater", "inflated", "stored"]
 
 RAW = -zlib_ng.MAX_WBITS
 GZIP = 16 + zlib_ng.MAX_WBITS
@@ -92,7 +92,7 @@ class Expected:
     sha256: str | None = None
 
 
-def plain(
+def stored(
     file: ArchiveFile, expected: Expected, fetch: Callable[[int, int], bytes], *, offset: int
 ) -> BinaryIO:
     """A seekable stream over bytes that lie somewhere as they are.

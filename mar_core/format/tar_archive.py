@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding, refusal
 from mar_core.format.names import check_name
-from mar_core.format.streams import Expected, plain
+from mar_core.format.streams import Expected, stored
 from mar_core.format.tar_reader import TarEntry, inflated_copy, walk_tar
 from mar_core.format.view import Member, PackedArchive
 
@@ -65,7 +65,7 @@ class TarArchive(PackedArchive):
 
     def _stream(self, member: Member, sha256: str | None) -> BinaryIO:
         expected = Expected(member=member.name, size=member.size, sha256=sha256)
-        return plain(self._file, expected, self._read_at, offset=self._offsets[member.name])
+        return stored(self._file, expected, self._read_at, offset=self._offsets[member.name])
 
     def _read_at(self, offset: int, length: int) -> bytes:
         with self._lock:  # streams over several members may be read in turns

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding
-from mar_core.format.streams import Expected, inflated, plain
+from mar_core.format.streams import Expected, inflated, stored
 from mar_core.format.view import Member, PackedArchive
-from mar_core.format.zip_reader import ZipReader
+from mar_core.format.zip_reader import ZipParser
 from mar_core.format.zip_records import STORED, UTF8_NAME
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ZipArchive(PackedArchive):
         super().__init__(file, {name: _member(placed) for name, placed in files.items()})
 
     def _admitted(self, file: ArchiveFile, limits: Limits) -> list[Placed]:
-        placed = ZipReader(file, limits).walk()
+        placed = ZipParser(file, limits).walk()
         entries = [one.entry for one in placed]
         self._judge(
             file,
@@ -65,7 +65,7 @@ class ZipArchive(PackedArchive):
         entry, offset = placed.entry, placed.data_offset
         expected = Expected(member=member.name, size=member.size, crc=entry.crc, sha256=sha256)
         if member.stored:
-            return plain(self._file, expected, self._file.read_at, offset=offset)
+            return stored(self._file, expected, self._file.read_at, offset=offset)
         return inflated(self._file, expected, offset=offset, compressed_size=entry.compressed_size)
 
 

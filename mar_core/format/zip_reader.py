@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mar_core.format.limits import Limits
     from mar_core.format.zip_records import ZipSource
 
-__all__ = ["Placed", "ZipReader"]
+__all__ = ["Placed", "ZipParser"]
 
 MAX_DIRECTORY = 64 << 20
 MAX_COMMENT = 1024
@@ -92,7 +92,7 @@ class _End:
     directory_size: int
 
 
-class ZipReader:
+class ZipParser:
     """Reads the structure of one zip.
 
     Args:

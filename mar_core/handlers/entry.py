@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mar_core.handlers.source import ClassFacts, Module
 
-__all__ = ["Entry", "Kind", "find_entry", "loads_like_base_handler", "networks"]
+__all__ = ["HandlerEntry", "Kind", "find_entry", "loads_like_base_handler", "networks"]
 
 _HANDLER_HOMES = ("ts.torch_handler.", "mar_core.", "builtin_handlers.")
 _NETWORK_HOMES = ("torch.nn.", "torchvision.models.")
@@ -122,7 +122,7 @@ def _with_bases(module: Module, facts: ClassFacts) -> Iterator[ClassFacts]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class HandlerEntry:
     """What would be called, and what is to be said about it.
 
     Attributes:
@@ -138,7 +138,7 @@ class Entry:
     doubt: str | None = None
 
 
-def find_entry(module: Module, entry: str | None) -> Entry:
+def find_entry(module: Module, entry: str | None) -> HandlerEntry:
     """Find what a handler's file defines to be called.
 
     Args:
@@ -148,31 +148,31 @@ def find_entry(module: Module, entry: str | None) -> Entry:
     kinds = _handler_classes(module)
     if entry in kinds:
         if kinds[entry] is Kind.NO:
-            return Entry(fault=f"The class {entry} has no method handle.")
+            return HandlerEntry(fault=f"The class {entry} has no method handle.")
         doubt = f"TorchServe would call the class {entry} itself instead of its handle."
-        return Entry(name=entry, is_class=True, doubt=doubt)
+        return HandlerEntry(name=entry, is_class=True, doubt=doubt)
     if (entry or _DEFAULT) in module.names:
-        return Entry(name=entry or _DEFAULT)
+        return HandlerEntry(name=entry or _DEFAULT)
     found = _by_classes(module, kinds)
     if entry and found.name and found.doubt is None:
         doubt = f"There is no {entry}; the class {found.name} is used, as in TorchServe."
-        return Entry(name=found.name, is_class=True, doubt=doubt)
+        return HandlerEntry(name=found.name, is_class=True, doubt=doubt)
     return found
 
 
-def _by_classes(module: Module, kinds: dict[str, Kind]) -> Entry:
+def _by_classes(module: Module, kinds: dict[str, Kind]) -> HandlerEntry:
     sure = _leaves(module, [name for name, kind in kinds.items() if kind is Kind.YES])
     perhaps = [name for name, kind in kinds.items() if kind is Kind.PERHAPS]
     if len(sure) > 1:
-        return Entry(fault=f"It is not clear which class is the handler: {', '.join(sure)}.")
+        return HandlerEntry(fault=f"It is not clear which class is the handler: {', '.join(sure)}.")
     candidates = sure or _leaves(module, perhaps)
     if not candidates:
-        return Entry() if module.star_imports else Entry(fault=_nothing(kinds))
+        return HandlerEntry() if module.star_imports else HandlerEntry(fault=_nothing(kinds))
     chosen = candidates[0] if len(candidates) == 1 else None
     if len(kinds) > 1:
         doubt = f"The file has {len(kinds)} classes: {', '.join(kinds)}."
-        return Entry(name=chosen, is_class=True, doubt=doubt)
-    return Entry(name=chosen, is_class=True)
+        return HandlerEntry(name=chosen, is_class=True, doubt=doubt)
+    return HandlerEntry(name=chosen, is_class=True)
 
 
 def _nothing(kinds: dict[str, Kind]) -> str:

@@ -13,21 +13,7 @@ if TYPE_CHECKING:
 
     from mar_core.ts.context import Context
 
-__all__ = ["add_import_path", "import_file"]
-
-
-def add_import_path(context: Context, folder: str) -> None:
-    """Let the archive's code, and what is unpickled for it, import modules from a folder of it.
-
-    The folder comes before others, as with ``sys.path.insert(0, …)``; other archives that are
-    loaded in the process do not see it. Call it in ``initialize``.
-
-    Args:
-        context: The context that the handler was given.
-        folder: The folder's name in the archive, such as ``code``.
-    """
-    model_dir = Path(str(context.system_properties["model_dir"]))
-    code_of(model_dir).add_folder(model_dir / folder)
+__all__ = ["import_file"]
 
 
 def import_file(context: Context, file: str) -> ModuleType:

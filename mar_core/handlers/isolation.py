@@ -36,7 +36,7 @@ __all__ = ["ROOT", "AtWork", "current", "find", "is_facade", "register", "stand_
 ROOT = "mar_archives"
 
 
-class Code(Protocol):
+class IsolatedCode(Protocol):
     """One archive's code, as the import system needs it."""
 
     builtins: dict[str, Any]
@@ -52,15 +52,15 @@ class Code(Protocol):
         """Take what the archive's code put on ``sys.path``."""
 
 
-_active: ContextVar[Code | None] = ContextVar("_active", default=None)
-_known: dict[str, Code] = {}
+_active: ContextVar[IsolatedCode | None] = ContextVar("_active", default=None)
+_known: dict[str, IsolatedCode] = {}
 _lock = threading.RLock()
 _working = 0
 # The plain names that are stood in for, and what had them before.
 _facades: dict[str, ModuleType | None] = {}
 
 
-def register(code: Code, name: str) -> ModuleType:
+def register(code: IsolatedCode, name: str) -> ModuleType:
     """Give an archive's code a package of its own.
 
     Args:
@@ -99,7 +99,7 @@ class AtWork:
 
     __slots__ = ("_code", "_token")
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: IsolatedCode) -> None:
         self._code = code
 
     def __enter__(self) -> None:
@@ -118,7 +118,7 @@ class AtWork:
         self._code.adopt_paths()
 
 
-def current() -> Code | None:
+def current() -> IsolatedCode | None:
     """The archive on whose behalf this code runs: the context's, or else a caller's own."""
     code = _active.get()
     if code is not None or not _known:
@@ -194,7 +194,7 @@ class _SourcelessLoader(_Isolated, SourcelessFileLoader):
     """Loads bytecode that came without its source."""
 
 
-def _owner(fullname: str) -> Code:
+def _owner(fullname: str) -> IsolatedCode:
     return _known[".".join(fullname.split(".")[:2])]
 
 

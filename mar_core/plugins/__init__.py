@@ -18,11 +18,13 @@ from mar_core.plugins.entry_points import (
     unreadable_distributions,
 )
 from mar_core.plugins.hooks import PluginFailure, Plugins
+from mar_core.plugins.life_cycle import LifeCycleHooks
 from mar_core.plugins.load import (
     PluginWarning,
     disabled_names,
     get_plugins,
     load_plugins,
+    needs_loading,
     server_extensions,
 )
 from mar_core.plugins.manager import hook_arguments, hook_names, new_manager
@@ -32,6 +34,7 @@ __all__ = [
     "HOST",
     "PLUGIN_GROUP",
     "EntryInfo",
+    "LifeCycleHooks",
     "PluginFailure",
     "PluginWarning",
     "Plugins",
@@ -44,6 +47,7 @@ __all__ = [
     "host_version",
     "load_plugins",
     "nearest_handlers",
+    "needs_loading",
     "new_manager",
     "server_extensions",
     "unreadable_distributions",

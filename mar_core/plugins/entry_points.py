@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -151,7 +152,9 @@ def _scan() -> _Installed:
 def _scan_path(path: tuple[str, ...]) -> _Installed:  # noqa: ARG001 - what the answer depends on
     found: dict[tuple[str, str, str], EntryInfo] = {}
     malformed: list[str] = []
-    for distribution in importlib_metadata.distributions():
+    # Of a path that is not there, such as Python's own zip, it would be seen whether it is a zip.
+    there = [folder for folder in sys.path if os.path.exists(folder or ".")]  # noqa: PTH110
+    for distribution in importlib_metadata.distributions(path=there):
         if not _mentions_us(distribution):
             continue
         owner = _owner(distribution)
@@ -239,15 +242,30 @@ def in_words(error: BaseException) -> str:
 
 def _owner(distribution: Any) -> dict[str, Any]:
     """What an entry says of the distribution that declares it; parsed once, which is what costs."""
-    metadata: Any = {}
+    fields: dict[str, list[str]] = {}
     with contextlib.suppress(Exception):  # a folder that an uninstall left behind has none
-        metadata = distribution.metadata or {}
-    requires = metadata.get_all("Requires-Dist") if metadata else ()
+        fields = _fields(distribution)
     return {
-        "distribution": metadata.get("Name") or UNKNOWN,
-        "version": metadata.get("Version") or UNKNOWN,
-        "requires": tuple(line for line in requires or () if "mar" in line),
+        "distribution": fields.get("name", [UNKNOWN])[0],
+        "version": fields.get("version", [UNKNOWN])[0],
+        "requires": tuple(line for line in fields.get("requires-dist", ()) if "mar" in line),
     }
+
+
+def _fields(distribution: Any) -> dict[str, list[str]]:
+    """The metadata of a distribution, but for the fields of several lines.
+
+    ``distribution.metadata`` is a message of ``email``, whose parser and policies take longer to
+    import than a command that needs no model may take.
+    """
+    files = ("METADATA", "PKG-INFO", "")  # the last for an egg-info that is a file
+    text = next(filter(None, map(distribution.read_text, files)), "")
+    fields: dict[str, list[str]] = {}
+    for line in text.partition("\n\n")[0].splitlines():
+        name, colon, value = line.partition(":")
+        if colon and value.strip() and not line[0].isspace():
+            fields.setdefault(name.lower(), []).append(value.strip())
+    return fields
 
 
 def _host_specifier(requirements: Iterable[str]) -> str:

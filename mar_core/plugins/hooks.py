@@ -135,7 +135,7 @@ class Plugins:
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_collect_files", request=request)
+        return self._each(self.manager.hook.mar_collect_files, request=request)
 
     def validate_archive(
         self, archive: Archive, findings: Sequence[Finding]
@@ -149,7 +149,9 @@ class Plugins:
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_validate_archive", archive=archive, findings=findings)
+        return self._each(
+            self.manager.hook.mar_validate_archive, archive=archive, findings=findings
+        )
 
     def explain_config(self, path: Path) -> Iterator[tuple[str, Any]]:
         """``mar_explain_config``: what plugins say of another server's configuration.
@@ -160,7 +162,7 @@ class Plugins:
         Yields:
             A plugin's name, and what it returned or the exception that it raised.
         """
-        return self._each("mar_explain_config", path=path)
+        return self._each(self.manager.hook.mar_explain_config, path=path)
 
     def server_extensions(self, server: Any, check: Callable[[Any], str | None]) -> list[Any]:
         """``mar_extend_server``: what plugins add to a server.
@@ -169,8 +171,8 @@ class Plugins:
             server: The server.
             check: Says what is wrong with what a plugin returns, or None.
         """
-        found = []
-        for plugin, result in self._each("mar_extend_server", server=server):
+        found, hook = [], self.manager.hook.mar_extend_server
+        for plugin, result in self._each(hook, server=server):
             if result is None:
                 continue
             fault = result if isinstance(result, Exception) else check(result)
@@ -178,34 +180,39 @@ class Plugins:
                 found.append(result)
             else:
                 said = f"it offers {fault}" if isinstance(fault, str) else fault
-                self._complain(plugin, "mar_extend_server", said)
+                self._complain(plugin, hook, said)
         return found
 
     # --- observing: results are ignored, failures are told once a plugin -----------------------
 
     def archive_written(self, path: Path, manifest: Manifest) -> None:
         """``mar_archive_written``."""
-        self._observe("mar_archive_written", path=path, manifest=manifest)
+        self._observe(self.manager.hook.mar_archive_written, path=path, manifest=manifest)
 
     def run_started(self, summary: RunSummary) -> None:
         """``mar_run_started``."""
-        self._observe("mar_run_started", summary=summary)
+        self._observe(self.manager.hook.mar_run_started, summary=summary)
 
     def stage_finished(
         self, *, model: str, stage: str, seconds: float, size: int, error: BaseException | None
     ) -> None:
         """``mar_stage_finished``."""
         self._observe(
-            "mar_stage_finished", model=model, stage=stage, seconds=seconds, size=size, error=error
+            self.manager.hook.mar_stage_finished,
+            model=model,
+            stage=stage,
+            seconds=seconds,
+            size=size,
+            error=error,
         )
 
     def metric_recorded(self, model: str, metric: Metric) -> None:
         """``mar_metric_recorded``."""
-        self._observe("mar_metric_recorded", model=model, metric=metric)
+        self._observe(self.manager.hook.mar_metric_recorded, model=model, metric=metric)
 
     def run_finished(self, summary: RunSummary) -> None:
         """``mar_run_finished``."""
-        self._observe("mar_run_finished", summary=summary)
+        self._observe(self.manager.hook.mar_run_finished, summary=summary)
         self.tell_failures()
 
     def tell_failures(self) -> None:
@@ -227,15 +234,16 @@ class Plugins:
         Yields:
             The plugin's name, after each call.
         """
-        for name, result in self._each("mar_register_commands", app=app):
+        hook = self.manager.hook.mar_register_commands
+        for name, result in self._each(hook, app=app):
             if isinstance(result, Exception):
-                self._complain(name, "mar_register_commands", result)
+                self._complain(name, hook, result)
             yield name
 
     def engines(self) -> dict[str, list[EngineOffer]]:
         """``mar_register_engines``: for each engine's name, who offers it and what makes it."""
         offers: dict[str, list[EngineOffer]] = {}
-        found = self._offers("mar_register_engines", engine_fault)
+        found = self._offers(self.manager.hook.mar_register_engines, engine_fault)
         for plugin, (engine, factory, *options) in found:
             offer = EngineOffer(plugin, factory, tuple(options))
             offers.setdefault(engine, []).append(offer)
@@ -243,19 +251,19 @@ class Plugins:
 
     def importers(self) -> list[tuple[str, str]]:
         """``mar_register_importers``: what is looked for in a source, each with who looks."""
-        offers = self._offers("mar_register_importers", importer_fault)
+        offers = self._offers(self.manager.hook.mar_register_importers, importer_fault)
         return [(plugin, what) for plugin, (what,) in offers]
 
     def readers(self) -> list[Reader]:
         """``mar_register_readers``: the readers in the order in which they are asked."""
         by_plugin: dict[str, list[Reader]] = {}
-        for plugin, (reader,) in self._offers("mar_register_readers", reader_fault):
+        for plugin, (reader,) in self._offers(self.manager.hook.mar_register_readers, reader_fault):
             by_plugin.setdefault(plugin, []).insert(0, reader)
         return [reader for readers in by_plugin.values() for reader in readers]
 
     def writers(self) -> Iterator[tuple[str, Writer]]:
         """``mar_register_writers``: the writers, each with the plugin that offers it."""
-        for plugin, (writer,) in self._offers("mar_register_writers", writer_fault):
+        for plugin, (writer,) in self._offers(self.manager.hook.mar_register_writers, writer_fault):
             yield plugin, writer
 
     def weights_formats(
@@ -266,27 +274,27 @@ class Plugins:
         Args:
             check: Says what is wrong with what a plugin registers, or None.
         """
-        offers = self._offers("mar_register_weights_formats", check)
+        offers = self._offers(self.manager.hook.mar_register_weights_formats, check)
         return [(plugin, row) for plugin, (row,) in offers]
 
     # --- how --------------------------------------------------------------------------------------
 
-    def _each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+    def _each(self, hook: pluggy.HookCaller, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Call one hook's implementations one by one, the last registered first.
 
         Args:
-            hook: The hook's name, one of ``EACH_HOOKS``.
+            hook: The hook, one of ``EACH_HOOKS``.
             **arguments: All of the hook's arguments.
 
         Yields:
             The plugin's name, and its result or the exception that it raised.
         """
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+        for implementation in reversed(hook.get_hookimpls()):
             yield implementation.plugin_name, _result_of(implementation, arguments)
 
-    def _observe(self, hook: str, **arguments: Any) -> None:
+    def _observe(self, hook: pluggy.HookCaller, **arguments: Any) -> None:
         # Every stage of every batch comes here: no generator, and one warning a plugin.
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+        for implementation in reversed(hook.get_hookimpls()):
             result = _result_of(implementation, arguments)
             if isinstance(result, Exception):
                 plugin = implementation.plugin_name
@@ -295,7 +303,7 @@ class Plugins:
                 self.observer_failures[plugin] += 1
 
     def _offers(
-        self, hook: str, check: Callable[..., str | None]
+        self, hook: pluggy.HookCaller, check: Callable[..., str | None]
     ) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Let each plugin register what it offers; what is wrong is left out with a warning.
 
@@ -317,14 +325,14 @@ class Plugins:
                 else:
                     self._complain(plugin, hook, f"it offers {fault}")
 
-    def _complain(self, plugin: str, hook: str, fault: Exception | str) -> None:
+    def _complain(self, plugin: str, hook: pluggy.HookCaller, fault: Exception | str) -> None:
         """Warn of what a plugin did wrong; where plugins are strict, stop.
 
         Raises:
             PluginError: ``strict`` is set.
         """
         words = in_words(fault) if isinstance(fault, Exception) else fault
-        message = f"The plugin {plugin} failed in {hook}: {words}."
+        message = f"The plugin {plugin} failed in {hook.name}: {words}."
         if self.strict:
             raise PluginError(message)
         logger.warning("%s", message)

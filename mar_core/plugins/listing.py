@@ -139,7 +139,7 @@ def hook_uses(hook: str) -> list[HookUse]:
     if hook not in hook_names():
         near = difflib.get_close_matches(hook, hook_names()) or hook_names()
         raise UsageError(f"There is no hook {hook!r}.", hint=f"There is {', '.join(near)}.")
-    implementations = reversed(getattr(get_plugins().manager.hook, hook).get_hookimpls())
+    implementations = reversed(vars(get_plugins().manager.hook)[hook].get_hookimpls())
     return [
         HookUse(
             hook=hook,

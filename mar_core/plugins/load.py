@@ -32,6 +32,7 @@ __all__ = [
     "get_plugins",
     "is_disabled",
     "load_plugins",
+    "needs_loading",
     "register_entry",
     "server_extensions",
 ]
@@ -96,6 +97,15 @@ def get_plugins() -> Plugins:
     """
     with _lock:
         return _load_once()
+
+
+def needs_loading() -> bool:
+    """Whether ``get_plugins`` has more to say than what comes with mar; nothing is imported."""
+    if _load_once.cache_info().currsize:
+        return True
+    disabled = disabled_names()
+    entries = find_entries(PLUGIN_GROUP)
+    return any(not entry.is_ours and not is_disabled(entry, disabled) for entry in entries)
 
 
 def server_extensions(server: Any, check: Callable[[Any], str | None]) -> list[Any]:

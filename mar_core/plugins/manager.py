@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 import os
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -22,10 +25,12 @@ from mar_core.plugins.entry_points import in_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HookManager", "hook_arguments", "hook_names", "is_traced", "new_manager"]
+
+__all__ = ["HookManager", "hook_arguments", "hook_names", "is_traced", "new_manager", "trace"]
 
 TRACE_VARIABLE = "MAR_TRACE"
 _MARKER = f"{hookspecs.PROJECT}_impl"
+logger = logging.getLogger(__name__)
 
 
 class HookManager(pluggy.PluginManager):
@@ -76,10 +81,9 @@ def new_manager() -> HookManager:
     ``MAR_TRACE=1`` makes it log each hook call with its plugins and its time.
     """
     manager = HookManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    for family in hookspecs.FAMILIES:
+        manager.add_hookspecs(family)
     if is_traced():
-        from mar_core.plugins.trace import trace
-
         trace(manager)
     return manager
 
@@ -91,13 +95,12 @@ def is_traced() -> bool:
 
 def hook_names() -> list[str]:
     """Every hook, in the order of the specification."""
-    spec = f"{hookspecs.PROJECT}_spec"
-    return [name for name, value in vars(hookspecs).items() if hasattr(value, spec)]
+    return list(hookspecs.HOOKS)
 
 
 def hook_arguments(hook: str) -> tuple[str, ...]:
     """The arguments that a hook's specification lists."""
-    return tuple(inspect.signature(getattr(hookspecs, hook)).parameters)
+    return tuple(inspect.signature(hookspecs.HOOKS[hook]).parameters)
 
 
 def _check_plugin(plugin: object) -> None:
@@ -164,3 +167,24 @@ def _check_arguments(hook: str, attribute: str, function: Any) -> None:
             )
         if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
             raise PluginError(f"{attribute}: the argument {name!r} must be plain, with no default.")
+
+
+def trace(manager: pluggy.PluginManager) -> None:
+    """Log every hook call of a manager.
+
+    Pluggy's own tracing prints each argument, which copies tensors from the device.
+    """
+    started = threading.local()
+
+    def before(hook: str, implementations: Any, arguments: Any) -> None:  # noqa: ARG001 - pluggy's
+        stack = started.__dict__.setdefault("stack", [])
+        stack.append(time.perf_counter())
+
+    def after(outcome: Any, hook: str, implementations: Any, arguments: Any) -> None:  # noqa: ARG001
+        milliseconds = (time.perf_counter() - started.stack.pop()) * 1000
+        names = [implementation.plugin_name for implementation in reversed(implementations)]
+        if names:
+            error = f", {type(outcome.exception).__name__}" if outcome.exception else ""
+            logger.info("%s %s %.2f ms%s", hook, names, milliseconds, error)
+
+    manager.add_hookcall_monitoring(before, after)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from mar_core.records import EngineOption, Writer
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mar_core.records import Writer
 
 __all__ = ["Offers", "engine_fault", "importer_fault", "reader_fault", "writer_fault"]
 
@@ -41,6 +41,8 @@ class Offers:
 
 def engine_fault(engine: Any, factory: Any, *options: Any) -> str | None:
     """What is wrong with an engine that is offered, or None."""
+    from mar_core.records import EngineOption
+
     if not isinstance(engine, str) or not engine:
         return f"an engine whose name is {engine!r}, not a string"
     if not callable(factory):
@@ -77,6 +79,8 @@ def reader_fault(reader: Any) -> str | None:
 
 def writer_fault(writer: Any) -> str | None:
     """What is wrong with a writer that is offered, or None."""
+    from mar_core.records import Writer
+
     if inspect.isclass(writer):
         return f"the class {writer.__name__} as a writer, where an object of it is expected"
     kind = type(writer).__name__

@@ -298,7 +298,7 @@ def _dump(examples: Sequence[Example], seen: Signature) -> bytes:
 
 def _seen(examples: Sequence[Example], paths: Iterable[Path] = ()) -> Signature:
     """The signature that examples and the files that were their inputs show."""
-    from mar_core.signature.values import observed
+    from mar_core.signature.matching import observed
 
     return observed(_rows(paths), _results(examples))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.checks.lock import LockError, is_stale, read_lock
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
-from mar_core.checks.yamltext import YamlFault
+from mar_core.format.yamltext import YamlFault
 from mar_core.handlers.entry import find_entry
 from mar_core.signature.declared import read_signature
 
@@ -24,8 +24,8 @@ __all__ = [
     "LockSummary",
     "MemberSummary",
     "WeightsSummary",
+    "config_values",
     "inspect_archive",
-    "read_config",
     "summary_of_lock",
 ]
 
@@ -193,7 +193,7 @@ def _describe(archive: Archive) -> Inspection:
         weights=_weights(manifest.serialized_file, subject.weights),
         requirements=_requirements(subject),
         lock=summary_of_lock(subject),
-        config=read_config(subject),
+        config=config_values(subject),
         members=members,
         size=sum(member.size for member in members),
         examples=len(_examples(archive)),
@@ -273,7 +273,7 @@ def summary_of_lock(subject: Subject) -> LockSummary | None:
     )
 
 
-def read_config(subject: Subject) -> Any:
+def config_values(subject: Subject) -> Any:
     """What model-config.yaml holds as plain JSON values; None where there is none to read."""
     try:
         return _plain(subject.config)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from mar_core.records import ReadOptions
     from mar_core.runtime.recipe import Recipe
 
-__all__ = ["identify"]
+__all__ = ["identity_of"]
 
 CHUNK = 1 << 20
 
 
-def identify(
+def identity_of(
     archive: Archive,
     recipe: Recipe,
     reading: ReadOptions,

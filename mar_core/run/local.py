@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.run.profile import profiled
-from mar_core.runtime.batching import Batcher, in_order
+from mar_core.runtime.batching import Batcher, outcomes_in_order
 from mar_core.runtime.pipeline import in_turn, overlapped
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class LocalEngine:
             groups = self._in_workers(recipe, inputs, options, summary)
         if options.unordered:
             return (outcome for group in groups for outcome in group)
-        return in_order(groups)
+        return outcomes_in_order(groups)
 
     def _here(
         self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary

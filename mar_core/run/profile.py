@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mar_core.hookspecs import hookimpl
-from mar_core.runtime.place import writing
+from mar_core.runtime.targets import writing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -14,7 +14,7 @@ from mar_core.records import ReadOptions, RunOptions, RunSummary, WriteOptions
 from mar_core.run.beside import Beside
 from mar_core.run.changed import ChangedSources
 from mar_core.run.engines import find_engine
-from mar_core.run.identity import identify
+from mar_core.run.identity import identity_of
 from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption, Stopped
 from mar_core.run.outputs import Outputs, check_apart
@@ -23,7 +23,7 @@ from mar_core.run.request import data_input, form_input, upload_input
 from mar_core.run.summary import count
 from mar_core.run.truth import Truth
 from mar_core.run.writers import open_writer
-from mar_core.runtime.place import sweep
+from mar_core.runtime.targets import sweep
 from mar_core.text import plural
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _execute(
 def _digest(job: Job, archive: Archive) -> str:
     """What the rows of the output are made of."""
     explain, top = job.running.explain, job.writing.top
-    return identify(archive, job.recipe, job.reading, explain=explain, top=top, truth=job.truth)
+    return identity_of(archive, job.recipe, job.reading, explain=explain, top=top, truth=job.truth)
 
 
 def _check_explains(archive: Archive) -> None:

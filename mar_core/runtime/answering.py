@@ -99,11 +99,23 @@ class Answering:
         self._page.begin()
         describe = getattr(self._predictor.loaded.instance, "describe_handle", None)
         try:
-            value = to_json(describe()) if callable(describe) else None
+            value = to_json(describe() if callable(describe) else self._asked_to_describe())
             reply: Sequence[Any] = Reply(value=value)
         except CAUGHT as error:
             reply = _failed(failure_of(error, "handle"))
         self._outbox.add([ANSWER, call, {}, None, [reply]])
+
+    def _asked_to_describe(self) -> Any:
+        """What a handler without that method answers to TorchServe's question; None if it cannot.
+
+        The question is a request with nothing in it, and a header.
+        """
+        if self._setup.steps:
+            return None
+        batch = Batch(self._runner, [Row(0, "", {}, {"describe": "True"})])
+        batch.preprocess()
+        batch.inference()
+        return next(outcome.result for outcome in batch.outcomes())
 
     def close(self) -> None:
         """Answer what is under way, and let the handler clean up."""

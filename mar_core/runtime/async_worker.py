@@ -24,7 +24,7 @@ from mar_core.runtime.protocol import (
     Ready,
     Reply,
     Setup,
-    refusal,
+    refused_with,
     reply_of,
     to_worker,
 )
@@ -194,16 +194,26 @@ class AsyncWorker:
         Raises:
             WorkerDied: The process is gone; ``again`` says what to run again.
         """
-        asked = [tuple(request) for request in requests]
         if on_part is not None:
-            return await self._call(CALL, asked, on_part=on_part)
+            return await self.call(requests, on_part=on_part)
         parts: dict[int, list[bytes]] = {}
-        answers = await self._call(
-            CALL, asked, on_part=lambda at, part: parts.setdefault(at, []).append(part)
+        answers = await self.call(
+            requests, on_part=lambda at, part: parts.setdefault(at, []).append(part)
         )
         for at, pieces in parts.items():
             answers[at] = answers[at]._replace(parts=tuple(pieces))
         return answers
+
+    def call(
+        self, requests: Sequence[Request], *, on_part: Callable[[int, bytes], None]
+    ) -> asyncio.Future[Answers]:
+        """The same as ``run``, as a future: it takes no task.
+
+        Args:
+            requests: The requests, in the order in which the handler sees them.
+            on_part: Takes the number of a request and a piece of its answer.
+        """
+        return self._call(CALL, [tuple(request) for request in requests], on_part=on_part)
 
     async def describe(self) -> Any:
         """What the handler says of itself (``describe_handle``), as plain values; None if nothing.
@@ -241,17 +251,18 @@ class AsyncWorker:
         if not self._ended.done():
             self._lose(late=late, patience=0.0)
 
-    async def _call(
+    def _call(
         self, kind: int, *fields: Any, on_part: Callable[[int, bytes], None] | None = None
-    ) -> Answers:
+    ) -> asyncio.Future[Answers]:
         number = self._number
         self._number += 1
         answer: asyncio.Future[Answers] = self._loop.create_future()
         if self._ended.done():
-            raise WorkerDied(self._ended.result(), self._process.part_of(number))
+            answer.set_exception(WorkerDied(self._ended.result(), self._process.part_of(number)))
+            return answer
         self._calls[number] = answer, on_part
         self._send((kind, number, *fields))
-        return await answer
+        return answer
 
     def _send(self, message: tuple[Any, ...]) -> None:
         """Send a message together with all that are made in this turn of the loop."""
@@ -316,7 +327,7 @@ class AsyncWorker:
             if not self._started.done():
                 self._started.set_result(Ready(*message[1:]))
         elif kind == REFUSED and not self._started.done():
-            self._started.set_exception(refusal(message))
+            self._started.set_exception(refused_with(message))
             self._started.exception()  # whoever waits sees it; nobody may
 
     def _lose(self, *, late: float | None = None, patience: float = PATIENCE) -> None:

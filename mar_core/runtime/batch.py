@@ -21,7 +21,7 @@ from mar_core.runtime.failures import (
 from mar_core.runtime.lanes import Passage
 from mar_core.runtime.results import check_results
 from mar_core.ts.context import begin_batch
-from mar_core.ts.rejection import rejections
+from mar_core.ts.items import rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,7 +159,7 @@ class Batch:
         with rejecting as rejected:
             try:
                 self._begin()
-                self._data = self._stage_of(life, rows)
+                self._data = self._stage_of(life.preprocess, rows)
             except self._runner.caught as error:
                 self._error = error
         if rejected and (self._error is None or len(rejected) == len(rows)):
@@ -172,7 +172,7 @@ class Batch:
         self._stage = "inference"
         with self._runner.model_lock:
             try:
-                self._data = self._stage_of(self._runner.life, self._data)
+                self._data = self._stage_of(self._runner.life.inference, self._data)
             except self._runner.caught as error:
                 self._error = error
 
@@ -211,7 +211,7 @@ class Batch:
                 self.seconds["explain"] = time.perf_counter() - start
         else:
             self._stage = "postprocess"
-            results = self._stage_of(life, self._data)
+            results = self._stage_of(life.postprocess, self._data)
         self._stage = "result"
         results = check_results(results, expected=size, handler=life.loaded.name)
         processors = self._context.request_processor
@@ -226,15 +226,15 @@ class Batch:
             for request, processor, result in zip(self.requests, processors, results, strict=True)
         ]
 
-    def _stage_of(self, life: LifeCycle, data: Any) -> Any:
+    def _stage_of(self, run: Callable[..., Any], data: Any) -> Any:
         """Run the stage that has come."""
-        stage = self._stage
+        stage, life = self._stage, self._runner.life
         if stage != "inference" and life.passes_on(stage, size=len(self.requests)):
             return data
         start = time.perf_counter()
         try:
             with self._on_its_stream(stage, data):
-                return life.stage(stage, data, self._context, size=len(self.requests))
+                return run(data, self._context, size=len(self.requests))
         finally:
             self.seconds[stage] = time.perf_counter() - start
 

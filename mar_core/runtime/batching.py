@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mar_core.records import Input
 
-__all__ = ["Batcher", "NumberedBatch", "Row", "in_order", "read"]
+__all__ = ["Batcher", "NumberedBatch", "Row", "outcomes_in_order", "read"]
 
 NumberedBatch = list[tuple[int, "Input"]]
 
@@ -139,7 +139,7 @@ class _Search:
             self.size, self._settled = self._best_size, True
 
 
-def in_order(groups: Iterable[Iterable[Outcome]]) -> Iterator[Outcome]:
+def outcomes_in_order(groups: Iterable[Iterable[Outcome]]) -> Iterator[Outcome]:
     """Outcomes by their place in the run, each as soon as all before it have come."""
     waiting: dict[int, Outcome] = {}
     following = 0

@@ -15,13 +15,13 @@ from mar_core.runtime.content import JSON, decode, request_headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["as_input", "check_inputs"]
+__all__ = ["as_input", "refuse_single"]
 
 BODY = "body"
 _REQUEST_KEYS = frozenset({"data", "body"})
 
 
-def check_inputs(inputs: Any) -> None:
+def refuse_single(inputs: Any) -> None:
     """Refuse what is one input where a list of inputs belongs: a text is a list of letters.
 
     Raises:

@@ -13,12 +13,11 @@ from mar_core.build.locking import TORCH, check_plain, resolve
 from mar_core.cache.environments import environment, install, python_of, site_packages_of
 from mar_core.cache.uv import logger
 from mar_core.checks.lock import LOCK, Lock, LockError, parse_lock
-from mar_core.checks.requirements import lines_digest, read_requirements, script_of
-from mar_core.checks.script import ScriptError
+from mar_core.checks.requirements import ScriptError, lines_digest, read_requirements, script_of
 from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import unmet_lines, version_of
 from mar_core.errors import ArchiveError
-from mar_core.plugins import HOST, get_plugins
+from mar_core.plugins import HOST, LifeCycleHooks, get_plugins
 from mar_core.runtime.interpreter import AUTO, OFF, Interpreter, environment_named
 from mar_core.runtime.links import installed_in, linked, same_release
 from mar_core.text import plural
@@ -39,11 +38,6 @@ _ASK = (
 )
 _ASKING_SECONDS = 60
 _OURS = ("mar_core.", "builtin_handlers.")
-_WORKERS_HOOKS = frozenset({
-    "mar_load_model", "mar_initialize", "mar_preprocess", "mar_inference", "mar_postprocess",
-    "mar_explain", "mar_teardown", "mar_stage_finished", "mar_metric_recorded",
-    "mar_register_weights_formats",
-})  # fmt: skip
 
 
 def interpreter_of(
@@ -240,12 +234,19 @@ def _install(folder: Path, text: bytes, recipe: LoadOptions, *, name: str) -> No
 def _tell_plugins(present: Container[str]) -> None:
     """Say which plugins will not act in workers of the environment that is being made."""
     manager = get_plugins().manager
+    hook = manager.hook
+    of_workers = {
+        *LifeCycleHooks(manager).callers,
+        hook.mar_stage_finished,
+        hook.mar_metric_recorded,
+        hook.mar_register_weights_formats,
+    }
     absent = [
         name
         for name, plugin in manager.list_name_plugin()
         if name not in present
         and not str(getattr(plugin, "__name__", "")).startswith(_OURS)
-        and any(caller.name in _WORKERS_HOOKS for caller in manager.get_hookcallers(plugin) or ())
+        and not of_workers.isdisjoint(manager.get_hookcallers(plugin) or ())
     ]
     if absent:
         logger.info(

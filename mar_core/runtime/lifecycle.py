@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from mar_core import plugins
 from mar_core.plugins.manager import is_traced
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LifeCycle"]
 
-_HOOKS = (
-    "mar_load_model",
-    "mar_initialize",
-    "mar_preprocess",
-    "mar_inference",
-    "mar_postprocess",
-    "mar_explain",
-    "mar_teardown",
-)
+_Arguments = ParamSpec("_Arguments")
 
 
 class LifeCycle:
@@ -55,49 +47,57 @@ class LifeCycle:
         # Registered last and marked trylast: nothing can come after the handler.
         self._adapter = HandlerAdapter(loaded)
         self.manager.register(self._adapter, f"handler:{loaded.name}")
-        self._calls = self._shortest_calls()
+        self._hooks = plugins.LifeCycleHooks(self.manager)
+        self._shorten()
         self._observed = installed.manager.hook.mar_stage_finished
 
     def take_part(self, plugin: object, name: str) -> None:
         """Add a plugin to the stages of this handler alone."""
         self.manager.register(plugin, name)
-        self._calls = self._shortest_calls()
+        self._shorten()
 
     def initialize(self, context: Context) -> None:
         """Get the handler ready."""
-        self._call("initialize", 0, context=context)
+        self._run("initialize", 0, self._initialize, context)
 
     def teardown(self, context: Context) -> None:
         """Let the handler clean up."""
         try:
-            self._call("teardown", 0, context=context)
+            self._run("teardown", 0, self._teardown, context)
         finally:
             self._installed.tell_failures()
 
-    def stage(self, stage: str, data: Any, context: Context, *, size: int) -> Any:
-        """Run ``preprocess``, ``inference`` or ``postprocess`` on a batch.
+    def preprocess(self, data: Any, context: Context, *, size: int) -> Any:
+        """The model's input of a batch.
 
         Args:
-            stage: Which.
-            data: The requests, or what the stage before returned.
+            data: The requests.
             context: The context of this batch.
             size: How many requests the batch holds.
 
         Returns:
             What the handler, or the plugin that took its place, returned.
         """
-        return self._call(stage, size, data=data, context=context)
+        return self._run("preprocess", size, self._preprocess, data, context)
+
+    def inference(self, data: Any, context: Context, *, size: int) -> Any:
+        """The model's output for what ``preprocess`` returned."""
+        return self._run("inference", size, self._inference, data, context)
+
+    def postprocess(self, data: Any, context: Context, *, size: int) -> Any:
+        """The results of a batch, made of what ``inference`` returned."""
+        return self._run("postprocess", size, self._postprocess, data, context)
 
     def explain(self, data: Any, raw: Any, context: Context, *, size: int) -> Any:
         """Explain a batch: what ``preprocess`` returned, and the requests as they came."""
-        return self._call("explain", size, data=data, raw=raw, context=context)
+        return self._run("explain", size, self._explain, data, raw, context)
 
     def passes_on(self, stage: str, *, size: int) -> bool:
         """Whether a stage only hands the data on: the handler has one, and no plugin this.
 
         If so, it has ended with this call.
         """
-        if self.loaded.staged or self._calls[stage] is None:
+        if self.loaded.staged or stage not in self._alone:
             return False
         if self._observed.get_hookimpls():
             self._installed.stage_finished(
@@ -121,26 +121,39 @@ class LifeCycle:
         """Tell observers of a metric that the handler recorded."""
         self._installed.metric_recorded(self.model, metric)
 
-    def _shortest_calls(self) -> dict[str, Callable[..., Any] | None]:
-        return {hook.removeprefix("mar_"): self._shortest(hook) for hook in _HOOKS[1:]}
+    def _shorten(self) -> None:
+        """Ask the adapter itself where no plugin has a part in a stage: pluggy costs more."""
+        own, hooks = self._adapter, self._hooks
+        self._alone = frozenset() if is_traced() else self._handlers_alone()
+        alone = self._alone.__contains__
+        self._initialize = own.mar_initialize if alone("initialize") else hooks.initialize
+        self._preprocess = own.mar_preprocess if alone("preprocess") else hooks.preprocess
+        self._inference = own.mar_inference if alone("inference") else hooks.inference
+        self._postprocess = own.mar_postprocess if alone("postprocess") else hooks.postprocess
+        self._explain = own.mar_explain if alone("explain") else hooks.explain
+        self._teardown = own.mar_teardown if alone("teardown") else hooks.teardown
 
-    def _shortest(self, hook: str) -> Callable[..., Any] | None:
-        """The adapter's own method where no plugin has a part in the stage: pluggy costs more."""
-        if is_traced() or len(getattr(self.manager.hook, hook).get_hookimpls()) > 1:
-            return None
-        method: Callable[..., Any] = getattr(self._adapter, hook)
-        return method
+    def _handlers_alone(self) -> frozenset[str]:
+        """The stages in which no plugin has a part."""
+        callers = self._hooks.callers
+        alone = (caller.name for caller in callers if len(caller.get_hookimpls()) == 1)
+        return frozenset(name.removeprefix("mar_") for name in alone)
 
-    def _call(self, stage: str, size: int, **arguments: Any) -> Any:
-        loaded, direct = self.loaded, self._calls[stage]
+    def _run(
+        self,
+        stage: str,
+        size: int,
+        call: Callable[Concatenate[Any, _Arguments], object],
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> Any:
+        """Run a stage, take its time and tell observers."""
+        loaded = self.loaded
         start = time.perf_counter()
         error: BaseException | None = None
         try:
             with loaded.activate():
-                if direct is not None:
-                    return unwrap(_directly(direct, stage, loaded.instance, arguments))
-                hook = getattr(self.manager.hook, f"mar_{stage}")
-                return unwrap(hook(handler=loaded.instance, **arguments))
+                return unwrap(call(loaded.instance, *arguments, **named))
         except BaseException as raised:
             error = raised
             raise
@@ -153,29 +166,9 @@ class LifeCycle:
                 )
 
 
-def _directly(
-    method: Callable[..., Any], stage: str, handler: Any, arguments: dict[str, Any]
-) -> Any:
-    """Call the adapter as pluggy would: each of its methods takes what it needs."""
-    if stage == "initialize":
-        return method(context=arguments["context"])
-    if stage == "teardown":
-        return method(handler=handler)
-    if stage == "explain":
-        return method(handler=handler, **arguments)
-    return method(handler, arguments["data"], arguments["context"])
-
-
 def _taking_part(installed: plugins.Plugins) -> list[tuple[str, object]]:
     """The registered plugins that implement a life-cycle hook, in the order of registration."""
+    callers = plugins.LifeCycleHooks(installed.manager).callers
+    found = {id(one.plugin) for caller in callers for one in caller.get_hookimpls()}
     named = installed.manager.list_name_plugin()
-    return [
-        (name, plugin)
-        for name, plugin in named
-        if plugin is not None and any(_implements(installed, plugin, hook) for hook in _HOOKS)
-    ]
-
-
-def _implements(installed: plugins.Plugins, plugin: object, hook: str) -> bool:
-    caller = getattr(installed.manager.hook, hook)
-    return any(implementation.plugin is plugin for implementation in caller.get_hookimpls())
+    return [(name, plugin) for name, plugin in named if id(plugin) in found]

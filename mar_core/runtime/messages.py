@@ -42,5 +42,5 @@ def show_messages() -> None:
     logger = logging.getLogger("mar_core")
     logger.addHandler(_LineHandler())
     logger.propagate = False
-    for name in ("mar_core.plugins.trace", "mar_core.environments"):
+    for name in ("mar_core.plugins.manager", "mar_core.environments"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -25,7 +25,7 @@ from mar_core.runtime.protocol import (
     ProtocolError,
     Ready,
     Setup,
-    refusal,
+    refused_with,
     reply_of,
 )
 from mar_core.runtime.worker_process import WorkerProcess
@@ -316,7 +316,7 @@ class WorkerPool:
             worker.ready = Ready(*message[1:])
             self._add_seconds(worker.ready.seconds)
         elif message[0] == REFUSED:
-            raise refusal(message)
+            raise refused_with(message)
         return []
 
     def _answered(self, worker: WorkerProcess, message: list[Any]) -> list[Outcome]:

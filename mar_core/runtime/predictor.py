@@ -10,7 +10,7 @@ from mar_core.errors import HandlerError, MarError
 from mar_core.handlers.load import load_handler
 from mar_core.plugins import get_plugins
 from mar_core.runtime.batch import BatchRunner
-from mar_core.runtime.convert import as_input, check_inputs
+from mar_core.runtime.convert import as_input, refuse_single
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.lanes import lanes_of
 from mar_core.runtime.lifecycle import LifeCycle
@@ -20,13 +20,14 @@ from mar_core.ts.context import make_context
 from mar_core.ts.device import choose_gpu_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
     from mar_core.handlers.own_process import OwnProcess
     from mar_core.records import Failure, Input, Outcome
     from mar_core.runtime.load_options import LoadOptions
     from mar_core.runtime.prepared import Prepared
+    from mar_core.ts.context import Context
 
 __all__ = ["Predictor"]
 
@@ -123,7 +124,7 @@ class Predictor:
             UsageError: ``inputs`` is one input, and no list of them.
             ArchiveError: The model is mapped from an archive that somebody has written to.
         """
-        check_inputs(inputs)
+        refuse_single(inputs)
         requests = [as_input(value, name=str(at)) for at, value in enumerate(inputs)]
         results: list[Any] = []
         for outcome in self.run(requests, explain=explain):
@@ -188,7 +189,7 @@ class Predictor:
             if self._open:
                 self._open = False
                 try:
-                    self._guarded("teardown")
+                    self._guarded("teardown", self.life.teardown)
                 finally:
                     self.loaded.close()
 
@@ -197,18 +198,23 @@ class Predictor:
         metrics.listener = self.life.record_metric
         self.context.model_loaders = self.life.manager
         try:
-            self._guarded("initialize")
+            self._guarded("initialize", self.life.initialize)
         except BaseException:
             self.loaded.close()
             raise
         finally:
             self.context.model_loaders = None  # handlers copy their context
 
-    def _guarded(self, stage: Literal["initialize", "teardown"]) -> None:
+    def _guarded(self, stage: str, run: Callable[[Context], None]) -> None:
         """Run a stage that belongs to no request."""
         try:
+<<<<<<< HEAD
             getattr(self.life, stage)(self.context)
         except (MarError, KeyboardInterrupt):
+=======
+            run(self.context)
+        except MarError:
+>>>>>>> main
             raise
         except BaseException as error:
             failure = failure_of(error, stage)

@@ -45,8 +45,8 @@ __all__ = [
     "Setup",
     "frames",
     "from_worker",
-    "refusal",
     "refused",
+    "refused_with",
     "reply_of",
     "to_worker",
 ]
@@ -236,7 +236,7 @@ def refused(error: BaseException) -> list[Any]:
     return [REFUSED, classes[0], error.message, state]
 
 
-def refusal(message: Sequence[Any]) -> MarError:
+def refused_with(message: Sequence[Any]) -> MarError:
     """The error that a worker was refused with.
 
     Raises:

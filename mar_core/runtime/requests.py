@@ -45,6 +45,18 @@ class Request(NamedTuple):
     decode: bool = True
     row: dict[str, Any] | None = None
 
+    def form_field(self, name: str) -> str | None:
+        """A field of the form that the body is; None where it is none, or has no such field.
+
+        Args:
+            name: The field.
+
+        Raises:
+            InputError: The body is not the form that its content type says.
+        """
+        value = _fields(self.body or b"", self.content_type or "").get(name)
+        return None if value is None else value[0].decode("utf-8", "replace")
+
 
 def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """The row and the headers that the handler sees.
@@ -65,9 +77,8 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
     if row is not None:
         return row, headers
     kind = content_type or ""
-    media = media_type(kind).lower() if kind else ""
-    if media in FORMS:
-        parts = _multipart(body or b"", kind) if media == MULTIPART else _urlencoded(body or b"")
+    if _media(kind) in FORMS:
+        parts = _fields(body or b"", kind)
         row = {name: _value(value, own, decoded=decoded) for name, (value, own) in parts.items()}
         types = {name: {"content-type": media_type(own)} for name, (_, own) in parts.items()}
     else:
@@ -76,6 +87,18 @@ def row_of(request: tuple[Any, ...]) -> tuple[dict[str, Any], Mapping[str, Any]]
     for name, value in (fields or {}).items():
         row.setdefault(name, bytearray(value.encode() if isinstance(value, str) else value))
     return row, {**types, **headers}
+
+
+def _media(kind: str) -> str:
+    return media_type(kind).lower() if kind else ""
+
+
+def _fields(body: bytes, kind: str) -> dict[str, tuple[bytes, str]]:
+    """The fields of a form, each with its content type; none where the body is no form."""
+    media = _media(kind)
+    if media == MULTIPART:
+        return _multipart(body, kind)
+    return _urlencoded(body) if media == URLENCODED else {}
 
 
 def _value(value: bytes, kind: str, *, decoded: bool) -> Any:

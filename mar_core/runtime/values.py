@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mar_core.errors import HandlerError
 from mar_core.records import Failure, Outcome
 from mar_core.runtime.content import JSON, media_type
-from mar_core.runtime.place import replaced, writing
+from mar_core.runtime.targets import replaced, writing
 
 if TYPE_CHECKING:
     from pathlib import Path

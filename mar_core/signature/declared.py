@@ -1,17 +1,21 @@
 """Where a signature is said: in the manifest, by the handler, or in the recorded examples.
 
 A handler declares its own as a class attribute ``signature``, a handler that is a function as a
-name of its module. Both are read from the source: nothing of an archive is imported by looking.
+name of its module. Both are read from the source: nothing of an archive is imported by looking. An
+installed handler may name an installed function in its place, which says it of each archive.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mar_core.errors import MarError
+from mar_core.errors import ArchiveError, MarError
+from mar_core.format.model_config import read_model_config
 from mar_core.handlers.entry import find_entry
 from mar_core.handlers.installed import source_of
 from mar_core.handlers.lookup import look_up, module_member
@@ -36,6 +40,8 @@ _TAKING = frozenset({"handle", "preprocess"})
 _GIVING = frozenset({"handle", "postprocess"})
 # Where a public name is at home that a handler may inherit a declaration from.
 _PUBLIC = {"mar_core.VisionHandler": "builtin_handlers.vision_handler.VisionHandler"}
+# A function that says the signature: `acme.signatures:of_archive`.
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 _NO_HANDLERS = frozenset({*sys.stdlib_module_names, "numpy", "torch", "torchvision"})
 
 
@@ -101,7 +107,7 @@ def declared(archive: Archive, manifest: Manifest) -> Signature | None:
         chosen = find_entry(module, entry)
         entry = chosen.name if chosen.is_class else None
     if entry not in module.classes:
-        return None if module.signature is None else evaluated(module.signature)
+        return None if module.signature is None else code.said(module, module.signature)
     return code.declared(module, entry or "", frozenset()) or None
 
 
@@ -134,6 +140,7 @@ class _Code:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._left = _MOST_CLASSES
+        self._installed: list[Module] = []
 
     def module(self, name: str) -> Module | None:
         member = module_member(name, self._archive.members)
@@ -145,7 +152,26 @@ class _Code:
         else:
             source = source_of(compat.home_of(name) or name)
         parsed = parse_module(source) if source is not None else None
-        return parsed if isinstance(parsed, Module) else None
+        if not isinstance(parsed, Module):
+            return None
+        if member is None:
+            self._installed.append(parsed)
+        return parsed
+
+    def said(self, module: Module, expression: ast.expr) -> Signature:
+        """The signature that a declaration in a module is.
+
+        Raises:
+            SignatureError: It is none.
+        """
+        name = expression.value if isinstance(expression, ast.Constant) else None
+        installed = any(one is module for one in self._installed)
+        if not installed or not isinstance(name, str) or not _FUNCTION.fullmatch(name):
+            return evaluated(expression)
+        place, _, function = name.partition(":")
+        if module_member(place, self._archive.members) is not None:
+            raise SignatureError(f"The signature's function, {name}, lies in the archive.")
+        return _asked(place, function, self._archive)
 
     def declared(self, module: Module, name: str, hidden: frozenset[str]) -> Signature | None:
         """What a class declares or inherits, less what the classes below it have overridden."""
@@ -155,7 +181,7 @@ class _Code:
             return None
         own = Signature()
         if facts.signature is not None:
-            said = evaluated(facts.signature)
+            said = self.said(module, facts.signature)
             own = _without(said, hidden)
             if not said or (own.inputs and own.outputs):
                 return own
@@ -167,6 +193,24 @@ class _Code:
             if inherited is not None:
                 return _completed(own, inherited)
         return own or None
+
+
+def _asked(place: str, function: str, archive: Archive) -> Signature:
+    """What an installed function says of an archive.
+
+    Raises:
+        SignatureError: It cannot be asked, or what it says is no signature.
+    """
+    try:
+        options = read_model_config(archive).get("handler")
+        say = getattr(importlib.import_module(place), function)
+        value = say(archive, options if isinstance(options, dict) else {})
+    except ArchiveError as error:
+        raise SignatureError(error.message) from error
+    except Exception as error:  # it is somebody else's code
+        kind = type(error).__name__
+        raise SignatureError(f"{place}:{function} raises {kind}: {error}.") from error
+    return Signature() if value is None else Signature.from_dict(value)
 
 
 def _completed(own: Signature, inherited: Signature) -> Signature:

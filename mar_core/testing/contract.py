@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mar_core.reports.comparison import Tolerance, differences
-from mar_core.signature.values import mismatches
+from mar_core.signature.matching import mismatches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

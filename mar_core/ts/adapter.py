@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from mar_core.hookspecs import hookimpl
 from mar_core.ts.base_handler import BaseHandler
+from mar_core.ts.batch_context import working_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ class HandlerAdapter:
         self._loaded = loaded
 
     @hookimpl(trylast=True)
-    def mar_initialize(self, context: Context) -> object:
+    def mar_initialize(self, handler: Any, context: Context) -> object:  # noqa: ARG002 - the hook's
         """Call the handler's ``initialize``, where it has one."""
         if self._loaded.initialize is not None:
             self._loaded.initialize(context)
@@ -92,30 +93,38 @@ class HandlerAdapter:
     @hookimpl(trylast=True)
     def mar_preprocess(self, handler: Any, data: Any, context: Context) -> object:
         """Call the handler's ``preprocess``."""
-        return _wrap(handler.preprocess(data) if self._staged(context) else data)
+        if not self._staged(context):
+            return _wrap(data)
+        with working_on(handler, context):
+            return _wrap(handler.preprocess(data))
 
     @hookimpl(trylast=True)
     def mar_inference(self, handler: Any, data: Any, context: Context) -> object:
         """Call the handler's ``inference``, or the whole of its own ``handle``."""
         if self._staged(context):
-            return _wrap(handler.inference(data))
+            with working_on(handler, context):
+                return _wrap(handler.inference(data))
         return _wrap(self._loaded.entry(data, context))
 
     @hookimpl(trylast=True)
     def mar_postprocess(self, handler: Any, data: Any, context: Context) -> object:
         """Call the handler's ``postprocess``."""
-        return _wrap(handler.postprocess(data) if self._staged(context) else data)
+        if not self._staged(context):
+            return _wrap(data)
+        with working_on(handler, context):
+            return _wrap(handler.postprocess(data))
 
     @hookimpl(trylast=True)
     def mar_explain(self, handler: Any, data: Any, raw: Any, context: Context) -> object:
         """Call the handler's ``explain_handle``, or its own ``handle``, which sees the header."""
         if self._staged(context):
             handler.explain = True  # as TorchServe's handle leaves it, for handlers that look
-            return _wrap(handler.explain_handle(data, raw))
+            with working_on(handler, context):
+                return _wrap(handler.explain_handle(data, raw))
         return _wrap(self._loaded.entry(data, context))
 
     @hookimpl(trylast=True)
-    def mar_teardown(self, handler: Any) -> object:
+    def mar_teardown(self, handler: Any, context: Context) -> object:  # noqa: ARG002 - the hook's
         """Call the handler's ``teardown``, where it has one."""
         teardown = getattr(handler, "teardown", None)
         if callable(teardown):

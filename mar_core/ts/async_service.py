@@ -10,7 +10,7 @@ import traceback
 from typing import Any
 
 from mar_core.ts.otf_message_handler import PREDICT_MSG, retrieve_msg
-from mar_core.ts.service import Service, answer, refusal
+from mar_core.ts.service import Service, answer, error_message
 
 __all__ = ["AsyncService", "predict"]
 
@@ -31,7 +31,7 @@ async def predict(self: Service, batch: list[dict[str, Any]]) -> bytearray | Non
     try:
         results = await self._entry_point(data, context)
     except Exception as error:  # noqa: BLE001 - handlers raise what they like
-        return refusal(error, ids)
+        return error_message(error, ids)
     return answer(results, data, context, time.perf_counter() - start)
 
 

@@ -9,6 +9,7 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mar_core.ts.batch_context import context_at_work
 from mar_core.ts.compile import compiled, keeps_outputs
 from mar_core.ts.computing import computing, model_options
 from mar_core.ts.device import handler_device
@@ -85,7 +86,9 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         model_yaml_config: The archive's model-config.yaml.
         signature: What the handler takes and gives, as
             ``{"inputs": [FIELD, …], "outputs": [FIELD, …]}`` in plain values: mar reads it from the
-            source, without importing anything. What is left out is inherited.
+            source, without importing anything. What is left out is inherited. An installed handler
+            whose archives differ names a function, ``"package.module:function"``: it is called with
+            the open archive and the options under `handler:`, and returns the same.
         stages_independent: Says that the stages share nothing but what ``initialize`` has set, so
             that they may work on different batches at once. A class that overrides a stage says it
             anew.
@@ -101,7 +104,7 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             for networks with operations that exist in float32 only.
     """
 
-    signature: ClassVar[Mapping[str, Any] | None] = None
+    signature: ClassVar[Mapping[str, Any] | str | None] = None
     stages_independent: ClassVar[bool] = True
     reads_by_context: ClassVar[bool] = True
     bucket_by_length: ClassVar[bool] = False
@@ -113,7 +116,6 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
     mapping: dict[str, str] | None = None
     device: Any = None
     initialized: bool = False
-    context: Any = None
     manifest: Any = None
     map_location: str | None = None
     explain: bool = False
@@ -134,6 +136,16 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
         self.explain = False
         self.target = 0
         self.profiler_args = {}
+
+    @property
+    def context(self) -> Any:
+        """The context of the batch at work, in this thread; else the one that was set last."""
+        found = context_at_work(self)
+        return vars(self).get("context") if found is None else found
+
+    @context.setter
+    def context(self, context: Any) -> None:
+        vars(self)["context"] = context
 
     @property
     def model_pt_path(self) -> str | None:

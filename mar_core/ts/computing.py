@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
+from mar_core.ts.options import MODEL_OPTIONS, handler_options
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Computing", "ModelOptions", "computing", "model_options"]
 
-DTYPES = ("bfloat16", "float16", "float32")
 # Pictures: batch, channels, height, width.
 PICTURES = 4
 
@@ -44,17 +44,10 @@ def model_options(handler: object, config: dict[str, Any] | None) -> ModelOption
     Raises:
         ModelError: A value is not what it may be.
     """
-    given = (config or {}).get("handler")
-    if not isinstance(given, dict) or vars(type(handler)).get("model_options") is not True:
+    if vars(type(handler)).get("model_options") is not True:
         return ModelOptions()
-    dtype = given.get("dtype")
-    if dtype is not None and dtype not in DTYPES:
-        raise _wrong("dtype", dtype, f"one of {', '.join(DTYPES)}")
-    flags = {name: given.get(name, False) for name in ("channels_last", "cuda_graphs")}
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise _wrong(name, value, "true or false")
-    return ModelOptions(dtype=dtype, **flags)
+    name = type(handler).__name__
+    return ModelOptions(**handler_options(config, MODEL_OPTIONS, handler=name, unknown="ignore"))
 
 
 def computing(
@@ -208,9 +201,3 @@ def _first(options: ModelOptions) -> str:
         "cuda_graphs": options.cuda_graphs,
     }
     return next(name for name, value in given.items() if value)
-
-
-def _wrong(name: str, value: object, expected: str) -> ModelError:
-    return ModelError(
-        f"model-config.yaml: handler.{name} is {value!r}, where {expected} is expected."
-    )

@@ -5,20 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import urllib.parse
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mar_core.ts.rejection import reject_item
 from mar_core.ts.util import PredictionException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["bad_item", "each_item", "from_base64"]
+__all__ = ["bad_item", "each_item", "from_base64", "reject_item", "rejections"]
 
 BAD_REQUEST = 400
 _ENDS = (".", "?", "!")
 _SHOWN = 24
 _Result = TypeVar("_Result")
+_rejected: ContextVar[dict[int, Exception] | None] = ContextVar("_rejected", default=None)
 
 
 def bad_item(message: str) -> PredictionException:
@@ -96,3 +98,43 @@ def _attempt(read: Callable[[Any], _Result], row: Any) -> _Result | PredictionEx
 def _named(error: PredictionException, index: int) -> PredictionException:
     message = f"Item {index} of the batch: {error.message}"
     return PredictionException(message, error.error_code)
+
+
+def reject_item(index: int, error: Exception) -> bool:
+    """Say, from within ``preprocess``, that one request cannot be answered.
+
+    The run reports it and goes on with what ``preprocess`` returns for the others: nothing is read
+    or computed twice, as it is when ``preprocess`` raises.
+
+    Args:
+        index: The request's place in the batch.
+        error: What is wrong with it.
+
+    Returns:
+        Whether the request may be left out. Where not, raise the error: the handler's stages may
+        share more than the data that they hand on, or nothing runs them one by one.
+
+    Example:
+        >>> for index, row in enumerate(data):
+        ...     try:
+        ...         rows.append(self.read(row))
+        ...     except PredictionException as error:
+        ...         if not reject_item(index, error):
+        ...             raise
+    """
+    rejected = _rejected.get()
+    if rejected is None:
+        return False
+    rejected[index] = error
+    return True
+
+
+@contextmanager
+def rejections() -> Iterator[dict[int, Exception]]:
+    """Let a handler leave requests out; yields what is wrong with each, by its place."""
+    rejected: dict[int, Exception] = {}
+    token = _rejected.set(rejected)
+    try:
+        yield rejected
+    finally:
+        _rejected.reset(token)

@@ -7,33 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mar_core.ts.device import stacked, to_device
+from mar_core.ts.payload import payload
 from mar_core.ts.util import PredictionException
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["as_tensor", "payload"]
+__all__ = ["as_tensor"]
 
 BAD_REQUEST = 400
-KEYS = ("data", "body")
-
-
-def payload(row: Any) -> Any:
-    """What a request carries: its ``data``, else its ``body``; a bare value is itself.
-
-    Raises:
-        PredictionException: It is a mapping with neither.
-    """
-    value = row
-    while isinstance(value, Mapping):
-        key = next((key for key in KEYS if value.get(key) is not None), None)
-        if key is None:
-            names = ", ".join(map(repr, value)) or "nothing"
-            raise PredictionException(
-                f"The request has {names}, where 'data' or 'body' is expected.", BAD_REQUEST
-            )
-        value = value[key]
-    return value
 
 
 def as_tensor(rows: Any, device: torch.device | None) -> torch.Tensor:
@@ -51,7 +33,7 @@ def as_tensor(rows: Any, device: torch.device | None) -> torch.Tensor:
 
     if not isinstance(rows, Sequence) or isinstance(rows, (str, bytes)):
         return torch.as_tensor(rows, device=device)
-    values = [_numbers(payload(row)) for row in rows]
+    values = [_numbers(_innermost(row)) for row in rows]
     try:
         if values and all(hasattr(value, "__array__") for value in values):  # tensors and arrays
             return stacked([torch.as_tensor(value) for value in values], device)
@@ -62,12 +44,19 @@ def as_tensor(rows: Any, device: torch.device | None) -> torch.Tensor:
         ) from error
 
 
+def _innermost(value: Any) -> Any:
+    """What a request carries; JSON in it may be such a request again."""
+    while isinstance(value, Mapping):
+        value = payload(value)
+    return value
+
+
 def _numbers(value: Any) -> Any:
     """A value as numbers; text is taken for JSON."""
     if not isinstance(value, (str, bytes, bytearray)):
         return value
     try:
-        return payload(json.loads(value))
+        return _innermost(json.loads(value))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PredictionException(
             "The request holds text or bytes that are not JSON, where numbers are expected.",

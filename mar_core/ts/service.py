@@ -26,7 +26,7 @@ __all__ = [
     "Service",
     "answer",
     "emit_metrics",
-    "refusal",
+    "error_message",
 ]
 
 PREDICTION_METRIC = "PredictionTime"
@@ -133,7 +133,7 @@ class Service:
             if inspect.iscoroutine(results):
                 results = self._completed(results)
         except Exception as error:  # noqa: BLE001 - handlers raise what they like
-            return refusal(error, ids)
+            return error_message(error, ids)
         return answer(results, data, context, time.perf_counter() - start)
 
     def _completed(self, coroutine: Any) -> Any:
@@ -142,7 +142,7 @@ class Service:
         return self._loop.complete(coroutine)
 
 
-def refusal(error: Exception, ids: dict[int, str]) -> bytearray | None:
+def error_message(error: Exception, ids: dict[int, str]) -> bytearray | None:
     """What a handler raised, as the message that TorchServe's server reads.
 
     Args:

@@ -1,16 +1,19 @@
-"""Timing of a handler's stages, switched on by ``handler: {profile: true}`` in its config."""
+"""How long a stage of a handler took, and (``ts.utils.timeit_decorator``) any function."""
 
 from __future__ import annotations
 
 import functools
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["timed"]
+__all__ = ["timed", "timeit"]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 def timed(func: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,3 +47,17 @@ def _now() -> float:
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
     return time.perf_counter()
+
+
+def timeit(func: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Make a function print how long it took, and how much of that the processor worked for it."""
+
+    @functools.wraps(func)
+    def timed_function(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        start, start_cpu = time.perf_counter(), time.process_time()
+        result = func(*args, **kwargs)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+        print(f"{func.__name__} took {seconds:.4f} s, {cpu:.4f} s of CPU time")
+        return result
+
+    return timed_function

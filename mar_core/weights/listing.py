@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.tensors import find_tensors
+from mar_core.weights.rebuild import are_sizes
+from mar_core.weights.stand_ins import Global, Made, OrderedMap, Storage
 from mar_core.weights.weights_format import TensorInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mar_core.weights.pickles import PickleReport
-    from mar_core.weights.tensors import FoundTensor
     from mar_core.weights.weights_format import WeightsReport
 
-__all__ = ["list_tensors", "note_pickle", "sentence"]
+__all__ = ["FoundTensor", "find_tensors", "list_tensors", "note_pickle", "sentence"]
+
+_MAX_PATH = 64
+# Where a module keeps what people know by shorter names.
+_SILENT = {"_parameters", "_buffers", "_modules"}
+_WRAPPERS = {"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state",
+             "torch.nn.parameter.Parameter"}  # fmt: skip
+_TENSORS = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
+            "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_qtensor"}  # fmt: skip
+_V3 = "torch._utils._rebuild_tensor_v3"
+_V3_DTYPE = 6
+_FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
 
 
 def note_pickle(report: WeightsReport, walked: PickleReport, what: str, *, strict: bool) -> None:
@@ -79,3 +91,106 @@ def _info(found: FoundTensor, start: int | None) -> TensorInfo:
         offset=found.offset,
         storage=found.storage.key,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTensor:
+    """A tensor as a pickle describes it; offset and strides count elements."""
+
+    name: str
+    storage: Storage
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def find_tensors(root: Any) -> Iterator[FoundTensor]:
+    """Every tensor below a value, with the path that leads to it.
+
+    A value that is reached twice is reported once for each name in a map, and followed once.
+
+    Args:
+        root: What ``walk_pickle`` made.
+
+    Raises:
+        ValueError: A tensor is described in a way that torch never writes.
+    """
+    if _is_tensor(root := _unwrapped(root)):
+        yield _tensor("", root)
+        return
+    todo: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", _children(root))]
+    seen = {id(root)}
+    while todo:
+        name, children = todo[-1]
+        key, child = next(children, (None, todo))
+        if child is todo:
+            todo.pop()
+            continue
+        child = _unwrapped(child)
+        if _is_tensor(child):
+            yield _tensor(_join(name, key), child)
+        elif isinstance(child, (dict, list, tuple, Made)) and id(child) not in seen:
+            seen.add(id(child))
+            todo.append((_join(name, key), _children(child)))
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Made) and str(value.maker) in _TENSORS
+
+
+def _unwrapped(value: Any) -> Any:
+    """The tensor inside a ``Parameter`` or a tensor with attributes."""
+    for _ in range(_MAX_PATH):
+        if not isinstance(value, Made) or type(value.args) is not tuple:
+            return value
+        maker, args = str(value.maker), value.args
+        if maker in _WRAPPERS and args:
+            value = args[0]
+        elif maker == _FROM_TYPE and len(args) > 2 and isinstance(args[0], Global):  # noqa: PLR2004
+            value = Made(args[0], args[2])
+        else:
+            return value
+    return value
+
+
+def _children(value: Any) -> Iterator[tuple[Any, Any]]:
+    """What a value holds, each with the part of the path that leads to it, or None."""
+    if isinstance(value, dict):
+        yield from value.items()
+        state = value.state if isinstance(value, OrderedMap) else None
+        if isinstance(state, dict):
+            yield from ((key, child) for key, child in state.items() if key != "_metadata")
+    elif isinstance(value, Made):
+        yield None, value.state
+        yield None, value.args
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        yield None, value[0]
+    elif isinstance(value, (list, tuple)):
+        yield from enumerate(value)
+
+
+def _join(name: str, key: Any) -> str:
+    if key is None or (isinstance(key, str) and key in _SILENT):
+        return name
+    text = key[:200] if isinstance(key, str) else _short(key)
+    return f"{name}.{text}"[:1000] if name else text
+
+
+def _short(key: Any) -> str:
+    """A key in few characters; tuples that share parts print without end."""
+    return str(key)[:200] if isinstance(key, (bytes, int, float, complex, Global)) else "(…)"
+
+
+def _tensor(name: str, value: Made) -> FoundTensor:
+    if not isinstance(value.args, tuple) or len(value.args) < 4:  # noqa: PLR2004
+        raise ValueError(f"its tensor {name!r} is described incompletely")
+    storage, offset, shape, strides = value.args[:4]
+    whole = are_sizes(shape) and are_sizes(strides) and len(shape) == len(strides)
+    if not isinstance(storage, Storage) or not are_sizes((offset,)) or not whole:
+        raise ValueError(f"its tensor {name!r} is described in a way that torch never writes")
+    dtype = storage.dtype
+    if str(value.maker) == _V3 and len(value.args) > _V3_DTYPE:
+        kind = value.args[_V3_DTYPE]
+        dtype = kind.name.removeprefix("torch.") if isinstance(kind, Global) else dtype
+    return FoundTensor(name, storage, dtype, offset, tuple(shape), tuple(strides))

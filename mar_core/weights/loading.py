@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.hookspecs import hookimpl
-from mar_core.plugins import new_manager
+from mar_core.plugins import LifeCycleHooks, new_manager
 from mar_core.weights.weights_format import ModelSource
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ __all__ = [
     "load_model",
     "mar_load_model",
     "model_source",
+    "no_loader",
     "other_loaders",
-    "refusal",
 ]
 
 _NAME = "mar-loaders"
@@ -51,9 +51,7 @@ def load_model(handler: Any, context: Any) -> object:
     source = model_source(handler, context)
     if hasattr(handler, "_model_source"):  # its own methods, which load the model, are told of it
         handler._model_source = source  # noqa: SLF001 - BaseHandler's and ours
-    model: object | None = manager.hook.mar_load_model(
-        handler=handler, context=context, source=source
-    )
+    model = LifeCycleHooks(manager).load_model(handler, context, source)
     if model is None:
         raise ModelError(
             f"No loader took {source.name!r}.",
@@ -125,11 +123,11 @@ def mar_load_model(source: ModelSource) -> object:
 
         return load_eager(source)
     if source.format.load is None:
-        raise refusal(source.format, source.name)
+        raise no_loader(source.format, source.name)
     return source.format.load(source)
 
 
-def refusal(row: WeightsFormat, name: str) -> ModelError:
+def no_loader(row: WeightsFormat, name: str) -> ModelError:
     """What is said of a file that no format's loader takes.
 
     Args:

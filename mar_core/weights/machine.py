@@ -48,16 +48,6 @@ class PickleReport:
     ends: bool = False
     end: int = 0
 
-    @property
-    def loads_safely(self) -> bool:
-        """Whether ``torch.load(weights_only=True)`` would take it, as far as a walk can tell."""
-        return not (self.forbidden or self.refused or self.fault or self.unchecked)
-
-    @property
-    def is_data(self) -> bool:
-        """Whether no unpickler runs anything on the way to its end."""
-        return not (self.forbidden or self.unchecked)
-
 
 class Machine:
     """The state of a walk over one pickle."""

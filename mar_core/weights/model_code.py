@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
-__all__ = ["ModelCode", "code_of", "provide"]
+__all__ = ["ModelCode", "model_code_of", "provide"]
 
 
 class ModelCode(Protocol):
@@ -70,6 +70,6 @@ def provide(factory: Callable[[Path], ModelCode]) -> None:
     _provided[:] = [factory]
 
 
-def code_of(model_dir: Path) -> ModelCode:
+def model_code_of(model_dir: Path) -> ModelCode:
     """The modules of an unpacked archive."""
     return _provided[0](model_dir)

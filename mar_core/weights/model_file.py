@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.model_code import code_of
+from mar_core.weights.model_code import model_code_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -71,7 +71,7 @@ def import_model_file(model_dir: Path, model_file: str) -> ModuleType:
             f"The model file {model_file!r} is not in the archive.",
             hint="Archive it again with --model-file.",
         )
-    return code_of(model_dir).import_file(model_file)
+    return model_code_of(model_dir).import_file(model_file)
 
 
 def _model_class(module: ModuleType, model_file: str) -> type:

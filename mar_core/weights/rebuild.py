@@ -6,6 +6,8 @@ with the arguments that ``torch.save`` writes, and refused with a reason otherwi
 
 from __future__ import annotations
 
+import itertools
+import operator
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +105,13 @@ def are_sizes(values: Any) -> bool:
         type(values) is tuple
         and len(values) <= MAX_DIMENSIONS
         and all(type(v) is int and 0 <= v <= _MAX_SIZE for v in values)
+    )
+
+
+def _is_shape(values: Any) -> bool:
+    """Sizes whose product PyTorch can count; it stops at one too large before it meets a 0."""
+    return are_sizes(values) and all(
+        count <= _MAX_SIZE for count in itertools.accumulate(values, operator.mul)
     )
 
 
@@ -212,7 +221,7 @@ def _geometry(args: tuple[Any, ...], dtype: str | None = None) -> str | None:
     Also a tensor that nothing refers to is made by whoever loads the pickle.
     """
     storage, offset, shape, strides = args[:4]
-    proper = isinstance(storage, Storage) and are_sizes((offset,)) and are_sizes(shape)
+    proper = isinstance(storage, Storage) and are_sizes((offset,)) and _is_shape(shape)
     if not proper or not are_sizes(strides) or len(shape) != len(strides):
         return None
     dtype = dtype or storage.dtype
@@ -240,7 +249,8 @@ def _tensor_v3(args: tuple[Any, ...]) -> bool | None:
     if not 7 <= len(args) <= 8 or not _is_dtype(args[6]):  # noqa: PLR2004
         return None
     dtype = args[6].name.removeprefix("torch.")
-    if not _geometry(args, dtype) or not _is_flag(args[4], dtype) or not _is_hooks(args[5]):
+    # torch cannot set the storage of one that requires a gradient, though it writes such tensors.
+    if not _geometry(args, dtype) or args[4] is not False or not _is_hooks(args[5]):
         return None
     return True if _is_metadata(args[7:], dtype) else None
 
@@ -337,7 +347,7 @@ def _sparse(args: tuple[Any, ...]) -> bool | None:
 def _meta(args: tuple[Any, ...]) -> bool | None:
     if len(args) != 4 or not _is_dtype(args[0]):  # noqa: PLR2004
         return None
-    proper = are_sizes(args[1]) and are_sizes(args[2]) and len(args[1]) == len(args[2])
+    proper = _is_shape(args[1]) and are_sizes(args[2]) and len(args[1]) == len(args[2])
     return True if proper and _is_flag(args[3], args[0].name.removeprefix("torch.")) else None
 
 

@@ -19,19 +19,20 @@ from mar_core.weights.cost import TooCostlyError
 from mar_core.weights.weights_format import WeightsFile, WeightsFormat, WeightsReport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mar_core.plugins import Plugins
     from mar_core.weights.cost import Budget
 
-__all__ = [
-    "examine",
-    "examine_file",
-    "format_of",
-    "identify",
-    "weights_formats",
-]
+__all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
 _MAX_DEPTH = 3
+<<<<<<< HEAD
 _PICKLES = 20  # the rank of pickles: of what is asked before them, it is not known that it is none
+=======
+# What loading the inner file could do, or whether that could be told.
+_TOLD = {"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W008", "MAR-W011", "MAR-W013", "MAR-W016"}
+>>>>>>> main
 
 
 def identify(stream: BinaryIO) -> WeightsFormat:
@@ -127,8 +128,10 @@ def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]
         PluginError: Two formats share a name.
     """
     if plugins is None:
-        from mar_core.plugins import get_plugins
+        from mar_core.plugins import get_plugins, needs_loading
 
+        if not needs_loading():  # our own plugins take long to import and add no formats
+            return _built_in()
         plugins = get_plugins()
     return _with_plugins(plugins, frozenset(plugins.manager.get_plugins()))
 
@@ -143,7 +146,7 @@ def _with_plugins(plugins: Plugins, registered: frozenset[Any]) -> tuple[Weights
             raise PluginError(f"The weights format {row.name!r} is registered by {both}.")
         owners[row.name] = plugin
         added.append(row)
-    return tuple(sorted([*_built_in(), *added], key=lambda row: row.rank))
+    return _by_rank([*_built_in(), *added])
 
 
 def _row_fault(row: Any) -> str | None:
@@ -156,7 +159,11 @@ def _built_in() -> tuple[WeightsFormat, ...]:
 
     names = sorted(module.name for module in pkgutil.iter_modules(formats.__path__))
     modules = [importlib.import_module(f"{formats.__name__}.{name}") for name in names]
-    return tuple(module.FORMAT for module in modules)
+    return _by_rank(module.FORMAT for module in modules)
+
+
+def _by_rank(rows: Iterable[WeightsFormat]) -> tuple[WeightsFormat, ...]:
+    return tuple(sorted(rows, key=lambda row: row.rank))
 
 
 def _knows(row: WeightsFormat, file: WeightsFile) -> bool:
@@ -170,3 +177,23 @@ def _knows(row: WeightsFormat, file: WeightsFile) -> bool:
         text = f"The weights format {row.name} failed: {type(error).__name__}: {error}."
         warnings.warn(text, PluginWarning, stacklevel=2)
         return False
+
+
+def look_inside(outer: WeightsFile, stream: BinaryIO, name: str, report: WeightsReport) -> None:
+    """Look at a file inside another, and tell of the whole what loading the part could do.
+
+    Args:
+        outer: The file that holds it.
+        stream: The part, seekable.
+        name: What to call it.
+        report: What is told of the whole.
+
+    Raises:
+        TooCostlyError: The budget is used up.
+    """
+    found = examine_file(outer.inner(stream))
+    report.pickled_code.extend(found.pickled_code)
+    for fault in found.faults:
+        if fault.code in _TOLD:
+            code = "MAR-W005" if fault.code == "MAR-W008" else fault.code
+            report.fault(code, f"In {name}: {fault.message}")

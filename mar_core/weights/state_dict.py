@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mar_core.errors import ModelError
 from mar_core.text import first_line
 from mar_core.weights.fit import fit
-from mar_core.weights.model_code import code_of
+from mar_core.weights.model_code import model_code_of
 from mar_core.weights.registry import identify
 from mar_core.weights.safetensors import view_safetensors
 
@@ -213,7 +213,7 @@ def _unpickle(path: Path, device: torch.device, model_dir: Path, model_file: str
     """Unpickle a file that the user trusts; this can run any code."""
     import torch
 
-    code = code_of(model_dir)
+    code = model_code_of(model_dir)
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str, /) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ModelError
 from mar_core.format.limits import Limits
-from mar_core.format.zip_reader import ZipReader
+from mar_core.format.zip_reader import ZipParser
 from mar_core.format.zip_records import Entry as ZipEntry
 
 if TYPE_CHECKING:
@@ -139,5 +139,5 @@ def read_head(stream: BinaryIO, entry: ZipEntry, *, length: int) -> bytes:
         raise ModelError(f"its record {entry.name!r} is damaged") from error
 
 
-def _reader(stream: BinaryIO) -> ZipReader:
-    return ZipReader(_Inner(stream), _LIMITS, by_torch=True)
+def _reader(stream: BinaryIO) -> ZipParser:
+    return ZipParser(_Inner(stream), _LIMITS, by_torch=True)

@@ -15,6 +15,7 @@ from mar_core.ts.adapter import HandlerAdapter
 
 HOOKS = hook_names()
 TESTS = [node for path in tree.sources("tests/hooks") for node in ast.walk(tree.parsed(path))]
+SOURCES = [*tree.sources("mar_core", "builtin_handlers"), *tree.plugin_sources()]
 KINDS = ("first result", "each on its own", "observing")
 
 
@@ -34,8 +35,8 @@ def test_the_page_is_made_of_the_specification():
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_says_how_it_is_called(hook):
-    text = inspect.getdoc(getattr(hookspecs, hook))
-    options = getattr(hookspecs, hook).mar_spec
+    text = inspect.getdoc(hookspecs.HOOKS[hook])
+    options = hookspecs.HOOKS[hook].mar_spec
     lower = text.lower()
     assert sum(kind in lower for kind in KINDS) == 1, "say one of " + ", ".join(KINDS)
     assert options["firstresult"] == ("first result" in lower)
@@ -48,7 +49,7 @@ def test_each_hook_says_how_it_is_called(hook):
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_example_would_be_taken(hook):
     """The page's example of a hook is a plugin that registers."""
-    text = inspect.getdoc(getattr(hookspecs, hook)).partition("Example:")[2]
+    text = inspect.getdoc(hookspecs.HOOKS[hook]).partition("Example:")[2]
     code = "\n".join(line.strip()[4:] for line in text.strip().splitlines())
     namespace = {"hookimpl": hookspecs.hookimpl}
     exec(compile(code, hook, "exec"), namespace)  # noqa: S102 - the example is ours
@@ -68,6 +69,24 @@ def test_each_hook_has_a_real_user(hook, first_party):
     users = {i.plugin_name for i in getattr(loaded.manager.hook, hook).get_hookimpls()} & ours
     # A handler is a plugin while it runs: its adapter takes part in the life cycle.
     assert users or hasattr(HandlerAdapter, hook), f"no first-party plugin uses {hook}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=tree.module_name)
+def test_no_hook_is_called_by_a_string(path):
+    """A hook stands by its name in one typed function: what is misspelt there is seen."""
+    listed = {id(child) for node in assigned_to_all(path) for child in ast.walk(node)}
+    for node in ast.walk(tree.parsed(path)):
+        if isinstance(node, ast.Constant) and id(node) not in listed:
+            assert node.value not in HOOKS, f"{path}:{node.lineno}: {node.value}"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
+            looked_at = ast.unparse(node.args[0])
+            assert not looked_at.endswith(".hook"), f"{path}:{node.lineno}: {ast.unparse(node)}"
+
+
+def assigned_to_all(path):
+    for node in tree.parsed(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            yield node.value
 
 
 def test_no_test_is_for_a_hook_that_is_gone():

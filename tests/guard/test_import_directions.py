@@ -112,6 +112,19 @@ def home_of(name: str, modules: dict[str, Path]) -> str | None:
     return PUBLIC.get(name) or next((one for one in (name, module) if one in modules), None)
 
 
+def test_the_page_of_the_architecture_names_what_is_there():
+    page = (tree.ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:\.py)?)/?`", page))
+    places = [tree.ROOT / "mar_core", tree.ROOT]
+    gone = [
+        name
+        for name in named
+        if not any((place / f"{name}{end}").exists() for place in places for end in ("", ".py"))
+    ]
+    assert len(named) > 20
+    assert not gone
+
+
 def test_the_page_of_the_architecture_has_every_room():
     page = (tree.ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     section = page.partition("## The rooms of mar_core")[2].partition("\n## ")[0]

@@ -73,6 +73,20 @@ def test_commands_that_look_at_an_archive(command, archive):
     assert done.returncode == 0, done.stderr
 
 
+def test_inspect_imports_what_it_needs(archive):
+    """Twice as long as ``import typer`` is what it may take; each of these is a tenth of that."""
+    costly = (
+        "email.parser",
+        "tarfile",
+        "tomllib",
+        "rich.console",
+        "mar_core.run",
+        "mar_core.records",
+    )
+    done = run("--no-plugins", "inspect", archive, heavy=costly)
+    assert done.returncode == 0, done.stderr
+
+
 def test_diff(archive):
     done = run("diff", archive, archive)
     assert done.returncode == 0, done.stderr

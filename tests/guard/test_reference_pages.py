@@ -40,7 +40,7 @@ def test_every_key_of_the_config_is_explained():
 
 def test_every_key_of_the_manifest_is_explained():
     text = page("manifest.md")
-    assert [key for key in FILE_KEYS if f"`model.{key}`" not in text] == []
+    assert [key for key in ("handler", *FILE_KEYS) if f"`model.{key}`" not in text] == []
 
 
 def test_the_formats_of_weights_are_those_of_the_registry():
@@ -77,7 +77,7 @@ def test_the_pages_say_what_is_done_to_pictures(name):
         assert ", ".join(map(str, numbers)) in said
     assert f"resized to {IMAGENET.resize} (its shorter side)" in said
     assert f"{IMAGENET.size} × {IMAGENET.size} cropped" in said
-    defaults = {option.name: option.default for option in OPTIONS[name]}
+    defaults = {key: option.default for key, option in OPTIONS[name].items()}
     assert defaults["mean"] == ", ".join(map(str, IMAGENET.mean))
     assert defaults["std"] == ", ".join(map(str, IMAGENET.std))
     assert (defaults["size"], defaults["resize"][:3]) == ("224", "256")
@@ -85,7 +85,7 @@ def test_the_pages_say_what_is_done_to_pictures(name):
 
 def test_the_other_defaults_of_options_are_those_of_the_classes():
     defaults = {
-        (name, option.name): option.default for name, own in OPTIONS.items() for option in own
+        (name, key): option.default for name, own in OPTIONS.items() for key, option in own.items()
     }
     assert defaults["image_classifier", "topk"] == str(ImageClassifier.topk)
     assert defaults["object_detector", "threshold"] == str(ObjectDetector.threshold)

@@ -28,6 +28,10 @@ class Shouting(Extension):
             yield "/shout", shout, ["POST"], "inference"
             yield "/ping", shout, ["GET"], "inference"
 
+    def openapi(self):
+        answers = {"200": {"description": "Louder"}}
+        return {"/shout": {"post": {"operationId": "ping", "responses": answers}}}
+
 
 class Raising(Extension):
     """Costs nobody anything."""
@@ -79,6 +83,81 @@ def test_hook_mar_extend_server(server, caplog):
     assert ping.json() == {"status": "Unhealthy"}  # as it was: nothing is loaded
     assert "Shouting adds the path /ping, which is taken: left out" in caplog.text
     assert "Raising could not add its paths" in caplog.text
+
+
+def test_hook_mar_extend_server_describes_its_paths(server):
+    with plugin(Adds(Shouting)):
+        server.extensions = from_plugins(server)
+    (answer,) = asked(server, ("GET", "/openapi.json", {}))
+    paths = answer.json()["paths"]
+    answers = {"200": {"description": "Louder"}}
+    assert paths["/shout"] == {"post": {"responses": answers}}  # its name is the server's own
+    assert paths["/ping"]["get"]["operationId"] == "ping"
+
+
+def describing(items):
+    class Describing(Shouting):
+        def openapi(self):
+            return items() if callable(items) else items
+
+    return Describing
+
+
+WELL = {"responses": {"200": {"description": "yes"}}}
+ITEM = "it offers an OpenAPI path item for"
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ([], "it offers OpenAPI path items as list, not as a mapping by path"),
+        ({"/shot": {"get": WELL}}, f"{ITEM} '/shot', which is none of its routes"),
+        ({"/shout": {}}, f"{ITEM} /shout, in which no method is described"),
+        ({"/shout": {"get": WELL, "pots": WELL}}, f"{ITEM} /shout, in which 'pots' is no method"),
+        ({"/shout": {"post": 7}}, f"{ITEM} /shout, in which post is no operation"),
+        ({"/shout": {"post": {}}}, f"{ITEM} /shout, in which post has no responses"),
+        (
+            {"/shout": {"post": {"responses": {"200": {}}}}},
+            f"{ITEM} /shout, in which post has a response 200 without a description",
+        ),
+        (
+            {"/shout": {"post": {**WELL, "x-set": {1}}}},
+            "it offers OpenAPI path items that are no JSON: Object of type set",
+        ),
+        (
+            lambda: 1 / 0,
+            "it offers OpenAPI path items that cannot be had: ZeroDivisionError: division by zero",
+        ),
+    ],
+)
+def test_hook_mar_extend_server_leaves_out_what_describes_its_paths_wrongly(
+    server, caplog, items, words
+):
+    with plugin(Adds(describing(items))):
+        assert not any(isinstance(one, Shouting) for one in from_plugins(server))
+    assert f"The plugin Adds failed in mar_extend_server: {words}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "faulty"),
+    [
+        ([], True),
+        ([{"name": "rest", "in": "query"}], True),
+        ([{"name": "rest", "in": "path"}], False),
+    ],
+)
+def test_hook_mar_extend_server_wants_the_parameters_of_paths(server, caplog, parameters, faulty):
+    class Deep(Extension):
+        def routes(self, kinds):
+            yield "/deep/{rest:path}", shout, None, "inference"
+
+        def openapi(self):
+            return {"/deep/{rest}": {"parameters": parameters, "get": WELL}}
+
+    with plugin(Adds(Deep)):
+        assert any(isinstance(one, Deep) for one in from_plugins(server)) is not faulty
+    words = "/deep/{rest}, in which get has no parameter 'rest', which its path has"
+    assert (words in caplog.text) is faulty
 
 
 @pytest.mark.parametrize(

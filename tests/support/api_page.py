@@ -32,7 +32,7 @@ GROUPS = {
     ),
     "Look at archives": (
         "open_archive", "Archive", "Member", "Manifest", "validate", "Finding", "Severity",
-        "identify",
+        "identify", "read_model_config", "SavedFiles",
     ),
     "Run archives": (
         "load", "Predictor", "Recipe", "Failure", "LocalWorkers", "count_gpus", "gpus_for",
@@ -40,9 +40,11 @@ GROUPS = {
     "Write handlers": (
         "VisionHandler",
         "BaseHandler", "Context", "PredictionException", "bad_item", "each_item",
-        "reject_item", "from_base64", "decode_image", "stacked", "to_device",
+        "reject_item", "payload", "fields_of", "as_text", "from_base64", "decode_image",
+        "class_map", "HandlerOption", "handler_options", "MODEL_OPTIONS", "did_you_mean",
+        "stacked", "to_device",
         "handler_device", "compile_options",
-        "import_file", "add_import_path", "hub_offline", "keep_hub_offline", "timed", "Metric",
+        "import_file", "hub_offline", "keep_hub_offline", "timed", "Metric",
         "MetricTypes", "MetricsConfig", "MetricDefinition", "Dimension",
     ),
     "Write plugins": (

@@ -15,7 +15,7 @@ from mar_core.signature.declared import declared
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference" / "handlers"
 PROFILE = (
-    "profile", "`true` or `false`", "`false`",
+    "profile", "true or false", "false",
     "whether to record how long each method takes, as the metric `ts_handler_NAME`",
 )  # fmt: skip
 _SIGNATURE = re.compile(r"(<!-- signature -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -24,7 +24,7 @@ _TABLE = re.compile(r"(<!-- options -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 def table(name: str) -> str:
     """The options of one handler."""
-    own = [(one.name, one.takes, one.default, one.what) for one in OPTIONS[name]]
+    own = [(key, one.takes, one.default, one.what) for key, one in OPTIONS[name].items()]
     rows = [
         f"| `{key}` | {takes} | {default} | {what} |"
         for key, takes, default, what in (*own, PROFILE)

@@ -95,7 +95,7 @@ def page() -> str:
 
 def signature(hook: str) -> str:
     """A hook's exact signature, as the specification writes it."""
-    function = getattr(hookspecs, hook)
+    function = hookspecs.HOOKS[hook]
     node = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(node, ast.FunctionDef)
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
@@ -104,7 +104,7 @@ def signature(hook: str) -> str:
 
 def section(hook: str) -> str:
     """The part of the page about one hook."""
-    lines = inspect.getdoc(getattr(hookspecs, hook)).splitlines()
+    lines = inspect.getdoc(hookspecs.HOOKS[hook]).splitlines()
     text = [f"### {hook}", "", "```text", signature(hook), "```", ""]
     return "\n".join([*text, *_body(lines), ""])
 

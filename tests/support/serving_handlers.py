@@ -36,6 +36,11 @@ def handle(data, context):
             context.set_response_content_type(at, "text/x-mine")
             answers.append("plain text")
             continue
+        if word == "hostile headers":
+            context.set_response_header(at, "X-Two", "a\\r\\nX-Three: b")
+            context.set_response_header(at, "X-Nothing", "a\\x00b")
+            context.set_response_header(at, "X-Mine", "yes\\tno")
+            context.set_response_content_type(at, "text/plain\\r\\nX-Four: c")
         if word == "memory":
             raise MemoryError("no")
         if word == "bytes":

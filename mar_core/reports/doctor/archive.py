@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mar_core.cache.uv import find_uv
 from mar_core.checks.checking import check_archive
+from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
-from mar_core.errors import ArchiveError
+from mar_core.checks.unmet import unmet_lines
+from mar_core.errors import ArchiveError, UsageError
 from mar_core.findings import Severity
 from mar_core.format.reader import open_archive
+from mar_core.handlers.blame import missing_module
+from mar_core.handlers.installed import is_installed
 from mar_core.handlers.lookup import why_absent
 from mar_core.plugins import HOST, Plugins, disabled_names, load_plugins
 from mar_core.plugins.listing import EntryStatus, check_entries
-from mar_core.reports.doctor import needs
+from mar_core.plugins.remedies import distribution_of
+from mar_core.reports.doctor.imports import Import, imports_of
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
-from mar_core.reports.inspection import read_config
+from mar_core.reports.inspection import config_values, summary_of_lock
 from mar_core.text import plural
-from mar_core.weights.loading import other_loaders, refusal
+from mar_core.ts import compat
+from mar_core.weights.loading import no_loader, other_loaders
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
     from mar_core.findings import Finding
+    from mar_core.format.manifest import Manifest
     from mar_core.handlers.lookup import FoundHandler
 
-__all__ = ["check_here"]
+__all__ = ["check_here", "packages_needed"]
 
 _STATES = {Severity.ERROR: State.ERROR, Severity.WARNING: State.WARNING}
 # What validation says of a handler that is not here; a doctor knows more about it.
@@ -55,8 +64,8 @@ def check_here(path: str | os.PathLike[str], statuses: Sequence[EntryStatus]) ->
         if subject.manifest_fault is None:
             yield from _handler(subject, statuses)
             yield from _weights(subject, plugins)
-            yield from _device(read_config(subject))
-            yield from needs.check(subject)
+            yield from _device(config_values(subject))
+            yield from packages_needed(subject)
 
 
 def _working_plugins(statuses: Sequence[EntryStatus]) -> Plugins:
@@ -133,7 +142,7 @@ def _weights(subject: Subject, plugins: Plugins) -> Iterator[Check]:
     else:
         certain = subject.is_loaded_by_base_handler
         state = State.ERROR if certain else State.WARNING
-        yield from_error("weights", refusal(report.format, name), state=state)
+        yield from_error("weights", no_loader(report.format, name), state=state)
 
 
 def _device(config: Any) -> Iterator[Check]:
@@ -151,3 +160,73 @@ def _device(config: Any) -> Iterator[Check]:
 
 def _slower(message: str) -> Check:
     return Check(name="device", state=State.WARNING, message=message)
+
+
+def packages_needed(subject: Subject) -> Iterator[Check]:
+    """What is missing, each thing once.
+
+    Args:
+        subject: The archive.
+    """
+    from packaging.utils import canonicalize_name
+
+    locked = _lock(subject)
+    if locked is not None:
+        yield locked
+    lacks = list(unmet_lines(line for _, line in read_requirements(subject)))
+    for lack in lacks:
+        brings = "Run it in the environment that it brings (`--env auto`), or install it"
+        yield Check(
+            name="requirements",
+            state=State.WARNING if locked else State.ERROR,
+            message=f"The archive needs {lack.wanted} ({lack.why}).",
+            hint=f"{brings if locked else 'Install it'}: `pip install '{lack.wanted}'`.",
+        )
+    said = {canonicalize_name(lack.package) for lack in lacks}
+    for found in imports_of(subject):
+        top = found.module.partition(".")[0]
+        package = canonicalize_name(distribution_of(found.module) or top)
+        fault = None if package in said else _fault(found, subject.manifest)
+        if fault is not None:
+            said.add(package)
+            # What is not here may be in the environment that the archive brings.
+            softer = locked is not None and fault.state is State.ERROR
+            yield replace(fault, state=State.WARNING) if softer else fault
+
+
+def _lock(subject: Subject) -> Check | None:
+    """What the archive's lock is good for here; None where there is none that can be used."""
+    lock = summary_of_lock(subject)
+    if lock is None or lock.fault is not None or not lock.current:  # the rules have their say
+        return None
+    count = len(lock.packages)
+    message = f"It locks {count} {plural(count, 'package')}, which --env auto installs apart"
+    try:
+        find_uv()
+    except UsageError as error:
+        state = State.MISSING
+        return Check(name="lock", state=state, message=f"{message}.", hint=str(error))
+    return Check(name="lock", message=message)
+
+
+def _fault(found: Import, manifest: Manifest) -> Check | None:
+    """Why an import fails here, or None when it does not."""
+    if found.module.partition(".")[0] == compat.ROOT and compat.wanted(found.module):
+        absent = None if compat.offers(found.module) else str(compat.missing(found.module))
+        return _check(found, f"{found.where}: {absent}", None) if absent else None
+    if is_installed(found.module):
+        return None
+    top = found.module.partition(".")[0]
+    if top != found.module and is_installed(top):
+        # It may still be there: packages make modules while they are imported.
+        message = f"{found.where} needs the module {found.module}, which {top} seems not to have."
+        known = distribution_of(top)
+        upgrade = f": `pip install -U {known}`" if known else ""
+        hint = f"Perhaps another version has it{upgrade}."
+        return Check(name="imports", state=State.WARNING, message=message, hint=hint)
+    return _check(found, *missing_module(found.module, found.where, manifest))
+
+
+def _check(found: Import, message: str, hint: str | None) -> Check:
+    state = State.ERROR if found.certain else State.WARNING
+    return Check(name="imports", state=state, message=message, hint=hint)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["describe"]
+__all__ = ["torch_facts"]
 
 
-def describe() -> dict[str, Any]:
+def torch_facts() -> dict[str, Any]:
     """What PyTorch is and sees.
 
     Returns:
@@ -79,7 +79,7 @@ def _look_at_torchvision(answer: dict[str, Any]) -> None:  # noqa: ARG001 - as i
 def _main() -> None:
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever an import prints, also from C, is not the answer
-    json.dump(describe(), output)
+    json.dump(torch_facts(), output)
     output.flush()
     os._exit(0)  # threads that an import started must not keep us
 

@@ -87,7 +87,7 @@ def check_cache() -> Iterator[Check]:
     The folder is made where it is missing, as the first run would.
     """
     from mar_core.cache.entries import entries
-    from mar_core.cache.place import bound, prepared_place
+    from mar_core.cache.location import bound, prepared_place
 
     try:
         place, limit = prepared_place(), bound()

@@ -1,4 +1,4 @@
-"""Installed packages, known from metadata alone: what is needed, what is there, what it enables."""
+"""What is installed: packages, known from metadata alone, and handlers and plugins, tried."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import importlib_metadata
 
 from mar_core.checks.unmet import of_extra, unmet
 from mar_core.plugins import HOST
+from mar_core.plugins.listing import EntryStatus, check_entries, list_entries
 from mar_core.reports.doctor.report import Check, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mar_core.checks.unmet import Unmet
 
-__all__ = ["EXTRAS", "check_needed", "check_optional"]
+__all__ = ["EXTRAS", "check_needed", "check_optional", "check_plugins", "statuses"]
 
 # What each extra of mar-core is for; which packages belong to it, its metadata says.
 EXTRAS = {
@@ -72,3 +73,43 @@ def _requirements(package: str) -> list[str]:
         return importlib_metadata.requires(package) or []
     except importlib_metadata.PackageNotFoundError:
         return []
+
+
+def statuses() -> list[EntryStatus]:
+    """Every handler and plugin; the plugins, which every run loads, have been tried."""
+    found = list_entries()
+    tried = iter(check_entries([status for status in found if status.kind == "plugin"]))
+    return [next(tried) if status.kind == "plugin" else status for status in found]
+
+
+def check_plugins(found: Iterable[EntryStatus]) -> Iterator[Check]:
+    """One line for what works of each distribution, and one for each thing that does not.
+
+    Args:
+        found: What ``statuses`` returned.
+    """
+    working: dict[str, list[str]] = {}
+    troubled = []
+    for status in found:
+        if status.state in {"available", "loaded"}:
+            working.setdefault(f"{status.distribution} {status.version}", []).append(status.name)
+        else:
+            troubled.append(status)
+    for distribution, names in working.items():
+        yield Check(name=distribution, message=", ".join(dict.fromkeys(names)))
+        package = distribution.rpartition(" ")[0]
+        if package != HOST:
+            yield from check_needed(package, state=State.WARNING)
+    for status in troubled:
+        yield _trouble(status)
+
+
+def _trouble(status: EntryStatus) -> Check:
+    state = State.ERROR if status.distribution == HOST else State.WARNING
+    if status.state == "blocked":
+        state = State.MISSING
+    return Check(
+        name=f"{status.kind} {status.name}",
+        state=state,
+        message=f"{status.state}: {status.reason}",
+    )

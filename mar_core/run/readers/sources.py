@@ -182,6 +182,8 @@ def reading(source: str) -> Iterator[None]:
         InputError: The source is not there, may not be read, or breaks off.
     """
     name = printable(source)
+    if "\0" in source:  # what a list of inputs may say, and no file is called
+        raise InputError(f"There is no {name}.")
     try:
         yield
     except FileNotFoundError as error:

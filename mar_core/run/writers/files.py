@@ -14,7 +14,7 @@ from mar_core.run.writers.base import Output
 from mar_core.run.writers.journal import Journal
 from mar_core.run.writers.rows import dump, parse
 from mar_core.run.writers.state import RunState, stamp_of
-from mar_core.runtime.place import named, replaced, sweep, writing
+from mar_core.runtime.targets import named, replaced, sweep, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

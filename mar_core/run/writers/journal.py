@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import OutputError
 from mar_core.run.writers.done import DoneIds
 from mar_core.run.writers.rows import parse
-from mar_core.runtime.place import named, writing
+from mar_core.runtime.targets import named, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.runtime.place import named, replaced, writing
+from mar_core.runtime.targets import named, replaced, writing
 
 if TYPE_CHECKING:
     from pathlib import Path

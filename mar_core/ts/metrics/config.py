@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Self
 
-    from mar_core.ts.metrics.metric import Metric
 
 __all__ = [
     "GeneralMetricsCacheError",
@@ -128,26 +127,6 @@ class MetricsConfig:
             ts_metrics=_joined(self.ts_metrics, other.ts_metrics),
             model_metrics=_joined(self.model_metrics, other.model_metrics),
         )
-
-    def definition_of(
-        self, metric: Metric, *, auto_detect: bool = False
-    ) -> MetricDefinition | None:
-        """The definition under which a server shows a value that a handler recorded.
-
-        Args:
-            metric: The recorded value.
-            auto_detect: TorchServe's ``model_metrics_auto_detect``: a metric that is not defined is
-                shown all the same, with the dimensions that it has.
-
-        Returns:
-            None where it is not shown.
-        """
-        for known in self.model_metrics:
-            if known.name == metric.name and known.type is metric.type:
-                return known
-        if not auto_detect:
-            return None
-        return MetricDefinition(metric.name, metric.type, metric.unit, tuple(metric.dimensions))
 
     def fill(self, cache: MetricsCache) -> None:
         """Make the models' metrics known to a cache."""

@@ -6,7 +6,7 @@ import tempfile
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mar_core.weights.inside import look_inside
+from mar_core.weights.registry import look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:

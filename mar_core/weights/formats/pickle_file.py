@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mar_core.weights.inside import look_inside
 from mar_core.weights.listing import note_pickle
 from mar_core.weights.pickles import walk_pickle
-from mar_core.weights.registry import format_of
+from mar_core.weights.registry import format_of, look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tarfile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mar_core.weights.inside import look_inside
+from mar_core.weights.registry import look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ def _identify(file: WeightsFile) -> bool:
 
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    import tarfile
+
     file.stream.seek(0)
     try:
         with tarfile.open(fileobj=file.stream, mode="r:") as tar:

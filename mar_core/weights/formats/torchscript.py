@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
@@ -10,18 +13,51 @@ from mar_core.text import first_line
 from mar_core.weights.allowed import ALLOWED
 from mar_core.weights.formats.torch_zip import check_records, check_storages, walk_record
 from mar_core.weights.listing import list_tensors
-from mar_core.weights.memory_file import file_of
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
     from mar_core.weights.weights_format import ModelSource, WeightsFile, WeightsReport
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "file_of"]
 
+# More than this is unpacked: for as long as a model is loaded, it would be in memory twice.
+_MOST = 1 << 30
+_CHUNK = 1 << 20
 # Where the storages of a pickle lie; TorchScript's other pickles may promise some that it drops.
 _FOLDERS = {"data.pkl": "data/", "constants.pkl": "constants/"}
+
+
+@contextlib.contextmanager
+def file_of(source: ModelSource, method: str) -> Iterator[Path]:
+    """A file that holds the weights, for a method of the handler that opens it once.
+
+    Args:
+        source: The weights.
+        method: The method's name. One that the handler overrides gets the real file.
+
+    Yields:
+        Its path, which is there as long as the ``with`` statement lasts.
+    """
+    place = source.place_for(method)
+    assert place is not None  # noqa: S101 - there is a format only where there is a file
+    if not source.in_place:
+        yield place
+        return
+    with source.open() as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        if size > _MOST or not hasattr(os, "memfd_create"):
+            yield source.files.path(source.name)
+            return
+        with os.fdopen(os.memfd_create("weights"), "wb") as copy:
+            while chunk := stream.read(_CHUNK):
+                copy.write(chunk)
+            copy.flush()
+            yield Path(f"/proc/self/fd/{copy.fileno()}")
 
 
 def _identify(file: WeightsFile) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.inside import look_inside
+from mar_core.weights.registry import look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
 from mar_core.weights.zipindex import check_layout
 

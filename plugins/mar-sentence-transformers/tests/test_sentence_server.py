@@ -83,6 +83,35 @@ def test_openai_by_hand_and_its_errors(server, library):
 
 
 @pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"input": TEXTS}, 200),
+        ({"input": TEXTS[0], "encoding_format": "base64", "dimensions": 4, "prompt": "p"}, 200),
+        ({"input": []}, 400),
+        ({"input": "a", "dimensions": 0}, 400),
+        ({"input": "a", "model": "none"}, 404),
+    ],
+)
+def test_openapi_says_what_is_asked_and_answered(server, more, status):
+    import jsonschema
+
+    body = {"model": "words", **more}
+    with server.client() as client:
+        document = client.get("/openapi.json").json()
+        answer = client.post("/v1/embeddings", json=body)
+    assert answer.status_code == status
+    operation = document["paths"]["/v1/embeddings"]["post"]
+
+    def fits(value, holder):
+        schema = holder["content"]["application/json"]["schema"]
+        rooted = {**schema, "components": document["components"]}
+        return jsonschema.Draft202012Validator(rooted).is_valid(value)
+
+    assert fits(body, operation["requestBody"]) is (status != 400)
+    assert fits(answer.json(), operation["responses"][str(status)])
+
+
+@pytest.mark.parametrize(
     ("answer", "packs"),
     [
         ({"embedding": ["x"]}, False),
@@ -109,6 +138,6 @@ def test_tensors_of_kserve(server, library):
         for inputs, said in (([text], {}), ([text, prompt], {"prompt_name": "query"})):
             answer = client.post("/v2/models/words/infer", json={"inputs": inputs}).json()
             (found,) = answer["outputs"]
-            assert (found["datatype"], found["shape"]) == ("FP64", [3, 16])
+            assert (found["datatype"], found["shape"]) == ("FP32", [3, 16])  # as its signature says
             expected = library[1].encode(TEXTS, **said).ravel()
             np.testing.assert_allclose(found["data"], expected, rtol=0, atol=1e-5)

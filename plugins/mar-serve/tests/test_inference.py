@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import http.client
 import json
 import re
 import zlib
@@ -177,6 +179,26 @@ def test_what_the_handler_says_of_its_answer(client):
     assert client.post("/predictions/echo", content="status", headers=TEXT).status_code == 418
     answer = client.post("/predictions/echo", content="bytes", headers=TEXT)
     assert answer.content == b"\x00\xff"
+
+
+def test_a_handlers_header_that_would_break_the_answer_is_left_out(client):
+    answer = client.post("/predictions/echo", content="hostile headers", headers=TEXT)
+    assert answer.json()["value"] == "hostile headers"
+    assert answer.headers["x-mine"] == "yes\tno"
+    assert not {"x-two", "x-three", "x-four", "x-nothing", "content-type"} & answer.headers.keys()
+
+
+def test_what_needs_no_body_gets_none_and_the_connection_ends_when_asked(client):
+    with contextlib.closing(http.client.HTTPConnection(str(client.base_url)[7:])) as connection:
+        connection.request("HEAD", "/predictions/echo", b"x", TEXT)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.getheader("content-length")) > 0
+        connection.request("POST", "/predictions/echo", b"x", {**TEXT, "connection": "close"})
+        answer = connection.getresponse()
+        assert json.loads(answer.read())["value"] == "x"
+        assert answer.getheader("connection") == "close"
+        assert connection.sock is None
 
 
 def test_an_answer_in_pieces(client):

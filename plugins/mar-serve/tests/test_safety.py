@@ -271,9 +271,13 @@ def test_urls_only_as_allowed(tmp_path):
             *("--allowed-url", r"https://models\.example.*"),
         ]
         with serving.running(*words, folder=tmp_path) as server, server.admin() as admin:
+            named = f"http://localhost:{port}/named.mar"  # a name of a private address
+            answer = admin.post("/models", params={"url": named})
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["message"] == f"Failed to download archive from: {named}"
+            server.wait_for("localhost is a private address")
             for url in (
                 f"http://127.0.0.1:{port}/redirected.mar",  # to what is not allowed
-                f"http://localhost:{port}/named.mar",  # a name of a private address
                 "https://models.example@127.0.0.1/x.mar",  # a name that is none
                 "http://169.254.169.254/latest/meta-data",
                 "file:///etc/passwd",

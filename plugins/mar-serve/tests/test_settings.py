@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from pathlib import Path
 
 import pytest
-from mar_serve.asked import config_of
+import typer
+from mar_serve import asked, command, life
 from mar_serve.config import Address, ModelSource, Overrides, ServerConfig
 from mar_serve.settings import settings_of
 from mar_serve.slots import back_off
@@ -14,27 +17,30 @@ from typer.testing import CliRunner
 from mar_core import ArchiveRequest, UsageError
 
 
-def asked(*words):
-    """The command's arguments, as typer gives them to it."""
-    import typer
-    from mar_serve import command
-
-    app, found = typer.Typer(), {}
-    signature = command.serve
-
-    def keep(**given):
-        found.update(given)
-
-    keep.__signature__ = __import__("inspect").signature(signature, eval_str=True)
-    keep.__annotations__ = {p.name: p.annotation for p in keep.__signature__.parameters.values()}
-    app.command()(keep)
-    result = CliRunner().invoke(app, [str(word) for word in words])
+def told(*words):
+    """What the server is told by a command line."""
+    app, found = typer.Typer(), []
+    app.command()(command.serve)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(life, "run", found.append)  # it would serve
+        result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return found
+    return found[0]
+
+
+def test_every_flag_gets_there(monkeypatch):
+    flags = list(inspect.signature(command.serve).parameters)
+    assert flags == [field.name for field in dataclasses.fields(asked.Asked)]
+    plain = asked.Asked(archives=("a.mar",))
+    given = []
+    monkeypatch.setattr(asked, "Asked", lambda **found: given.append(found) or plain)
+    told("a.mar")
+    assert given == [dataclasses.asdict(plain)]
+    assert list(given[0]) == flags
 
 
 def test_the_words_of_the_command_line(tmp_path):
-    config = config_of(asked("a.mar", "b=store/b.mar", "--workers", "1-4", "--max-memory", "2GB"))
+    config = told("a.mar", "b=store/b.mar", "--workers", "1-4", "--max-memory", "2GB")
     assert config.models == (
         ModelSource(name=None, source="a.mar"),
         ModelSource(name="b", source="store/b.mar"),
@@ -44,14 +50,12 @@ def test_the_words_of_the_command_line(tmp_path):
     assert config.inference == Address("127.0.0.1", 8080)
     assert config.management == Address("127.0.0.1", 8081)
     assert config.metrics == Address("127.0.0.1", 8082)
-    config = config_of(asked("--model-store", tmp_path, "--models", "all,x=y.mar"))
+    config = told("--model-store", tmp_path, "--models", "all,x=y.mar")
     assert config.load_all
     assert config.models == (ModelSource(name="x", source="y.mar"),)
-    config = config_of(
-        asked("a.mar", "--port", "7000", "--management-port", "7000", "--host", "::1")
-    )
+    config = told("a.mar", "--port", "7000", "--management-port", "7000", "--host", "::1")
     assert config.inference == config.management == Address("::1", 7000)
-    config = config_of(asked("--handler", "h.py", "--model-file", "m.py"))
+    config = told("--handler", "h.py", "--model-file", "m.py")
     (model,) = config.models
     assert isinstance(model.source, ArchiveRequest)
     assert model.source.model_file == Path("m.py")
@@ -72,7 +76,7 @@ def test_the_words_of_the_command_line(tmp_path):
 )
 def test_words_that_make_no_sense(words, said):
     with pytest.raises(UsageError, match=said):
-        config_of(asked(*words))
+        told(*words)
 
 
 def test_a_models_own_numbers_and_what_wins_over_them(caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -137,7 +138,10 @@ def test_tokens_are_asked_for_unless_switched_off(drop_in):
 def test_a_snapshot_is_taken_up_by_a_start_without_a_configuration(drop_in):
     drop_in.configure("enable_model_api=true")
     words = ["--model-store", "store", "--disable-token-auth"]
-    with started(drop_in, *words), drop_in.client("management") as management:
+    elsewhere = (drop_in.store / "echo-1.0.mar").rename(drop_in.folder / "far.mar")
+    shutil.copy(elsewhere, drop_in.store / "echo-1.0.mar")
+    first = [*words, "--models", f"far={elsewhere}"]
+    with started(drop_in, *first), drop_in.client("management") as management:
         for version in ("1.0", "2.0"):
             answer = management.post(f"/models?url=echo-{version}.mar&initial_workers=1")
             assert answer.status_code == 200, answer.text
@@ -145,11 +149,12 @@ def test_a_snapshot_is_taken_up_by_a_start_without_a_configuration(drop_in):
     newest = max((drop_in.folder / "logs" / "config").iterdir())
     assert newest.name.endswith("-shutdown.cfg")
     values = javaproperties.loads(newest.read_text(encoding="utf-8"))
-    assert '"modelCount": 2' in values["model_snapshot"]
+    assert '"modelCount": 3' in values["model_snapshot"]
     (drop_in.folder / "config.properties").unlink()
     with started(drop_in, *words), drop_in.client("management") as management:
         described = management.get("/models/echo/all").json()
-        assert [one["modelVersion"] for one in described] == ["1.0", "2.0"]
+        assert [one["modelVersion"] for one in described] == ["2.0", "1.0"]
+        assert management.get("/models/far").status_code == 200
         assert management.get("/models/echo").json()[0]["modelVersion"] == "2.0"
 
 

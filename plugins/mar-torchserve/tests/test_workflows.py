@@ -10,6 +10,7 @@ import zipfile
 import pytest
 from dropin import DropIn, started
 from mar_torchserve.workflows.archive import unpacked
+from mar_torchserve.workflows.described import PATH_ITEMS
 from mar_torchserve.workflows.specification import read_specification
 
 from mar_core import ArchiveError
@@ -50,6 +51,7 @@ def bad(data, context):
         return None
     raise ValueError("no")
 """
+DESCRIBED = ["/workflows", "/workflows/{workflow}"]
 NUMBERS = "  min-workers: 1\n  max-workers: 2\n  retry-attempts: 1\n  timeout-ms: 30000\n"
 ONE, TWO = "  m1:\n    url: echo.mar\n", "  m2:\n    url: echo.mar\n"
 SPECS = {
@@ -159,6 +161,19 @@ def test_it_is_described_and_listed(server, management):
     assert "nextPageToken" not in last
     listed = [one["modelName"] for one in management.get("/models").json()["models"]]
     assert listed == ["agg__m1", "agg__m2", "par__m1", "par__m2", "seq__m1"]
+
+
+def test_its_paths_are_described_and_answered(server, management):
+    with server.client() as client:
+        for one, added in ((client, ["/wfpredict/{workflow}"]), (management, DESCRIBED)):
+            paths = one.get("/openapi.json").json()["paths"]
+            assert [path for path in paths if path in PATH_ITEMS] == added
+            for path in added:
+                for method in set(PATH_ITEMS[path]) - {"parameters"}:
+                    answer = one.request(method, path.replace("{workflow}", "none"))
+                    said = str(answer.status_code)
+                    assert said in PATH_ITEMS[path][method]["responses"], (method, path, said)
+                    assert "please refer to API document" not in answer.text
 
 
 def test_removing_it_ends_its_models(server, management):

@@ -89,7 +89,6 @@ def test_what_training_left_behind_stays_behind(folder, tmp_path):
         ("handler.py", "class EndpointHandler:\n    pass\n"),
         ("config.json", '{"architecture": "resnet18", "pretrained_cfg": {}}'),
         ("config.json", "{}"),
-        ("config.json", "no JSON"),
     ],
 )
 def test_folders_of_others_are_left_to_them(folder, name, content):
@@ -98,8 +97,29 @@ def test_folders_of_others_are_left_to_them(folder, name, content):
     source = folder()
     (source / name).write_text(content, encoding="utf-8")
     assert import_folder(source, ArchiveRequest(model_name="x", handler=""), source) is None
-    os.truncate(source / "config.json", 1 << 32)  # is not read whole
-    assert import_folder(source, ArchiveRequest(model_name="x", handler=""), source) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("no JSON", "config.json is not valid JSON: Expecting value"),
+        ("[" * 100_000, "config.json is not valid JSON"),
+        ("[1]", "config.json holds no JSON object"),
+        (None, "config.json has more than"),
+    ],
+)
+def test_a_damaged_config_beside_weights_is_named(folder, tmp_path, content, says):
+    from mar_transformers.importing import import_folder
+
+    source, request = folder(), ArchiveRequest(model_name="x", handler="")
+    if content is None:
+        os.truncate(source / "config.json", 1 << 32)  # is not read whole
+    else:
+        (source / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=says):
+        import_folder(source, request, tmp_path)
+    (source / "model.safetensors").unlink()
+    assert import_folder(source, request, tmp_path) is None, "it may be anybody's"
 
 
 def test_the_card_says_what_the_class_cannot(folder, tmp_path):
@@ -221,7 +241,7 @@ def test_a_head_that_is_not_there_is_not_made_up(packed):
         ({"task": "text-clasification"}, "is 'text-classification' meant?"),
         ({"task": 7}, "handler.task is 7"),
         ({"stream": "yes"}, "handler.stream is 'yes'"),
-        ({"output": "jpeg"}, "one of png, numbers, segments"),
+        ({"output": "jpeg"}, "one of png, numbers or segments"),
         ({"dtyp": "float16"}, "is 'dtype' meant?"),
         ({"parameters": 3}, "handler.parameters is 3"),
         ({"task": "image-classification"}, "no preprocessor_config.json"),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import io
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
 import transformers as hf
-from mar_transformers.tasks import task_of
+from mar_transformers.signatures import signature_of
+from mar_transformers.tasks import TASKS, _classes, _tables, task_of
 from PIL import Image
 from tiny_transformers import close, config_of
 
-from mar_core import Failure
+from mar_core import Failure, Signature, open_archive, read_signature
+from mar_core.signature.matching import mismatches
 
 TEXTS = ["the cat sat on the mat .", "it was good", "I like this very bad film and the news , too"]
 BAD = {"nothing": "of what a task takes"}
@@ -52,7 +55,10 @@ def own(task, folder):
 def answers_alike(predictor, requests, expected):
     """One by one, all at once, and with a request in their middle that is none."""
     assert close([predictor.predict([one])[0] for one in requests], expected)
-    assert close(predictor.predict(requests), expected)
+    together = predictor.predict(requests)
+    assert close(together, expected)
+    given = predictor.prepared.signature.answer()
+    assert [list(mismatches(given, one)) for one in together] == [[]] * len(together)
     mixed = predictor.predict([*requests[:1], BAD, *requests[1:]], on_error="return")
     failure = mixed.pop(1)
     assert isinstance(failure, Failure)
@@ -109,6 +115,71 @@ def test_answers_are_those_of_the_library(saved, loaded, task):
 @pytest.mark.parametrize("task", [name for name in HANDED_ON if name != "zero-shot-classification"])
 def test_the_models_class_says_what_it_is_for(saved, task):
     assert task_of(config_of(saved(task))).name == task
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "takes", "gives"),
+    [
+        ("text-classification", {}, "data: string",
+         "classes: list of {label: string, score: float32}"),
+        ("text-classification", {"task": "zero-shot-classification"},
+         "text: string; candidate_labels: list of string",
+         "classes: {sequence: string, labels: list of string, scores: float32[*]}"),
+        ("text-classification",
+         {"task": "zero-shot-classification", "parameters": {"candidate_labels": ["a", "b"]}},
+         "data: string", "classes: {sequence: string, labels: list of string, scores: float32[*]}"),
+        ("object-detection", {}, "data: image", "boxes: list of {score: float32, *: float32[4]}"),
+        ("image-segmentation", {}, "data: image", "classes: image"),
+        ("image-segmentation", {"output": "numbers"}, "data: image", "classes: float32[*, *, 2]"),
+        ("question-answering", {}, "question: string; context: string", None),
+        ("ctc", {}, "data: bytes", "text: {text: string, *: json}"),
+        ("ctc", {"handler": "speech_recognizer", "output": "text"}, "data: bytes", "text: string"),
+        ("text2text-generation", {"task": "summarization"}, "data: string",
+         "texts: list of {summary_text: string}"),
+    ],
+)  # fmt: skip
+def test_what_is_taken_and_given_follows_from_the_task(packed, model, options, takes, gives):
+    with open_archive(packed(model, **options)) as archive:
+        found = read_signature(archive)
+        assert archive.manifest.mar["signature"] == found.to_dict()
+    assert "; ".join(f"{one.name}: {one}" for one in found.inputs) == takes
+    if gives is not None:
+        assert "; ".join(f"{one.name}: {one}" for one in found.outputs) == gives
+
+
+def test_every_task_says_what_it_takes_and_gives(packed):
+    with open_archive(packed("text-classification")) as archive:
+        for task in TASKS:
+            said = Signature.from_dict(signature_of(archive, {"task": task}))
+            assert said.inputs
+            assert said.outputs
+            for one in (*said.inputs, *said.outputs):
+                schema = one.json_schema()
+                if "example" in schema:
+                    jsonschema.validate(schema["example"], schema)
+
+
+def test_the_tables_of_classes_are_those_of_the_library():
+    from transformers.models.auto import modeling_auto
+
+    for name, found in _tables().items():
+        classes = set()
+        for value in getattr(modeling_auto, name).values():
+            classes.update(value if isinstance(value, (tuple, list)) else [value])
+        assert set(found) == classes, name
+    for task in TASKS.values():
+        assert all(_classes(table) for table in task.tables), task.name
+
+
+def test_labels_come_as_text_too(saved, loaded):
+    predictor = loaded("zero-shot-image-classification")
+    rows = [
+        {"image": PICTURES[0], "candidate_labels": labels}
+        for labels in (["cat", "dog"], b'["cat", "dog"]', "cat, dog")
+    ]
+    first, *others = predictor.predict(rows)
+    assert close(others, [first, first])
+    assert {one["label"] for one in first} == {"cat", "dog"}
 
 
 def test_pairs_of_texts(saved, loaded):

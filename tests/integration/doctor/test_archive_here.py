@@ -11,7 +11,7 @@ import torch
 from handlerdirs import lay_out
 
 from mar_core.reports.doctor.archive import check_here
-from mar_core.reports.doctor.plugins import statuses
+from mar_core.reports.doctor.packages import statuses
 from mar_core.testing import make_archive
 
 ECHO = "def handle(data, context):\n    return data\n"

@@ -19,7 +19,7 @@ from mar_core.cache.uv import find_uv
 from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import version_of
 from mar_core.reports.difference import compare_archives
-from mar_core.reports.doctor import needs
+from mar_core.reports.doctor.archive import packages_needed
 from mar_core.reports.examples import run_examples
 from mar_core.reports.inspection import inspect_archive
 
@@ -126,7 +126,7 @@ def test_locking_again_is_seen_by_diff_and_by_inspect(place):
 
 def test_doctor_says_that_the_archive_brings_what_is_missing(place, locked):
     with mar_core.open_archive(locked[0]) as archive:
-        lock, lack, *more = needs.check(Subject(archive))
+        lock, lack, *more = packages_needed(Subject(archive))
     assert str(lock) == "lock: It locks 1 package, which --env auto installs apart"
     assert (lack.state.value, lack.message[:30]) == ("warning", "The archive needs pebble==1.0 ")
     assert lack.hint.startswith("Run it in the environment that it brings (`--env auto`)")

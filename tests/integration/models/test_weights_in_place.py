@@ -20,7 +20,7 @@ from weightsfiles import saved
 
 from mar_core import ArchiveError, ModelError, ValidationError, load, open_archive
 from mar_core.cache import entries as cache
-from mar_core.cache.place import memory_place
+from mar_core.cache.location import memory_place
 from mar_core.records import Input, RunOptions, RunSummary
 from mar_core.run.local import LocalEngine
 from mar_core.runtime.needed import files_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mar_core.build.secrets import secrets_in
+from mar_core.build.assembly import secrets_in
 
 # Put together here, so that no scanner takes this file for a leak.
 KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\nabc\n"

@@ -141,7 +141,7 @@ def test_texts_and_their_bytes(tmp_path, text):
     ("row", "sentence"),
     [
         ({"data": b"\xff\xfe"}, r"The text is not UTF-8 \(byte 0\)"),
-        ({"data": 3}, "A int is no text"),
+        ({"data": 3}, "The text is of type int, where a text is expected"),
         ({"data": ""}, "The request is empty"),
         ({"text": "x"}, "The request has 'text', where 'data' or 'body' is expected"),
     ],

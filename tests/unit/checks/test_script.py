@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from memory_archive import archive, codes
 
-from mar_core.checks.requirements import read_requirements
+from mar_core.checks.requirements import ScriptError, read_requirements, read_script
 from mar_core.checks.rules import mar_validate_archive as check
-from mar_core.checks.script import ScriptError, read_script
 from mar_core.checks.subject import Subject
 
 BLOCK = """\

@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import hostile_pickles
 import pytest
-from memory_archive import files, write_zip
+from memory_archive import HANDLER, files, write_zip
 
-from mar_core import UsageError, load, open_archive, validate
+from mar_core import ArchiveError, UsageError, load, open_archive, validate
 from mar_core.checks import trust
+from mar_core.testing import make_archive
 
 HOSTILE = hostile_pickles.pickled(hostile_pickles.load("my_package", "Thing"))
 
@@ -74,6 +76,32 @@ def test_an_unpacked_archive_is_an_archive(tmp_path):
     assert severities(folder) == ["error"]
 
 
+def test_listed_digests_vouch_for_no_other_bytes(tmp_path):
+    handler = tmp_path / "handler.py"
+    handler.write_bytes(HANDLER)
+    path = make_archive(tmp_path, handler=handler, files={"x.pkl": HOSTILE}, allow_pickle=True)
+    trust.trust(path)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "unpacked")
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert severities(tmp_path / "unpacked") == ["warning"]
+    (tmp_path / "unpacked" / "x.pkl").write_bytes(HOSTILE + b"more")
+    assert severities(tmp_path / "unpacked") == ["error"]
+    other = write_zip(tmp_path / "other.mar", members | {"x.pkl": HOSTILE + b"more"})
+    with open_archive(other) as archive:
+        assert trust.is_trusted(archive)  # by what the manifest says of it, so:
+        with pytest.raises(ArchiveError, match=r"x\.pkl"):
+            archive.read("x.pkl")
+    with pytest.raises(ArchiveError, match=r"x\.pkl"):
+        load(other)
+    short = json.loads(members["MAR-INF/MANIFEST.json"])
+    del short["mar"]["members"]["x.pkl"]
+    members["MAR-INF/MANIFEST.json"] = json.dumps(short).encode()
+    trust.trust(write_zip(path, members))
+    assert severities(path) == ["warning"]
+    assert severities(write_zip(path, members | {"x.pkl": HOSTILE + b"more"})) == ["error"]
+
+
 def test_a_server_is_told_by_its_environment(path, monkeypatch):
     for value, severity in (("1", "warning"), ("true", "warning"), ("0", "error"), ("", "error")):
         monkeypatch.setenv("MAR_TRUST", value)
@@ -100,9 +128,17 @@ def test_what_cannot_be_read_is_not_trusted(path, tmp_path):
     assert severities(other) == ["error"]
 
 
-def test_revoking_what_is_not_trusted(path):
+def test_revoking_what_is_not_trusted(path, tmp_path):
     with pytest.raises(UsageError, match="is not trusted"):
         trust.revoke(path)
+    (tmp_path / "models").mkdir()
+    trust.trust(tmp_path / "models")
+    digest = trust.trust(path).digest
+    for nearly in (digest[:5], "x" + digest[:9], digest[:9] + "x", ""):
+        with pytest.raises(UsageError, match="is not trusted"):
+            trust.revoke(nearly)
+    assert trust.revoke(digest[:6]).digest == digest
+    assert [entry.name for entry in trust.list_trusted()] == ["models"]
 
 
 def test_the_loader_has_the_word_too(path):

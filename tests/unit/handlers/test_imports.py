@@ -9,7 +9,7 @@ import sys
 import pytest
 from handlerdirs import lay_out
 
-from mar_core import HandlerError, add_import_path, import_file, load
+from mar_core import HandlerError, import_file, load
 from mar_core.handlers.code import ArchiveCode
 from mar_core.testing import make_archive
 from mar_core.ts.context import Context
@@ -54,7 +54,7 @@ def test_what_is_unpickled_finds_a_folder_that_was_added(tmp_path):
     lay_out(tmp_path, {"lib/things.py": "class Thing:\n    pass\n"})
     code = ArchiveCode(tmp_path, "m")
     with code.active():
-        add_import_path(context_of(tmp_path), "lib")
+        code.add_folder(tmp_path / "lib")
         thing = pickle.loads(b"cthings\nThing\n)\x81.")
         assert type(thing).__name__ == "Thing"
     code.close()

@@ -60,14 +60,30 @@ def test_a_torn_distribution_hides_nobody(offer):
     assert "one" in {entry.name for entry in find_entries(PLUGIN_GROUP)}
 
 
+def test_what_a_distribution_says_of_itself(tmp_path, monkeypatch):
+    """Its fields are read as email's parser reads them, which importlib_metadata asks."""
+    info = tmp_path / "dist_odd-2.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[mar.plugins]\nodd = odd\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nNAME: dist-odd\nVersion:2.0\nLicense: several\n"
+        "  Name: lines\nRequires-Dist: mar-core (>=0.1)\nRequires-Dist: numpy\n\nName: no field\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (entry,) = (entry for entry in find_entries(PLUGIN_GROUP) if entry.name == "odd")
+    message = importlib_metadata.metadata("dist-odd")
+    assert (entry.distribution, entry.version) == (message["Name"], message["Version"])
+    assert entry.requires == (message.get_all("Requires-Dist")[0],)
+
+
 def test_what_is_installed_is_looked_at_once(offer, monkeypatch):
     offer("dist-one", handlers={"echo": "one:Echo"})
     looks = []
     real = importlib_metadata.distributions
 
-    def counted():
+    def counted(**where):
         looks.append(1)
-        return real()
+        return real(**where)
 
     monkeypatch.setattr(importlib_metadata, "distributions", counted)
     for _ in range(3):

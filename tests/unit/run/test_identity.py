@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from mar_core import ReadOptions, Recipe
-from mar_core.run.identity import identify
+from mar_core.run.identity import identity_of
 from mar_core.testing import make_archive
 
 SOURCE = "def handle(data, context):\n    return data\n"
@@ -23,7 +23,7 @@ def source(tmp_path):
 
 def identity(recipe, reading=None, *, explain=False):
     with recipe.open() as archive:
-        return identify(archive, recipe, reading or ReadOptions(), explain=explain)
+        return identity_of(archive, recipe, reading or ReadOptions(), explain=explain)
 
 
 def test_whatever_changes_a_row(tmp_path, source):

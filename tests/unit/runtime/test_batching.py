@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mar_core import Input, Outcome
-from mar_core.runtime.batching import LARGEST, WINDOW, Batcher, in_order
+from mar_core.runtime.batching import LARGEST, WINDOW, Batcher, outcomes_in_order
 
 
 def inputs(sizes):
@@ -111,7 +111,7 @@ def test_outcomes_are_put_in_order(shape, random):
     random.shuffle(places)
     left = iter(places)
     groups = [[Outcome(index=next(left), id="x") for _ in group] for group in shape]
-    assert [one.index for one in in_order(groups)] == sorted(places)
+    assert [one.index for one in outcomes_in_order(groups)] == sorted(places)
 
 
 def test_outcomes_come_as_soon_as_they_can():
@@ -122,7 +122,7 @@ def test_outcomes_come_as_soon_as_they_can():
             taken.append(indices)
             yield [Outcome(index=index, id="x") for index in indices]
 
-    ordered = in_order(groups())
+    ordered = outcomes_in_order(groups())
     assert next(ordered).index == 0
     assert len(taken) == 1
     assert [next(ordered).index for _ in range(3)] == [1, 2, 3]

@@ -57,7 +57,7 @@ def test_a_worker_reads_until_its_parent_is_gone():
 def test_an_error_comes_as_what_it_was():
     error = HandlerError("No.", stage="load", handler="h", code=501, hint="Do.")
     (message,) = Inbox().feed(protocol.from_worker([protocol.refused(error)]))
-    found = protocol.refusal(message)
+    found = protocol.refused_with(message)
     assert (type(found), str(found)) == (HandlerError, "No. Do.")
     assert (found.stage, found.handler, found.code) == ("load", "h", 501)
 
@@ -66,14 +66,14 @@ def test_an_error_of_a_class_of_the_handler_s_comes_as_its_nearest_of_ours():
     class MineError(ModelError):
         pass
 
-    assert type(protocol.refusal(protocol.refused(MineError("x")))) is ModelError
-    other = protocol.refusal(protocol.refused(KeyError("x")))
+    assert type(protocol.refused_with(protocol.refused(MineError("x")))) is ModelError
+    other = protocol.refused_with(protocol.refused(KeyError("x")))
     assert (type(other), other.message) == (
         HandlerError,
         "The archive cannot be loaded: KeyError: 'x'",
     )
     with pytest.raises(ProtocolError):
-        protocol.refusal([0, "OSError", "x", {}])
+        protocol.refused_with([0, "OSError", "x", {}])
 
 
 def test_replies():

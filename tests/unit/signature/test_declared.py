@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from mar_core import archive, open_archive, read_signature, validate
@@ -158,3 +160,59 @@ def test_what_the_manifest_keeps_comes_first(packed, tmp_path):
         assert (read.outputs[0].name if read else None) == found
     (warning,) = [one for one in found_in(tmp_path / "other.mar") if one.code == "MAR-M009"]
     assert warning.message == "mar.signature: outputs is not a list of fields."
+
+
+FUNCTIONS = """
+def of_archive(archive, options):
+    name = options.get("calls") or sorted(archive.members)[-1]
+    return {"inputs": [{"name": name, "type": "string"}]}
+
+def nothing(archive, options):
+    return None
+
+def wrong(archive, options):
+    return {"inputs": 7}
+
+def broken(archive, options):
+    return options["none"]
+"""
+
+
+@pytest.fixture
+def installed(tmp_path_factory, monkeypatch):
+    """Handlers of a distribution that name a function for their signature."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "acme_signatures.py").write_text(FUNCTIONS)
+    lines = ["raise SystemExit"]
+    for name in ("of_archive", "nothing", "wrong", "broken", "missing"):
+        lines += [f"class {name.title()}:", f"    signature = 'acme_signatures:{name}'",
+                  "    def handle(self, data, context): ..."]  # fmt: skip
+    (folder / "acme_handlers.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(str(folder))
+    yield
+    sys.modules.pop("acme_signatures", None)
+
+
+def test_an_installed_handler_may_name_a_function_for_it(installed, packed, tmp_path):
+    handler = "acme_handlers:Of_Archive"
+    assert shown(packed(None, handler)) == ["net.py: string", ""]
+    (tmp_path / "c.yaml").write_text("handler: {calls: words}")
+    assert shown(packed(None, handler, config_file="c.yaml")) == ["words: string", ""]
+    source = "from acme_handlers import Of_Archive\nclass H(Of_Archive):\n    topk = 1"
+    assert shown(packed(source)) == ["net.py: string", ""]
+
+
+@pytest.mark.parametrize("name", ["Nothing", "Wrong", "Broken", "Missing"])
+def test_a_function_that_says_nothing_or_fails_counts_as_none(installed, packed, name):
+    assert shown(packed(None, f"acme_handlers:{name}")) is None
+
+
+def test_a_handler_of_an_archive_names_no_function(installed, packed, tmp_path):
+    """It would run by being looked at."""
+    source = "class H:\n    signature = 'acme_signatures:of_archive'\n    def handle(self): ..."
+    path = packed(source)
+    assert shown(path) is None
+    assert "MAR-C011" in {one.code for one in found_in(path)}
+    (tmp_path / "acme_signatures.py").write_text("raise SystemExit\n")
+    path = packed(None, "acme_handlers:Of_Archive", extra_files="acme_signatures.py")
+    assert shown(path) is None

@@ -448,3 +448,22 @@ def test_through_load_handler(tmp_path):
     loaded.initialize(context)
     assert ask(loaded, [{"data": [1.0, 2.0]}], context=context) == [[1.0, 2.0]]
     loaded.close()
+
+
+def test_the_context_is_that_of_the_batch_that_a_thread_works_on():
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from mar_core.ts.batch_context import working_on
+
+    handler, other, both = BaseHandler(), BaseHandler(), Barrier(2)
+    handler.context = "last"
+
+    def stage(context):
+        with working_on(handler, context):
+            both.wait(60)
+            return handler.context, other.context
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(stage, "ab")) == [("a", None), ("b", None)]
+    assert handler.context == "last"

@@ -8,7 +8,7 @@ import pytest
 
 import mar_core
 from mar_core import PredictionException, bad_item, each_item, from_base64
-from mar_core.ts.rejection import rejections
+from mar_core.ts.items import rejections
 
 
 def read(row):

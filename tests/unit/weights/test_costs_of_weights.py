@@ -15,8 +15,7 @@ from unpacked import initialized, network_source, unpack
 
 from mar_core import BaseHandler, ModelError
 from mar_core.weights import Allowance, TensorInfo, TooCostlyError, contiguous, examine
-from mar_core.weights.compare import largest_difference
-from mar_core.weights.values import is_readable
+from mar_core.weights.compare import is_readable, largest_difference
 
 DOUBLED = b"\x80\x02)" + b"q\x00h\x00\x86" * 60
 

@@ -191,5 +191,5 @@ def test_a_fault_stops_pickle_too(body, protocol):
 def test_a_call_that_torch_save_never_writes(payload):
     walked = walk_pickle(b"\x80\x02" + payload + b".")
     assert walked.refused
-    assert walked.is_data
-    assert not walked.loads_safely
+    assert not walked.forbidden
+    assert not walked.unchecked

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from mar_audio.decoding import RATES
 from mar_audio.reading import read_audio
-from mar_core import BaseHandler, ModelError, bad_item, each_item, timed
+from mar_core import BaseHandler, HandlerOption, each_item, handler_options, payload, timed
 
 if TYPE_CHECKING:
     from mar_core import Context
 
 __all__ = ["AudioHandler"]
+
+
+def _rate(value: Any) -> int:
+    if type(value) is not int or value not in RATES:
+        raise ValueError
+    return value
+
+
+OPTIONS: Mapping[str, HandlerOption] = {
+    "sample_rate": HandlerOption(
+        f"a whole number from {RATES.start:,} to {RATES.stop - 1:,}", _rate
+    ),
+}
 
 
 class AudioHandler(BaseHandler):
@@ -35,6 +48,15 @@ class AudioHandler(BaseHandler):
         mono: Whether the model takes one channel, the mean of those that are there.
     """
 
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
+        "inputs": [
+            {
+                "name": "data",
+                "type": "bytes",
+                "description": "A sound: WAV, FLAC, OGG, MP3 or another format.",
+            }
+        ]
+    }
     stages_independent = True
     bucket_by_length = True
     sample_rate: int = 16_000
@@ -46,15 +68,14 @@ class AudioHandler(BaseHandler):
         Raises:
             ModelError: The model cannot be loaded, or the rate is none.
         """
-        given = (context.model_yaml_config or {}).get("handler")
-        rate = given.get("sample_rate", self.sample_rate) if isinstance(given, dict) else None
-        rate = self.sample_rate if rate is None else rate
-        if type(rate) is not int or rate not in RATES:
-            raise ModelError(
-                f"model-config.yaml: handler.sample_rate is {rate!r}, where a whole number from "
-                f"{RATES.start:,} to {RATES.stop - 1:,} is expected."
-            )
-        self.sample_rate = rate
+        own = type(self) is AudioHandler  # keys of a class that inherits are its own
+        options = handler_options(
+            context.model_yaml_config,
+            OPTIONS,
+            handler="audio_handler",
+            unknown="refuse" if own else "ignore",
+        )
+        self.sample_rate = options.get("sample_rate", self.sample_rate)
         super().initialize(context)
 
     def audio_processing(self, samples: torch.Tensor) -> torch.Tensor:
@@ -114,25 +135,10 @@ class AudioHandler(BaseHandler):
         return [_listed(one) for one in data]
 
     def _read(self, row: Any) -> torch.Tensor:
-        samples = read_audio(self.payload(row), self.sample_rate, mono=self.mono)
+        value = payload(row, form=True)
+        value = value["inputs"] if isinstance(value, Mapping) and "inputs" in value else value
+        samples = read_audio(value, self.sample_rate, mono=self.mono)
         return self.audio_processing(samples).to(self.device)
-
-    @staticmethod
-    def payload(row: Any) -> Any:
-        """What a request carries: its `data`, else its `body`, else an `array` with its rate.
-
-        Raises:
-            PredictionException: It has none of them.
-        """
-        if not isinstance(row, Mapping):
-            return row
-        value = next((row[key] for key in ("data", "body") if row.get(key) is not None), None)
-        if value is not None:
-            return value["inputs"] if isinstance(value, Mapping) and "inputs" in value else value
-        if "array" in row or "raw" in row:
-            return row
-        names = ", ".join(map(repr, row)) or "nothing"
-        raise bad_item(f"the request has {names}, where 'data' or 'body' is expected")
 
 
 def _row(output: Any, at: int) -> Any:

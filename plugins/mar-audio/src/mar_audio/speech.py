@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import HandlerOption, ModelError, handler_options
 
 try:
-    from mar_transformers import TransformersHandler
+    from mar_transformers import OPTIONS, Options, TransformersHandler
 except ModuleNotFoundError as error:
     raise ModelError(
         "speech_recognizer needs mar-transformers, which is not installed.",
@@ -18,14 +18,19 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mar_transformers import Answer, Options
+    from mar_transformers import Answer
 
 __all__ = ["SpeechRecognizer"]
 
 _TASK = "automatic-speech-recognition"
-_FORMS = ("json", "text", "srt", "vtt")
-_STAMPS = ("segment", "word", "char", "none")
 _WINDOW = 30.0
+SPEECH_OPTIONS: Mapping[str, HandlerOption] = {
+    **OPTIONS,
+    "task": HandlerOption.one_of(_TASK),
+    "output": HandlerOption.one_of("json", "text", "srt", "vtt"),
+    "timestamps": HandlerOption.one_of("segment", "word", "char", "none"),
+    "chunk_length_s": HandlerOption.number(1),
+}
 
 
 class SpeechRecognizer(TransformersHandler):
@@ -41,31 +46,23 @@ class SpeechRecognizer(TransformersHandler):
     - `chunk_length_s`: seconds in a window of a CTC model; 30.
     """
 
+    signature = "mar_audio.signatures:signature_of_speech"
     stages_independent = True
     form = "json"
     timestamps: str | None = None
     window = _WINDOW
 
     def read_options(self, config: Mapping[str, Any] | None) -> Options:
-        """Take what is speech's own out of `handler:`, and read the rest.
+        """Read what model-config.yaml says: of speech, and of the model.
 
         Raises:
             ModelError: An option is not what it may be.
         """
-        given = (config or {}).get("handler")
-        rest = dict(given) if isinstance(given, dict) else {}
-        self.form = _one_of("output", rest.pop("output", self.form), _FORMS)
-        if "timestamps" in rest:
-            self.timestamps = _one_of("timestamps", rest.pop("timestamps"), _STAMPS)
-        window = rest.pop("chunk_length_s", self.window)
-        if type(window) not in {int, float} or window < 1:
-            raise ModelError(
-                f"model-config.yaml: handler.chunk_length_s is {window!r}, where seconds from 1 "
-                "are expected."
-            )
-        self.window = window
-        options = super().read_options({**(config or {}), "handler": rest})
-        return replace(options, task=_TASK)
+        read = handler_options(config, SPEECH_OPTIONS, handler="speech_recognizer")
+        self.form = read.pop("output", self.form)
+        self.timestamps = read.pop("timestamps", self.timestamps)
+        self.window = read.pop("chunk_length_s", self.window)
+        return Options(**{**read, "task": _TASK})
 
     def initialize(self, context: Any) -> None:
         """Load the model, and choose how it reads long sounds.
@@ -116,15 +113,6 @@ class SpeechRecognizer(TransformersHandler):
             stamped = [{**one, "timestamp": list(one["timestamp"])} for one in chunks]
             return {**result, "chunks": stamped} if "chunks" in result else result
         return _subtitles(chunks, self.form)
-
-
-def _one_of(name: str, value: Any, names: tuple[str, ...]) -> str:
-    if value not in names:
-        raise ModelError(
-            f"model-config.yaml: handler.{name} is {value!r}, where one of {', '.join(names)} is "
-            "expected."
-        )
-    return str(value)
 
 
 def _subtitles(chunks: list[dict[str, Any]], form: str) -> str:

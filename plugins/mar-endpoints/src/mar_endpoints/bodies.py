@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mar_core import PredictionException
+from mar_core import PredictionException, as_text, payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +42,9 @@ def body_of(row: Mapping[str, Any]) -> Any:
     Raises:
         PredictionException: There is none.
     """
-    for key in ("body", "data"):
-        if key in row:
-            return row[key]
+    body = payload(row, form=True)
+    if body is not row:
+        return body
     if len(row) == 1:
         return next(iter(row.values()))
     raise PredictionException("The request has no body.", BAD_REQUEST)
@@ -64,18 +64,10 @@ def as_sent(body: Any, content_type: str | None, *, default: str) -> tuple[str |
     kind = content_type or default
     if isinstance(body, (bytes, bytearray, memoryview)):
         raw = bytes(body)
-        return (_text(raw) if media_type(kind) in {JSON, CSV} else raw), kind
+        return (as_text(raw, "the body") if media_type(kind) in {JSON, CSV} else raw), kind
     if isinstance(body, str) and (content_type is None or media_type(kind) != JSON):
         return body, kind
     return json.dumps(body, default=_plain), kind if media_type(kind) == JSON else JSON
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        message = f"The body is not UTF-8 (byte {error.start})."
-        raise PredictionException(message, BAD_REQUEST) from error
 
 
 def _plain(value: Any) -> Any:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mar_core import HandlerError, PredictionException, bad_item, decode_image, import_file
+from mar_core import (
+    HandlerError,
+    HandlerOption,
+    PredictionException,
+    bad_item,
+    decode_image,
+    handler_options,
+    import_file,
+)
 from mar_endpoints.bodies import ANY, JSON, body_of, header, media_type
 
 if TYPE_CHECKING:
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CustomHandler"]
 
 BAD_REQUEST = 400
+OPTIONS: Mapping[str, HandlerOption] = {"content_type": HandlerOption.text("a content type")}
 _NOT_PARAMETERS = frozenset({"body", "data", "model_name"})
 
 
@@ -30,6 +39,24 @@ class CustomHandler:
     Options under ``handler:`` in model-config.yaml: ``content_type``, for requests that do not say.
     """
 
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
+        "inputs": [
+            {
+                "name": "data",
+                "type": "json",
+                "description": "What the EndpointHandler takes: inputs and parameters.",
+                "example": {"inputs": "A text."},
+            }
+        ],
+        "outputs": [
+            {
+                "name": "answer",
+                "type": "json",
+                "description": "What the EndpointHandler returns.",
+            }
+        ],
+    }
+
     def __init__(self) -> None:
         self.initialized = False
         self._endpoint: Any = None
@@ -41,9 +68,10 @@ class CustomHandler:
         Raises:
             HandlerError: There is none.
         """
-        config = context.model_yaml_config.get("handler")
-        if isinstance(config, dict):
-            self._content_type = str(config.get("content_type", JSON))
+        options = handler_options(
+            context.model_yaml_config, OPTIONS, handler="huggingface_endpoint"
+        )
+        self._content_type = options.get("content_type", JSON)
         made = getattr(import_file(context, "handler.py"), "EndpointHandler", None)
         if not callable(made):
             raise HandlerError(

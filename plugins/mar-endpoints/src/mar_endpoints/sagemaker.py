@@ -5,16 +5,16 @@ from __future__ import annotations
 import inspect
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from mar_core import BaseHandler, HandlerError, import_file
+from mar_core import BaseHandler, HandlerError, HandlerOption, handler_options, import_file
 from mar_endpoints import arrays
 from mar_endpoints.bodies import ANY, JSON, accepted, as_sent, body_of, header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mar_core import Context
 
@@ -23,6 +23,11 @@ __all__ = ["InferenceScript"]
 PROGRAM_VARIABLE = "SAGEMAKER_PROGRAM"
 ACCEPT_VARIABLE = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 _CODE = "code"
+OPTIONS: Mapping[str, HandlerOption] = {
+    "program": HandlerOption.text("the name of a file in code/"),
+    "content_type": HandlerOption.text("a content type"),
+    "accept": HandlerOption.text("a content type"),
+}
 
 
 class InferenceScript(BaseHandler):
@@ -38,6 +43,23 @@ class InferenceScript(BaseHandler):
     that do not say.
     """
 
+    signature: ClassVar[Mapping[str, Any] | str | None] = {
+        "inputs": [
+            {
+                "name": "data",
+                "type": "json",
+                "description": "What input_fn takes; by default JSON, CSV or NPY.",
+            }
+        ],
+        "outputs": [
+            {
+                "name": "prediction",
+                "type": "json",
+                "description": "What output_fn gives; by default JSON, CSV or NPY.",
+            }
+        ],
+    }
+
     def __init__(self) -> None:
         super().__init__()
         self._functions: dict[str, Callable[..., Any]] = {}
@@ -50,8 +72,7 @@ class InferenceScript(BaseHandler):
             HandlerError: The script is not there, or defines what does not go together.
             ModelError: There is no ``model_fn``, and the model cannot be loaded.
         """
-        config = context.model_yaml_config.get("handler")
-        self._options = config if isinstance(config, dict) else {}
+        self._options = handler_options(context.model_yaml_config, OPTIONS, handler="sagemaker")
         self._functions = self._read_functions(context)
         model_dir = str(context.system_properties["model_dir"])
         if "model_fn" not in self._functions:
@@ -77,7 +98,7 @@ class InferenceScript(BaseHandler):
         return [self._answer(row, index, context) for index, row in enumerate(data or ())]
 
     def _answer(self, row: Any, index: int, context: Context) -> Any:
-        default = str(self._options.get("content_type", JSON))
+        default = self._options.get("content_type", JSON)
         body, content_type = as_sent(
             body_of(row), header(context, index, "content-type"), default=default
         )

@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from mar_core import PredictionException
+from mar_core import PredictionException, as_text, payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,11 +66,11 @@ def asked_of(row: Mapping[str, Any], context: Context, index: int) -> Asked:
     Raises:
         PredictionException: It is none of MLflow's forms.
     """
-    body = row.get("body", row.get("data"))
+    body = payload(row, form=True)
     kind = _content_type(context, index)
     raw = bytes(body) if isinstance(body, (bytes, bytearray, memoryview)) else None
     if kind == CSV and (raw is not None or isinstance(body, str)):
-        return Asked("csv", _text(raw) if raw is not None else body)
+        return Asked("csv", as_text(body, "the body"))
     if raw is not None:
         body = _parsed(raw)
     if isinstance(body, list):  # rows of a table or values, as base_handler takes them
@@ -123,13 +123,6 @@ def _parsed(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise _wrong(f"it is not JSON ({error})") from error
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _wrong("it is not UTF-8") from error
 
 
 def _content_type(context: Context, index: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import yaml
+from mar_core import read_model_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,7 +64,5 @@ def batch_size_of(recipe: Recipe) -> int:
     if recipe.batch_size:
         return recipe.batch_size
     with recipe.open() as archive:
-        name = archive.manifest.config_file
-        config = yaml.safe_load(archive.read(name)) if name and name in archive.members else None
-    size = config.get("batchSize") if isinstance(config, dict) else None
+        size = read_model_config(archive).get("batchSize")
     return size if isinstance(size, int) and size > 0 else 1

@@ -36,9 +36,11 @@ class EmbeddingHandler(SentenceHandler):
     ``usage``. ``handler:`` in model-config.yaml says what holds without them.
     """
 
+    signature = "mar_sentence_transformers.signatures:signature_of_embeddings"
     stages_independent = True
     bucket_by_length = True
     table = EMBEDDING
+    name = "sentence_transformer"
     kind = "SentenceTransformer"
     output = "sentence_embedding"
     _ranges: np.ndarray[Any, Any] | None = None

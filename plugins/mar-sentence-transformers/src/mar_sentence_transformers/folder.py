@@ -6,14 +6,13 @@ numbers. What is missing is an error here, and names the file.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mar_core import ModelError
+from mar_core import ModelError, SavedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 __all__ = [
     "CONFIG",
@@ -23,19 +22,13 @@ __all__ = [
     "model_folder",
     "modules_of",
     "own_code",
-    "read_json",
 ]
 
 MODULES, CONFIG = "modules.json", "config.json"
 KIND_FILE = "config_sentence_transformers.json"
 ADAPTER = "adapter_config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-TOKENIZERS = (
-    "tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model",
-    "sentencepiece.bpe.model", "preprocessor_config.json", "processor_config.json",
-)  # fmt: skip
-_LARGEST = 64 << 20
+# A model may take pictures alone, with a processor and no tokenizer.
+TOKENIZERS = (*SavedFiles.TOKENIZERS, "preprocessor_config.json", "processor_config.json")
 # Modules that are nothing without their config, and those that have weights of their own.
 CONFIGURED = {"Pooling", "Dense"}
 WEIGHTED = {"Dense"}
@@ -56,7 +49,7 @@ def model_folder(model_dir: Path) -> Path:
             return model_dir
         found = sorted(path.parent for path in model_dir.glob(f"*/{name}"))
         if name == CONFIG:  # a module of a model has a config, too
-            found = [place for place in found if _has(place, WEIGHTS + INDEXES)]
+            found = [place for place in found if _has_weights(SavedFiles.in_folder(place))]
         if len(found) > 1:
             places = " and ".join(path.name for path in found)
             raise ModelError(f"The archive holds several models: {places}.")
@@ -76,7 +69,9 @@ def check(folder: Path, kind: str) -> None:
         ModelError: A file is missing, or it is a model of another kind.
     """
     if (folder / KIND_FILE).is_file():
-        found = _read_object(folder / KIND_FILE).get("model_type", "SentenceTransformer")
+        found = (
+            SavedFiles.in_folder(folder).json(KIND_FILE).get("model_type", "SentenceTransformer")
+        )
         if found != kind:
             raise ModelError(
                 f"The model is a {found}, which this handler does not run.",
@@ -92,7 +87,8 @@ def check(folder: Path, kind: str) -> None:
 
 def own_code(folder: Path) -> str | None:
     """The first class among a model's modules that is none of sentence-transformers' own."""
-    rows = read_json(folder / MODULES) if (folder / MODULES).is_file() else []
+    files = SavedFiles.in_folder(folder)
+    rows = files.parsed(MODULES) if MODULES in files else []
     kinds = [str(row["type"]) for row in rows]
     return next((kind for kind in kinds if not kind.startswith("sentence_transformers.")), None)
 
@@ -103,9 +99,10 @@ def modules_of(folder: Path) -> list[tuple[str, str]]:
     Raises:
         ModelError: ``modules.json`` is not what it must be.
     """
-    if not (folder / MODULES).is_file():
+    files = SavedFiles.in_folder(folder)
+    if MODULES not in files:
         return [("Transformer", "")]
-    found = read_json(folder / MODULES)
+    found = files.parsed(MODULES)
     try:
         rows = [(str(row["type"]).rpartition(".")[2], str(row["path"])) for row in found]
     except (KeyError, TypeError):
@@ -118,72 +115,43 @@ def modules_of(folder: Path) -> list[tuple[str, str]]:
     return rows
 
 
-def read_json(path: Path) -> Any:
-    """A file of JSON.
-
-    Raises:
-        ModelError: It is none, or larger than any that says what a model is.
-    """
-    with path.open("rb") as stream:
-        raw = stream.read(_LARGEST + 1)
-    if len(raw) > _LARGEST:
-        raise ModelError(f"{path.name} has more than {_LARGEST:,} bytes.")
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path.name} is not valid JSON: {error}.") from error
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise ModelError(f"{path.name} holds no JSON object.")
-    return found
-
-
-def _shards(index: dict[str, Any]) -> Iterable[Any]:
-    named = index.get("weight_map")
-    return named.values() if isinstance(named, dict) else ()
-
-
 def _missing(folder: Path) -> Iterator[tuple[Path, str]]:
     """Places and names of files that are not there."""
     for kind, path in modules_of(folder):
         place = folder / path
+        files = SavedFiles.in_folder(place)
         if kind == "Transformer":
-            yield from _missing_of_transformer(place)
-        elif kind in CONFIGURED and not (place / CONFIG).is_file():
+            yield from ((place, name) for name in _missing_of_transformer(files))
+        elif kind in CONFIGURED and CONFIG not in files:
             yield place, CONFIG
-        if kind in WEIGHTED and not _has(place, WEIGHTS):
-            yield place, WEIGHTS[0]
+        if kind in WEIGHTED and files.weights is None:
+            yield place, files.WEIGHTS[0]
 
 
-def _missing_of_transformer(place: Path) -> Iterator[tuple[Path, str]]:
-    if not (place / CONFIG).is_file():
-        yield place, CONFIG
-    if (place / ADAPTER).is_file():
-        base = _read_object(place / ADAPTER).get("base_model_name_or_path")
+def _missing_of_transformer(files: SavedFiles) -> Iterator[str]:
+    if CONFIG not in files:
+        yield CONFIG
+    if ADAPTER in files:
+        base = files.json(ADAPTER).get("base_model_name_or_path")
         raise ModelError(
             f"The model is an adapter for {base}, which is not in the archive.",
             hint="Merge it with PEFT's `merge_and_unload()`, save it, and archive that.",
         )
-    if not _has(place, WEIGHTS + INDEXES):
-        yield place, WEIGHTS[0]
-    for index in INDEXES:
-        if (place / index).is_file() and not _has(place, WEIGHTS):
-            shards = sorted({str(name) for name in _shards(_read_object(place / index))})
-            yield from ((place, shard) for shard in shards if not (place / shard).is_file())
-    if not _has(place, TOKENIZERS):
-        yield place, TOKENIZERS[0]
+    if not _has_weights(files):
+        yield files.WEIGHTS[0]
+    elif files.weights is None and files.index is not None:
+        yield from (part for part in files.parts(files.index) if part not in files)
+    if files.first(TOKENIZERS) is None:
+        yield TOKENIZERS[0]
 
 
-def _has(place: Path, names: tuple[str, ...]) -> bool:
-    return any((place / name).is_file() for name in names)
+def _has_weights(files: SavedFiles) -> bool:
+    return files.weights is not None or files.index is not None
 
 
 def _check_head(folder: Path) -> None:
     """Refuse weights without a head that scores: the library would make one up."""
-    found = _read_object(folder / CONFIG).get("architectures")
+    found = SavedFiles.in_folder(folder).json(CONFIG).get("architectures")
     architectures = found if isinstance(found, list) else []
     if not any(
         str(name).endswith(("ForSequenceClassification", "ForCausalLM")) for name in architectures

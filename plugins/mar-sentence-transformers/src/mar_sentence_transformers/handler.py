@@ -5,15 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mar_core import BaseHandler, ModelError, bad_item, each_item, timed
+from mar_core import (
+    BaseHandler,
+    ModelError,
+    as_text,
+    bad_item,
+    each_item,
+    handler_options,
+    payload,
+    timed,
+)
+from mar_core import fields_of as request_fields
 from mar_sentence_transformers.loading import load_model
-from mar_sentence_transformers.options import as_text, read_config, read_parameters
+from mar_sentence_transformers.options import read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mar_core import Context, ModelSource
-    from mar_sentence_transformers.options import Option
+    from mar_core import Context, HandlerOption, ModelSource
     from mar_sentence_transformers.passes import Asked, Batch, Passes, Prompted
 
 __all__ = ["SentenceHandler", "fields_of", "text_of", "with_usage"]
@@ -28,6 +37,7 @@ class SentenceHandler(BaseHandler, ABC):
     Attributes:
         options: What model-config.yaml says under ``handler:``.
         table: What can be said there, and in a request.
+        name: What the handler is called.
         kind: The library's class.
         output: What is taken of what the model says.
     """
@@ -35,7 +45,8 @@ class SentenceHandler(BaseHandler, ABC):
     stages_independent = True
     bucket_by_length = True
     options: Mapping[str, Any]
-    table: ClassVar[Mapping[str, Option]]
+    table: ClassVar[Mapping[str, HandlerOption]]
+    name: ClassVar[str]
     kind: ClassVar[str]
     output: ClassVar[str]
     _passes: Passes
@@ -48,7 +59,7 @@ class SentenceHandler(BaseHandler, ABC):
         """
         from mar_sentence_transformers.passes import Passes
 
-        self.options = read_config(self.table, context.model_yaml_config)
+        self.options = handler_options(context.model_yaml_config, self.table, handler=self.name)
         super().initialize(context)
         name = self.options.get("prompt_name")
         if name is not None and name not in self.model.prompts:
@@ -138,15 +149,11 @@ def fields_of(row: Any, names: Sequence[str]) -> tuple[Any, Mapping[str, Any]]:
     Returns:
         The value, or None where there is none, and all fields; none where it came bare.
     """
-    fields = row
-    if isinstance(row, dict):
-        bare = next((row[key] for key in ("data", "body") if row.get(key) is not None), None)
-        if bare is not None and not isinstance(bare, dict):
-            return bare, row
-        fields = row if bare is None else {**row, **bare}
-    if not isinstance(fields, dict):
-        return fields, {}
-    return next((fields[name] for name in names if fields.get(name) is not None), None), fields
+    value, fields = payload(row, form=True), request_fields(row)
+    if isinstance(value, dict):
+        fields = {**value, **fields}
+        value = next((fields[name] for name in names if fields.get(name) is not None), None)
+    return value, fields
 
 
 def text_of(value: Any, what: str) -> str:
@@ -155,15 +162,9 @@ def text_of(value: Any, what: str) -> str:
     Raises:
         PredictionException: It is none, or is empty.
     """
-    text = as_text(value)
-    if not isinstance(text, str):
-        raise bad_item(f"{what} is of type {type(text).__name__}, where a text is expected")
+    text = as_text(value, what)
     if not text:
         raise bad_item(f"{what} is empty")
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # JSON can say it, and no tokenizer takes it
-        raise bad_item(f"{what} holds half of a character: a lone surrogate") from None
     return text
 
 

@@ -6,14 +6,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core import Imported, ModelError, UsageError
+from mar_core import Imported, ModelError, SavedFiles, UsageError
 from mar_sentence_transformers.folder import (
     CONFIG,
     KIND_FILE,
     MODULES,
     check,
     modules_of,
-    read_json,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["import_folder"]
 
 HANDLERS = {"SentenceTransformer": "sentence_transformer", "CrossEncoder": "cross_encoder"}
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # What else lies in folders of models: other frameworks' weights, a training's state.
 OTHERS = re.compile(
     r"(onnx|openvino|coreml|runs|checkpoint-\d+|__pycache__)"
@@ -62,7 +60,8 @@ def import_folder(source: Path, request: ArchiveRequest) -> Imported | None:
     handler = HANDLERS[kind]
     modules = ", ".join(name for name, _ in modules_of(source))
     reasons = [f"{handler} runs a {kind}"]
-    weights = next((source / name for name in WEIGHTS if (source / name).is_file()), None)
+    named = SavedFiles.in_folder(source).weights
+    weights = source / named if named else None
     if weights is not None:
         reasons.append(f"{weights.name} are the weights")
     kept, left = _sorted_out(source)
@@ -83,26 +82,26 @@ def _kind_of(source: Path, asked: str) -> str | None:
     if not source.is_dir():
         return None
     if (source / MODULES).is_file():
-        kind = _read(source / KIND_FILE).get("model_type", "SentenceTransformer")
+        kind = _read(source, KIND_FILE).get("model_type", "SentenceTransformer")
         return str(kind)
     if not (source / CONFIG).is_file():
         return None
     by_handler = {handler: kind for kind, handler in HANDLERS.items()}
     if asked in by_handler:
         return by_handler[asked]
-    config = _read(source / CONFIG)
+    config = _read(source, CONFIG)
     # What versions 2 to 5 of the library write into the config of a CrossEncoder.
     said = "sbert_ce_default_activation_function" in config or "sentence_transformers" in config
     return "CrossEncoder" if said else None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(source: Path, name: str) -> dict[str, Any]:
     """A JSON object; what is none is no mark of the library's."""
+    files = SavedFiles.in_folder(source)
     try:
-        found = read_json(path)
-    except (OSError, ModelError):
+        return files.json(name) if name in files else {}
+    except ModelError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _sorted_out(source: Path) -> tuple[list[Path], list[str]]:

@@ -26,6 +26,67 @@ SERVER_ERROR = 500
 PASSED_ON = ("prompt", "prompt_name", "task", "normalize")
 
 
+def _object(required: dict[str, Any], **others: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(required), "properties": {**required, **others}}
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_REQUEST = _object(
+    {
+        "model": {**_TEXT, "description": "A model that is served."},
+        "input": {
+            "oneOf": [
+                _TEXT,
+                {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MOST_INPUTS},
+            ]
+        },
+    },
+    encoding_format={"type": "string", "enum": [form for form in FORMS if form]},
+    dimensions={"type": "integer", "minimum": 1},
+    **{name: {} for name in PASSED_ON},
+)
+_EMBEDDING = {
+    "oneOf": [
+        {"type": "array", "items": {"type": "number"}},
+        {"type": "string", "description": "Little-endian float32 in base64."},
+    ]
+}
+_ITEM = _object({"object": {"enum": ["embedding"]}, "index": _COUNT, "embedding": _EMBEDDING})
+_ANSWER = _object(
+    {
+        "object": {"enum": ["list"]},
+        "data": {"type": "array", "items": _ITEM},
+        "model": {"type": "string"},
+        "usage": _object({"prompt_tokens": _COUNT, "total_tokens": _COUNT}),
+    }
+)
+# What goes wrong before a request is looked at is told as the server tells it.
+_ERROR = {
+    "anyOf": [
+        _object({"error": _object({"message": {"type": "string"}, "type": {"type": "string"}})}),
+        {"$ref": "#/components/schemas/Error"},
+    ]
+}
+DESCRIBED = {
+    "operationId": "embeddings",
+    "summary": "Embeddings of texts, as OpenAI's clients ask for them.",
+    "tags": ["inference"],
+    "requestBody": {"required": True, "content": _content(_REQUEST)},
+    "responses": {
+        "200": {"description": "An embedding for each text", "content": _content(_ANSWER)},
+        **{
+            status: {"description": "OpenAI's error", "content": _content(_ERROR)}
+            for status in ("400", "404", "408", "413", "500", "503", "507")
+        },
+    },
+}
+
+
 class OpenAIPaths(Extension):
     """Adds ``/v1/embeddings``."""
 
@@ -33,6 +94,10 @@ class OpenAIPaths(Extension):
         """The path, for the inference address."""
         if "inference" in kinds:
             yield "/v1/embeddings", embeddings, ["POST"], "inference"
+
+    def openapi(self) -> dict[str, Any]:
+        """The path as ``/openapi.json`` shows it."""
+        return {"/v1/embeddings": {"post": DESCRIBED}}
 
 
 async def embeddings(call: Call) -> Answer:

@@ -29,9 +29,11 @@ class RerankHandler(SentenceHandler):
     ``prompt_name`` or ``prompt``, and ``usage``.
     """
 
+    signature = "mar_sentence_transformers.signatures:signature_of_rerankers"
     stages_independent = True
     bucket_by_length = True
     table = RERANK
+    name = "cross_encoder"
     kind = "CrossEncoder"
     output = "scores"
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
-from mar_core import UsageError
+from mar_core import InputError, UsageError
 from mar_serve.config import Address
 from mar_serve.errors import bad_request, stopping
 from mar_serve.plain import ping
@@ -14,6 +14,7 @@ from mar_serve.plain import ping
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mar_core import Request
     from mar_serve.answers import Answer
     from mar_serve.calls import Call, Handler
     from mar_serve.config import ServerConfig
@@ -56,18 +57,26 @@ def invocations(inference: Inference) -> Handler:
     async def answer(call: Call) -> Answer | None:
         if call.server.stopping:
             raise stopping()
-        name = call.params.get("model") or call.query.get("model_name") or _only_model(call)
+        named = call.params.get("model") or call.query.get("model_name")
         await inference.predict(
             call.scope,
             call.receive,
             call.send,
-            name=name,
+            name=named or (lambda request: _named_in(request) or _only_model(call)),
             fields=call.query,
             request_id=call.request_id,
         )
         return None
 
     return answer
+
+
+def _named_in(request: Request) -> str | None:
+    """The model that a form names."""
+    try:
+        return request.form_field("model_name")
+    except InputError as error:
+        raise bad_request(error.message) from None
 
 
 def _only_model(call: Call) -> str:

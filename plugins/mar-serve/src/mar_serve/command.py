@@ -285,8 +285,21 @@ def serve(  # noqa: PLR0917 - typer passes everything by name
 
     `mar serve --handler h.py --model-file m.py --serialized-file w.pt --watch`
     """
-    asked = dict(locals())
-    from mar_serve.asked import config_of
+    from mar_serve.asked import Asked, config_of
     from mar_serve.life import run
 
+    asked = Asked(
+        archives=tuple(archives or ()), model_store=model_store, models=tuple(models or ()),
+        workers=workers, batch_size=batch_size, max_batch_delay=max_batch_delay,
+        response_timeout=response_timeout, device=device, envelope=envelope,
+        max_requests=max_requests, max_memory=max_memory, idle_seconds=idle_seconds, watch=watch,
+        grace=grace, host=host, port=port, management_host=management_host,
+        management_port=management_port, metrics_host=metrics_host, metrics_port=metrics_port,
+        log=log, access_log=access_log, tokens=tokens, enable_model_api=enable_model_api,
+        allowed_url=tuple(allowed_url or ()), allowed_host=tuple(allowed_host or ()), cors=cors,
+        max_request_size=max_request_size, slow_client=slow_client, env=env, offline=offline,
+        allow_build=allow_build, allow_pickle=allow_pickle, handler=handler, model_file=model_file,
+        serialized_file=serialized_file, extra_files=tuple(extra_files or ()),
+        config_file=config_file, model_name=model_name,
+    )  # fmt: skip
     run(config_of(asked))

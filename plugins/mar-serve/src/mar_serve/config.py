@@ -112,8 +112,10 @@ class ServerConfig:
         key_folder: Where ``key_file.json`` is put.
         model_api: Whether models may be registered and removed over HTTP.
         allowed_urls: Patterns of URLs that models may come from; empty allows none.
-        open_urls: Let models come from every public address, as TorchServe does where nothing else
-            is said; private ones need a pattern.
+        open_urls: Let models come from every public address and from files, as TorchServe does
+            where nothing else is said; private addresses need a pattern.
+        unregister_timeout: Seconds that the removal of a model may take; None lets what it has
+            taken have the time that it has anyway.
         hosts: Names that a Host header may have besides the addresses' own.
         env: Where models run: ``auto``, ``off`` or a virtual environment, as a ``Recipe`` has it.
         inherit: Let ``auto`` use the server's own packages where a model's environment lacks them.
@@ -123,7 +125,7 @@ class ServerConfig:
         envelope: The request envelope around every handler.
         kserve: Whether the server speaks KServe's protocols itself (``protocol``), or hands their
             bodies to handlers as they are, as TorchServe does without an envelope (``raw``).
-        open_inference: Whether KServe's v2 paths are there.
+        open_inference: Whether all of KServe's v2 paths are there; without it, those that predict.
         certificate: The certificate chain of https addresses, in PEM.
         private_key: Its key.
         limit_image_pixels: Refuse pictures so large that they look like decompression bombs.
@@ -169,6 +171,7 @@ class ServerConfig:
     model_api: bool = False
     allowed_urls: tuple[str, ...] = ()
     open_urls: bool = False
+    unregister_timeout: float | None = None
     hosts: tuple[str, ...] = ()
     env: str | None = None
     inherit: bool = False

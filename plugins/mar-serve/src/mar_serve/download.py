@@ -87,7 +87,10 @@ def _fetch(url: str, file: BinaryIO, allowed: Sequence[str]) -> None:
 
 
 def _copy_local(parts: urllib.parse.SplitResult, file: BinaryIO) -> None:
-    with Path(urllib.parse.unquote(parts.path)).open("rb") as source:
+    path = Path(urllib.parse.unquote(parts.path))
+    if not path.is_file():  # a device or a pipe may have no end
+        raise OSError(f"{path} is no file")
+    with path.open("rb") as source:
         shutil.copyfileobj(source, file, CHUNK)
 
 
@@ -108,7 +111,7 @@ def _address(host: str, port: int, matched: Sequence[str]) -> str:
     """The address to connect to.
 
     Raises:
-        Forbidden: It is not one of the open Internet's, and no pattern names it.
+        OSError: It is not one of the open Internet's, and no pattern names it.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(info[4][0]) for info in found]
@@ -116,7 +119,7 @@ def _address(host: str, port: int, matched: Sequence[str]) -> str:
     # The user may mean a machine of theirs; then the pattern says its address, letter by letter.
     literal = host in addresses and any(host in _plain(pattern) for pattern in matched)
     if private and not literal:
-        raise Forbidden(host)
+        raise OSError(f"{host} is a private address; a pattern of allowed URLs must name it")
     return addresses[0]
 
 
@@ -128,7 +131,7 @@ def _get(
     connection: http.client.HTTPConnection, parts: urllib.parse.SplitResult
 ) -> http.client.HTTPResponse:
     path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    connection.request("GET", path, headers={"Host": parts.netloc.rpartition("@")[2]})
+    connection.request("GET", path, headers={"Host": parts.netloc})
     return connection.getresponse()
 
 

@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from mar_core import server_extensions
+from mar_serve.path_items import as_described, fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import TypeAlias
 
     from mar_serve.calls import Handler, Token
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     ExtraRoute: TypeAlias = tuple[str, Handler, list[str] | None, Token | None]
 
-__all__ = ["Extension", "from_plugins", "routes_of"]
+__all__ = ["Extension", "from_plugins", "items_of", "routes_of"]
+
+LISTENERS = frozenset({"inference", "management", "metrics"})
 
 logger = logging.getLogger("mar_serve.server")
 
@@ -38,6 +41,14 @@ class Extension:
             kinds: What the listener is for.
         """
         return ()
+
+    def openapi(self) -> Mapping[str, Mapping[str, Any]]:
+        """What ``/openapi.json`` says of its paths: OpenAPI 3.0 path items, by path.
+
+        Those of all listeners; each listener's document has those that it answers. ``{rest:path}``
+        of a route is ``{rest}`` here. ``#/components/schemas/Error`` is the server's own error.
+        """
+        return {}
 
     async def started(self) -> None:
         """Every model that was there at the start answers."""
@@ -80,7 +91,30 @@ def routes_of(
                 yield route
 
 
+def items_of(extensions: Iterable[Extension], added: Collection[str]) -> dict[str, Any]:
+    """What extensions say of their paths.
+
+    Args:
+        extensions: Who adds them.
+        added: The paths that a listener has of them.
+    """
+    known = {as_described(path) for path in added}
+    return {
+        path: item
+        for extension in extensions
+        for path, item in extension.openapi().items()
+        if path in known
+    }
+
+
 def _fault(offer: Any) -> str | None:
-    if isinstance(offer, Extension):
-        return None
-    return f"an object of {type(offer).__name__}, which is no mar_serve.Extension"
+    if not isinstance(offer, Extension):
+        return f"an object of {type(offer).__name__}, which is no mar_serve.Extension"
+    try:
+        items = offer.openapi()
+        if items == {}:
+            return None
+        routes = [as_described(route[0]) for route in offer.routes(LISTENERS)]
+    except Exception as error:  # noqa: BLE001 - whatever a plugin raises is its fault
+        return f"OpenAPI path items that cannot be had: {type(error).__name__}: {error}"
+    return fault_of(items, routes)

@@ -72,5 +72,8 @@ class Guard:
     def _is_welcome(self, origin: str, host: str) -> bool:
         if self._cors in {"*", origin}:
             return True
-        parts = urlsplit(origin)
-        return parts.netloc.lower() == host.lower()
+        try:
+            place = urlsplit(origin).netloc
+        except ValueError:
+            return False
+        return place != "" and place.lower() == host.lower()  # "null" has no place

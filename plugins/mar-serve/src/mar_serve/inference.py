@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from typing import TYPE_CHECKING
 
 from mar_core import Request
@@ -18,7 +19,7 @@ from mar_serve.streams import Stream
 from mar_serve.whole import SMALL, send_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -36,6 +37,8 @@ LARGEST_STATUS, LEAST_STATUS = 599, 200
 TOO_LARGE, OUT_OF_RESOURCES = 413, 507
 # What the server says itself; a handler that sets it would break the answer.
 _OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"x-request-id"})
+# What no header's value may have; a tab is no part of it.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 logger = logging.getLogger("mar_serve.http")
 
@@ -66,7 +69,7 @@ class Inference:
         receive: Receive,
         send: Send,
         *,
-        name: str,
+        name: str | Callable[[Request], str],
         version: str | None = None,
         url_path: str = "",
         explain: bool = False,
@@ -79,7 +82,7 @@ class Inference:
             scope: The request.
             receive: Its body.
             send: Its answer.
-            name: The model.
+            name: The model, or what says from the request which it is.
             version: The version that the client named.
             url_path: What stood behind the version.
             explain: Whether to explain.
@@ -91,7 +94,6 @@ class Inference:
         """
         config = self._server.config
         body = await read_body(scope, receive, limit=self._limit, seconds=config.body_seconds)
-        found = self._server.repository.find(name, version)
         request = Request(
             id=request_id,
             headers=handler_headers(scope, url_path=url_path, explain=explain),
@@ -100,6 +102,8 @@ class Inference:
             fields=fields,
             decode=self._decode,
         )
+        called = name if isinstance(name, str) else name(request)
+        found = self._server.repository.find(called, version)
         job = found.job(request, explain=explain)
         arrival = arrival_of(scope)
         if arrival is not None:
@@ -143,12 +147,13 @@ def own_headers(reply: Reply) -> Headers:
     headers = []
     for name, value in reply.headers.items():
         key = name.encode("latin-1", "replace").lower()
-        sound = key not in _OWN_HEADERS and name.isascii() and "\n" not in value
-        if sound and "\r" not in value and name.replace("-", "").replace("_", "").isalnum():
+        sound = key not in _OWN_HEADERS and name.isascii() and not _CONTROL.search(value)
+        if sound and name.replace("-", "").replace("_", "").isalnum():
             headers.append((key, value.encode("latin-1", "replace")))
+    kind = reply.content_type
     has_type = any(key == b"content-type" for key, _ in headers)
-    if reply.content_type is not None and not has_type:
-        headers.append((b"content-type", reply.content_type.encode("latin-1", "replace")))
+    if kind is not None and not has_type and not _CONTROL.search(kind):
+        headers.append((b"content-type", kind.encode("latin-1", "replace")))
     return headers
 
 

@@ -102,6 +102,8 @@ class _Life:
         ]
         looking = [asyncio.create_task(server.watch_over())]
         try:
+            for (listener, _), task in zip(open_listeners, serving, strict=True):
+                await listener.until_listening(task)
             await self._until_loaded_or_ended()
             if not self._ending.is_set():
                 for extension in server.extensions:

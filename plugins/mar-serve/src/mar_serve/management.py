@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from mar_serve.answers import Answer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLE"]
 
+MOST_BYTES = 64 << 10
+
 
 async def models(call: Call) -> Answer:
     """``GET /models`` and ``POST /models``."""
@@ -36,7 +39,7 @@ async def models(call: Call) -> Answer:
 async def _given(call: Call) -> Mapping[str, Any]:
     if call.media_type != "application/json":
         return call.query
-    given = await call.json()
+    given = relaxed(await call.body())
     if not isinstance(given, dict):
         raise bad_request("The body must be a JSON object.")
     return given
@@ -60,6 +63,27 @@ async def model(call: Call) -> Answer:
         found = call.server.repository.find(name, version)
         return Answer(described_model(found))
     raise method_not_allowed()
+
+
+def relaxed(body: bytes) -> Any:
+    """JSON as TorchServe's parser reads it: strings may stand in single quotes, or in none.
+
+    Raises:
+        ServeError: It is nothing of that kind.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        pass
+    import yaml
+
+    # YAML reads all that; an alias, with which a short text becomes a large value, is none of it.
+    if len(body) > MOST_BYTES or b"*" in body:
+        raise bad_request("The body is not valid JSON.")
+    try:
+        return yaml.safe_load(body)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise bad_request("The body is not valid JSON.") from None
 
 
 def _told(told: Told) -> Answer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core import MarError
 from mar_serve.config import Overrides
 from mar_serve.describe import described
-from mar_serve.errors import bad_request, internal, no_start, no_worker
+from mar_serve.errors import ServeError, bad_request, internal, no_start, no_worker
 from mar_serve.repository import refusal
 from mar_serve.sources import registered
 
@@ -110,7 +110,11 @@ class Management:
         if runtime and runtime not in _RUNTIMES:
             raise bad_request(f"Invalid RuntimeType value: {runtime}")
         found = await asyncio.to_thread(registered, str(given["url"]), self._server.config)
-        return await self.take_up(found, given, name=given.get("model_name") or None)
+        try:
+            return await self.take_up(found, given, name=given.get("model_name") or None)
+        except ServeError:
+            found.discard()
+            raise
 
     async def take_up(self, found: Found, given: Mapping[str, Any], *, name: str | None) -> Told:
         """Validate an archive, register it, and start its workers.
@@ -147,13 +151,14 @@ class Management:
     async def describe(
         self, name: str, version: str | None, *, customized: bool = False
     ) -> list[dict[str, Any]]:
-        """A version of a model, or with ``all`` every one.
+        """A version of a model, or with ``all`` every one, the newest first.
 
         Raises:
             ServeError: There is none, or it cannot be asked.
         """
         if version == "all":
-            return [described(one) for one in self._repository.model(name).versions.values()]
+            versions = self._repository.model(name).versions
+            return [described(one) for one in reversed(versions.values())]
         found = self._repository.find(name, version)
         answer = described(found)
         if customized:
@@ -188,7 +193,8 @@ class Management:
         except TimeoutError:
             return PARTIAL, {"status": "Workers scaling in progress..."}
         except (MarError, OSError):
-            raise no_start(name, found.version) from None
+            # TorchServe's text has the version that the client named, as Java writes none.
+            raise no_start(name, version or "null") from None
         of = f"{name}, version: {version}" if version is not None else name
         return OK, {"status": f"Workers scaled to {least} for model: {of}"}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mar_serve.api import OPERATIONS
+from mar_serve.path_items import joined
 from mar_serve.signatures import answer_content, request_content
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ WITHOUT_BODY = {"GET", "OPTIONS", "DELETE"}
 
 
 def document(
-    listeners: Collection[str], models: Mapping[str, Signature] = MappingProxyType({})
+    listeners: Collection[str],
+    models: Mapping[str, Signature] = MappingProxyType({}),
+    more: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The document of an address.
 
@@ -40,14 +43,14 @@ def document(
         listeners: What the address answers: ``inference``, ``management``, ``metrics``.
         models: What models take and give, by their names, where that is known: each has a path of
             its own.
+        more: What extensions say of the paths that they add.
     """
     found = _document(tuple(sorted(listeners)))
-    if not models or "inference" not in listeners:
-        return found
     paths = dict(found["paths"])
-    for name, signature in models.items():
-        paths |= model_document(name, signature=signature)["paths"]
-    return {**found, "paths": paths}
+    if "inference" in listeners:
+        for name, signature in models.items():
+            paths |= model_document(name, signature=signature)["paths"]
+    return {**found, "paths": joined(paths, more) if more else paths}
 
 
 def model_document(

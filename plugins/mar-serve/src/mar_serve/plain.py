@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mar_serve import openapi
 from mar_serve.answers import Answer, send_to
 from mar_serve.errors import stopping
+from mar_serve.extension import items_of
 from mar_serve.telemetry import CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.types import Scope, Send
 
     from mar_serve.answers import Headers
@@ -52,11 +55,18 @@ def described_model(found: ModelVersion) -> dict[str, Any]:
     return openapi.model_document(found.name, found.version, signature=found.prepared.signature)
 
 
-def described_for(kinds: frozenset[str]) -> Handler:
-    """The OpenAPI description of a listener."""
+def described_for(kinds: frozenset[str], added: Collection[str]) -> Handler:
+    """The OpenAPI description of a listener.
+
+    Args:
+        kinds: What it is for.
+        added: The paths that extensions add to it.
+    """
 
     async def described(call: Call) -> Answer:
-        return Answer(openapi.document(kinds, call.server.repository.signatures))
+        server = call.server
+        more = items_of(server.extensions, added)
+        return Answer(openapi.document(kinds, server.repository.signatures, more))
 
     return described
 

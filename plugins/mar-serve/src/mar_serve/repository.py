@@ -16,6 +16,7 @@ from mar_serve.errors import (
     model_not_found,
     model_version_not_found,
     no_start,
+    timed_out,
     version_not_found,
 )
 from mar_serve.settings import settings_of
@@ -168,7 +169,7 @@ class Repository:
             ServeError: That version is there already.
         """
         made = self._made(prepared, found.url, *wins, name=name or prepared.name)
-        made.from_start = from_start
+        made.from_start, made.found = from_start, found
         settings = made.settings
         if default_workers is not None and not settings.from_archive:
             settings.min_workers = settings.max_workers = default_workers
@@ -192,7 +193,7 @@ class Repository:
             ServeError: Its version is another's.
         """
         fresh = self._made(prepared, old.url, *wins, name=old.name, instead_of=old.version)
-        fresh.from_start, fresh.listed = old.from_start, old.listed
+        fresh.from_start, fresh.listed, fresh.found = old.from_start, old.listed, old.found
         try:
             await fresh.scale(fresh.settings.min_workers, fresh.settings.max_workers)
         except BaseException:
@@ -237,8 +238,11 @@ class Repository:
     async def remove(self, name: str, version: str | None) -> None:
         """Remove a version; the only one, and one that is not named, takes the model with it.
 
+        What was downloaded for it leaves the model store.
+
         Raises:
-            ServeError: There is none, or it is the default of several.
+            ServeError: There is none, it is the default of several, or it does not end in time:
+                then it stays, without workers, until it is removed again.
         """
         model = self.model(name)
         found = self.find(name, version)
@@ -251,7 +255,23 @@ class Repository:
             del model.versions[found.version]
         else:
             del self.models[name]
-        await found.stop(self._patience(found))
+        if not found.ended:
+            ending = self._server.hold(found.stop(self._patience(found)))
+            try:
+                async with asyncio.timeout(self._server.config.unregister_timeout):
+                    await asyncio.shield(ending)
+            except TimeoutError:
+                self._put_back(model, found)
+                raise timed_out(f"Timed out while cleaning resources: {name}") from None
+        if found.found is not None:
+            found.found.discard()
+
+    def _put_back(self, model: Model, version: ModelVersion) -> None:
+        """Have a version again that did not end in time, unless another has taken its place."""
+        version.settings.min_workers = version.settings.max_workers = 0
+        there = self.models.setdefault(model.name, model)
+        if there is model:
+            model.versions.setdefault(version.version, version)
 
     async def remove_all(self, name: str) -> None:
         """Remove a model with every version.
@@ -304,6 +324,8 @@ class Repository:
             elif model.default == version.version:
                 model.default = next(reversed(model.versions))
         await version.stop(0.1)
+        if version.found is not None:
+            version.found.discard()
 
 
 def refusal(error: MarError, found: Found) -> ServeError:

@@ -62,7 +62,8 @@ class Routes:
             routes += self._management()
         if "metrics" in kinds:
             routes += [self._route("/metrics", plain.metrics, _GET)]
-        described = plain.described_for(frozenset(kinds))
+        added: list[str] = []
+        described = plain.described_for(frozenset(kinds), added)
         routes += [
             self._route("/openapi.json", described, _GET),
             self._route("/api-description", described, _GET),
@@ -72,6 +73,7 @@ class Routes:
             routes += self._old(inference)
         taken = {route.path for route in routes}
         for path, handler, methods, token in routes_of(server.extensions, kinds, taken):
+            added.append(path)
             guarded = token == MANAGEMENT
             routes.insert(0, self._route(path, handler, methods, token=token, guarded=guarded))
         self._router = Router(routes, redirect_slashes=False)
@@ -129,8 +131,8 @@ class Routes:
         yield self._route("/v1/models/{model}:predict", v1.predict, _POST, token=INFERENCE)
         yield self._route("/v1/models/{model}:explain", v1.explain, _POST, token=INFERENCE)
         yield self._route("/v1/models/{model}", kserve.ready, _GET, token=INFERENCE)
-        v2_paths = v2.table(inference) if self._server.config.open_inference else ()
-        for path, handler, methods in v2_paths:
+        everything = self._server.config.open_inference
+        for path, handler, methods in v2.table(inference, everything=everything):
             token: Token | None = None if path.startswith("/v2/health") else INFERENCE
             yield self._route(path, handler, methods, token=token)
         for path, handler, methods in clouds.vertex(v1):

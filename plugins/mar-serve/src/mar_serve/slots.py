@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import logging
 import signal
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mar_core import AsyncWorker, MarError, WorkerDied
 from mar_serve.errors import internal
@@ -16,7 +17,7 @@ from mar_serve.errors import internal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core import Metric
+    from mar_core import Answers, Metric
     from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
@@ -92,7 +93,7 @@ class Slot:
         self.first.add_done_callback(_seen)
         self.running: dict[int, list[Job]] = {}
         self._replacing: asyncio.Task[None] | None = None
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Future[Any]] = set()
         self._keeper = asyncio.create_task(self._keep())
 
     @property
@@ -131,9 +132,16 @@ class Slot:
         self.used = now
         for job in jobs:
             job.begun = job.begun or now
-        call = asyncio.create_task(self._run(jobs))
+        if self.worker is None:
+            self._is_free(jobs)
+            self.version.dispatch.again([jobs], alone=alone)
+            return
+        self.running[id(jobs)] = jobs
+        call = self.worker.call(
+            [job.request for job in jobs], on_part=lambda row, piece: jobs[row].part(piece)
+        )
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(functools.partial(self._ended, jobs, self.worker, now))
 
     def check(self, now: float) -> None:
         """Kill the worker if it has not answered in time."""
@@ -259,18 +267,13 @@ class Slot:
         )
         self.version.schedule()
 
-    async def _run(self, jobs: list[Job]) -> None:
-        def part(row: int, piece: bytes) -> None:
-            jobs[row].part(piece)
-
-        begun = time.monotonic()
-        worker = self.worker
-        self.running[id(jobs)] = jobs
+    def _ended(
+        self, jobs: list[Job], worker: AsyncWorker, begun: float, call: asyncio.Future[Answers]
+    ) -> None:
+        """A call has come to its end."""
+        self._calls.discard(call)
         try:
-            if worker is None:
-                self._return(jobs)
-                return
-            answers = await worker.run([job.request for job in jobs], on_part=part)
+            answers = call.result()
         except WorkerDied as died:
             if self.worker is worker:  # nothing more to it, also before its end is heard
                 self.worker, self.state = None, "starting"
@@ -286,11 +289,15 @@ class Slot:
             self.version.dispatch.done(jobs)
             self._count(len(jobs), time.monotonic() - begun, answers.seconds)
         finally:
-            del self.running[id(jobs)]
-            self.busy -= 1
-            self.alone = False
-            self.since = time.monotonic()
-            self.version.schedule()
+            self._is_free(jobs)
+
+    def _is_free(self, jobs: list[Job]) -> None:
+        """It can be given something in place of these."""
+        self.running.pop(id(jobs), None)
+        self.busy -= 1
+        self.alone = False
+        self.since = time.monotonic()
+        self.version.schedule()
 
     def _note(self, jobs: list[Job], stages: dict[str, float]) -> None:
         if self.version.server.tracer is not None:
@@ -327,9 +334,6 @@ class Slot:
                 job.answer(died.reply())
         self.version.dispatch.lose(self)
         self.version.dispatch.again(pieces, alone=alone)
-
-    def _return(self, jobs: list[Job]) -> None:
-        self.version.dispatch.again([jobs], alone=self.alone)
 
     def _hear(self, line: str) -> None:
         output.info("%s: %s", self, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import urllib.parse
@@ -24,7 +25,7 @@ __all__ = ["Found", "fetched", "from_start", "in_store", "registered", "target_i
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ENDINGS = (".mar", ".tar.gz", ".tgz")
 # Names no address: what is downloaded by it is looked at for private ones.
-ANY_URL = r"https?://.*"
+ANY_URL = r"(?:https?|file)://.*"
 
 logger = logging.getLogger("mar_serve.models")
 
@@ -36,10 +37,18 @@ class Found:
     Attributes:
         source: The archive, or the sources of one that was never packed.
         url: What it is called towards clients: never a path of this machine.
+        fetched: Whether it was brought into the model store for this, and leaves it with the model.
     """
 
     source: Path | ArchiveRequest
     url: str
+    fetched: bool = False
+
+    def discard(self) -> None:
+        """Remove what was brought into the model store for this."""
+        if self.fetched and isinstance(self.source, Path):
+            with contextlib.suppress(OSError):
+                self.source.unlink()
 
 
 def from_start(source: ModelSource, config: ServerConfig) -> Found:
@@ -121,7 +130,7 @@ def fetched(url: str, config: ServerConfig) -> Found:
         raise ServeError(
             400, "DownloadArchiveException", f"Failed to download archive from: {url}"
         ) from None
-    return Found(target, url)
+    return Found(target, url, fetched=True)
 
 
 def target_in(store: Path, name: str) -> Path:

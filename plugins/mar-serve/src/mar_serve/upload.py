@@ -73,7 +73,7 @@ async def _write(call: Call, part: Path, limit: int) -> tuple[str, bytes]:
             size += len(piece)
             if size > limit:
                 raise too_large(limit)
-            head = head or piece[:4]
+            head = (head + piece[:4])[:4]
             digest.update(piece)
             await asyncio.to_thread(file.write, piece)
             if not message.get("more_body"):

@@ -35,8 +35,15 @@ NOT_READY = 400
 MATRIX = 2
 
 
-def table(inference: Inference) -> Iterator[tuple[str, Handler, list[str]]]:
-    """The paths, what answers them, and their methods."""
+def table(
+    inference: Inference, *, everything: bool = True
+) -> Iterator[tuple[str, Handler, list[str]]]:
+    """The paths, what answers them, and their methods.
+
+    Args:
+        inference: What answers single rows.
+        everything: Whether there is more than ``infer`` and ``explain``.
+    """
 
     async def infer(call: Call) -> Answer | None:
         return await _infer(call, inference, explain=False)
@@ -44,14 +51,18 @@ def table(inference: Inference) -> Iterator[tuple[str, Handler, list[str]]]:
     async def explain(call: Call) -> Answer | None:
         return await _infer(call, inference, explain=True)
 
+    paths = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+    for path in paths:
+        yield f"{path}/infer", infer, ["POST"]
+        yield f"{path}/explain", explain, ["POST"]
+    if not everything:
+        return
     yield "/v2", about_server, ["GET"]
     yield "/v2/health/live", live, ["GET"]
     yield "/v2/health/ready", all_ready, ["GET"]
-    for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+    for path in paths:
         yield path, about_model, ["GET"]
         yield f"{path}/ready", model_ready, ["GET"]
-        yield f"{path}/infer", infer, ["POST"]
-        yield f"{path}/explain", explain, ["POST"]
 
 
 async def about_server(call: Call) -> Answer:

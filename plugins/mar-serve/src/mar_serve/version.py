@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mar_serve.queues import Queue
     from mar_serve.server import Server
     from mar_serve.settings import ModelSettings
+    from mar_serve.sources import Found
 
 __all__ = ["ModelVersion"]
 
@@ -48,6 +49,8 @@ class ModelVersion:
         from_start: Whether it was there when the server started.
         dispatch: The requests that wait, and who gets them.
         listed: Whether clients see it among the models.
+        found: Where its archive was found; None where that does not matter.
+        ended: Whether it has been stopped, and nothing of it runs any more.
         slots: The workers' places.
         stats: What is counted for it.
         scaler: Adds and drops workers.
@@ -72,6 +75,8 @@ class ModelVersion:
         self.settings = settings
         self.from_start = False
         self.listed = True
+        self.found: Found | None = None
+        self.ended = False
         self.dispatch = Dispatch(self)
         self.slots: list[Slot] = []
         self.stats = server.telemetry.model(name, version)
@@ -116,7 +121,10 @@ class ModelVersion:
     @property
     def has_hope(self) -> bool:
         """Whether a worker is there or will be."""
-        return any(slot.state != "failed" for slot in self.slots)
+        for slot in self.slots:  # noqa: SIM110 - asked for each request: any() takes three times as long
+            if slot.state != "failed":
+                return True
+        return False
 
     @property
     def queue(self) -> Queue:
@@ -277,6 +285,7 @@ class ModelVersion:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=left)
         self.prepared.close()
+        self.ended = True
 
     def tick(self, now: float) -> None:
         """Look after deadlines, workers that hang, and the number of workers."""

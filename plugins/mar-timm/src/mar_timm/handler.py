@@ -35,6 +35,7 @@ class TimmHandler(VisionHandler):
         options: What model-config.yaml says under ``handler:``.
     """
 
+    signature = "mar_timm.signatures:signature_of"
     stages_independent = True
     model_options = True
     takes_rgb = True

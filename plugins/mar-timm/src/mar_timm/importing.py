@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mar_core import Imported, UsageError
-from mar_timm.folder import CONFIG, WEIGHTS, is_timm, parsed, weights_in
+from mar_core import Imported, ModelError, SavedFiles, UsageError
+from mar_timm.folder import CONFIG, WEIGHTS, is_timm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,16 +33,17 @@ def import_folder(source: Path, request: ArchiveRequest) -> Imported | None:
     Raises:
         UsageError: It has no weights.
     """
-    path = source / CONFIG
-    if not path.is_file():
+    files = SavedFiles.in_folder(source)
+    if CONFIG not in files:
         return None
     try:
-        config = parsed(path)
-    except (ValueError, RecursionError):
+        config = files.json(CONFIG)
+    except ModelError:  # who knows whose
         return None
     if not is_timm(config):
         return None
-    weights = request.serialized_file or weights_in(source)
+    named = files.first(WEIGHTS)
+    weights = request.serialized_file or (source / named if named else None)
     if weights is None:
         raise UsageError(
             f"{source} has a {CONFIG} of timm's and no weights.",
@@ -56,7 +57,7 @@ def import_folder(source: Path, request: ArchiveRequest) -> Imported | None:
             request,
             handler=request.handler or HANDLER,
             serialized_file=weights,
-            extra_files=(path, *kept),
+            extra_files=(source / CONFIG, *kept),
         ),
         reasons=(
             f"{weights.name} are the weights",

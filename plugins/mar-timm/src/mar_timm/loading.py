@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError, hub_offline
-from mar_timm.folder import WEIGHTS, read_config, weights_in
+from mar_core import ModelError, SavedFiles, hub_offline
+from mar_timm.folder import WEIGHTS, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,13 +29,15 @@ def load_model(source: ModelSource, options: Mapping[str, Any]) -> Any:
     Raises:
         ModelError: A file is missing, timm has no such model, or the weights do not fit it.
     """
-    weights = source.path or weights_in(source.model_dir)
+    files = SavedFiles.in_folder(source.model_dir)
+    named = files.first(WEIGHTS)
+    weights = source.path or (source.model_dir / named if named else None)
     if weights is None:
         raise ModelError(
             f"The archive has no weights: neither a serialized file nor {' nor '.join(WEIGHTS)}.",
             hint="Nothing is fetched while an archive runs: archive the folder that timm saved.",
         )
-    name, arguments = _what(source, options)
+    name, arguments = _what(source, files, options)
     # The weights are those of the archive, whatever else a config names: a URL, a hub.
     overlay = {"source": "", "file": str(weights), "custom_load": False}
     if "architecture" in options:
@@ -62,14 +64,16 @@ def load_model(source: ModelSource, options: Mapping[str, Any]) -> Any:
     return model.to(source.device).eval()
 
 
-def _what(source: ModelSource, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _what(
+    source: ModelSource, files: SavedFiles, options: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
     """Which model, and the arguments that it is made with."""
     arguments = dict(options.get("model_args", {}))
     if "num_classes" in options:
         arguments["num_classes"] = options["num_classes"]
     if "architecture" in options:
         return options["architecture"], arguments
-    read_config(source.model_dir)
+    read_config(files)
     if "num_classes" in arguments:
         raise ModelError(
             "model-config.yaml: num_classes goes with handler.architecture; here config.json says "

@@ -80,8 +80,7 @@ KEYS: tuple[Key, ...] = (
     Key("default_workers_per_model", "integer", "Workers of a model that asks for no number."),
     Key("default_response_timeout", "integer", "Seconds that a batch may take."),
     Key("default_startup_timeout", "integer", "Seconds that a worker may take to load its model."),
-    Key("unregister_model_timeout", "integer", "bounds how long a removal may take; a model that "
-        "is removed has twice its response timeout for what it has taken", honoured=False),
+    Key("unregister_model_timeout", "integer", "Seconds that the removal of a model may take."),
     Key("job_queue_size", "integer", "Requests that may wait, by model."),
     Key("batch_size", "integer", "Requests in a batch, where the model says nothing.",
         variable=False),

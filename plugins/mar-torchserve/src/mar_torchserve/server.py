@@ -15,6 +15,7 @@ from mar_torchserve import command, logs, snapshots
 from mar_torchserve.grpc_api.listeners import Listeners
 from mar_torchserve.settings import read_settings
 from mar_torchserve.workflows.api import WorkflowApi
+from mar_torchserve.workflows.described import PATH_ITEMS
 from mar_torchserve.workflows.store import WorkflowStore
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class TorchServe(Extension):
         if "management" in kinds:
             yield from api.management()
 
+    def openapi(self) -> dict[str, Any]:
+        """The same paths for ``/openapi.json``."""
+        return PATH_ITEMS
+
     async def started(self) -> None:
         """Listen for gRPC, and write the first snapshot."""
         await self._listeners.start()
@@ -80,7 +85,7 @@ def _models(server: Server) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
         states = {
             version.version: {
                 "defaultVersion": version.version == model.default,
-                "marName": version.url,
+                "marName": _source_of(server, version),
                 "minWorkers": version.settings.min_workers,
                 "maxWorkers": version.settings.max_workers,
                 "batchSize": version.settings.batch_size,
@@ -93,6 +98,17 @@ def _models(server: Server) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
         }
         if states:
             yield name, states
+
+
+def _source_of(server: Server, version: Any) -> str:
+    """Where a model is found again, by the model store where it is there: a path, never a URL."""
+    found, store = version.found, server.config.model_store
+    if found is None or not isinstance(found.source, Path):
+        return str(version.url)
+    source = found.source.resolve()
+    if store is not None and source.is_relative_to(store.resolve()):
+        return str(source.relative_to(store.resolve()))
+    return str(source)
 
 
 def _is_hidden(name: str, settings: Settings) -> bool:

@@ -25,6 +25,7 @@ __all__ = ["Settings", "read_settings"]
 _ADDRESS = re.compile(r"(?:(https?)://([^:/]+)(?::(\d+))?/?)|(?:unix:(/.*))", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 _EVERYTHING = "all"
+UNREGISTER_SECONDS = 120
 SEQUENCE_HEADERS = (
     "ts_request_sequence_id",
     "ts_request_sequence_start",
@@ -221,6 +222,7 @@ class _Reader:
             envelope=values.get("service_envelope") or None,
             decode=properties.flag("decode_input_request", default=True),
             limit_image_pixels=properties.flag("limit_max_image_pixels", default=True),
+            kserve="raw",
             open_inference=properties.flag("ts_open_inference_protocol"),
             key_folder=self._folder,
             access_log=True,
@@ -239,6 +241,7 @@ class _Reader:
         config.model_api = properties.flag("enable_model_api")
         config.allowed_urls = tuple(filter(None, values.get("allowed_urls", "").split(",")))
         config.open_urls = "allowed_urls" not in values
+        config.unregister_timeout = self._integer("unregister_model_timeout", UNREGISTER_SECONDS)
         # TorchServe answers to every name; in a container it does not know those it is called by.
         config.hosts = ("*",)
         config.cors_origin = values.get("cors_allowed_origin")

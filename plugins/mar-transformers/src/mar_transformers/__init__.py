@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from mar_core import ArchiveError, Finding, Severity, hookimpl
+from mar_core import ArchiveError, Finding, SavedFiles, Severity, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from mar_core import Archive, ArchiveRequest, Imported
     from mar_transformers.handler import TransformersHandler as TransformersHandler
+    from mar_transformers.options import OPTIONS as OPTIONS
     from mar_transformers.options import Options as Options
     from mar_transformers.running import Answer as Answer
 
 __all__ = [
+    "OPTIONS",
     "Answer",
     "Options",
     "TransformersHandler",
@@ -30,12 +32,12 @@ __all__ = [
 
 _HOME = {
     "Answer": "mar_transformers.running",
+    "OPTIONS": "mar_transformers.options",
     "Options": "mar_transformers.options",
     "TransformersHandler": "mar_transformers.handler",
 }
 
 _HANDLER = "transformers"
-_LARGEST = 64 << 20
 
 
 @hookimpl
@@ -64,10 +66,7 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
     if handler != _HANDLER:
         return
 
-    def read(name: str) -> bytes:
-        return archive.read(name) if archive.members[name].size <= _LARGEST else b""
-
-    for sentence in missing(set(archive.members), read, weights=weights):
+    for sentence in missing(SavedFiles.in_archive(archive), weights=weights):
         yield Finding(
             code="TRANSFORMERS-001",
             message=sentence,

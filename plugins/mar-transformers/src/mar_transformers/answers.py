@@ -5,20 +5,16 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from mar_core import class_map
 from mar_transformers.tasks import Takes
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
     from mar_transformers.pipelines.segmentation import Masks
     from mar_transformers.tasks import Task
 
 __all__ = ["shown"]
-
-_COLOURS = 256
-# In a picture of classes: no class at all. PASCAL VOC calls it void.
-_VOID, _DEEP_VOID = 255, 65_535
 
 
 def shown(task: Task, result: Any, output: str) -> Any:
@@ -64,32 +60,7 @@ def masks(found: Masks, output: str) -> Any:
         return found.segments
     if output == "numbers":
         return np.stack([found.classes.astype(np.float32), found.probabilities], axis=2).tolist()
-    return _png(_class_map(found.classes))
-
-
-def _class_map(classes: np.ndarray[Any, Any]) -> Image.Image:
-    """A picture of classes; in colours where a palette is large enough for them."""
-    from PIL import Image
-
-    nothing = classes < 0
-    if int(classes.max()) + bool(nothing.any()) >= _COLOURS:
-        deep = classes.copy()
-        deep[nothing] = _DEEP_VOID
-        return Image.fromarray(deep.astype("uint16"))
-    flat = classes.copy()
-    flat[nothing] = _VOID
-    image = Image.fromarray(flat.astype("uint8"))
-    image.putpalette([_channel(index, shift) for index in range(_COLOURS) for shift in range(3)])
-    return image
-
-
-def _channel(index: int, shift: int) -> int:
-    """PASCAL VOC's colours, far apart for neighbouring classes: the bits of a class, spread."""
-    value = 0
-    for level in range(7, -1, -1):
-        value |= ((index >> shift) & 1) << level
-        index >>= 3
-    return value
+    return class_map(found.classes)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import BaseHandler, Context, bad_item, each_item, handler_device, timed
+from mar_core import (
+    BaseHandler,
+    Context,
+    bad_item,
+    did_you_mean,
+    each_item,
+    handler_device,
+    timed,
+)
 from mar_transformers.answers import shown
-from mar_transformers.inputs import is_chat, read_input
+from mar_transformers.inputs import is_chat, read_input, read_labels
 from mar_transformers.loading import Loaded, load_pipeline
 from mar_transformers.options import Options, read_options
 from mar_transformers.requests import Asked, read_request
@@ -44,26 +50,11 @@ class TransformersHandler(BaseHandler):
         loaded: The pipeline.
     """
 
+    signature = "mar_transformers.signatures:signature_of"
     stages_independent = True
     bucket_by_length = True
     options: Options
     loaded: Loaded
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-        self._latest: Context | None = None
-        super().__init__()
-
-    # Several batches are prepared at once, each in a thread of its own and with its own context.
-    @property
-    def context(self) -> Context | None:
-        """The context of the batch that this thread prepares; in another thread, of the latest."""
-        found: Context | None = getattr(self._local, "context", self._latest)
-        return found
-
-    @context.setter
-    def context(self, value: Context | None) -> None:
-        self._local.context = self._latest = value
 
     def read_options(self, config: Mapping[str, Any] | None) -> Options:
         """Read what model-config.yaml says; override it to have options of your own.
@@ -147,6 +138,8 @@ class TransformersHandler(BaseHandler):
         self._check(asked.parameters)
         parameters = {**self.options.parameters, **asked.parameters}
         rate = getattr(self.loaded.pipe.feature_extractor, "sampling_rate", None)
+        if "candidate_labels" in parameters:
+            parameters["candidate_labels"] = read_labels(parameters["candidate_labels"])
         items = tuple(read_input(task, one, parameters, rate=rate) for one in asked.inputs)
         labelled = "candidate_labels" in task.parameters and task.name not in LABELS_INSIDE
         if labelled and not parameters.get("candidate_labels"):
@@ -167,8 +160,7 @@ class TransformersHandler(BaseHandler):
         task = self.loaded.task
         for name in parameters:
             if name not in task.parameters:
-                near = difflib.get_close_matches(str(name), task.parameters, n=1)
-                meant = f"; is {near[0]!r} meant?" if near else ""
+                meant = did_you_mean(str(name), sorted(task.parameters))
                 raise bad_item(f"the task {task.name} has no parameter {name!r}{meant}")
         template = parameters.get("hypothesis_template", "{}")
         if not isinstance(template, str) or template.replace("{}", "", 1).count("{"):

@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core import Imported
-from mar_transformers.files import ADAPTER, CONFIG, INDEXES, LARGEST, WEIGHTS, read_json
+from mar_core import Imported, ModelError, SavedFiles
+from mar_transformers.files import ADAPTER, CONFIG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,10 +46,12 @@ def import_folder(source: Path, request: ArchiveRequest, folder: Path) -> Import
     Returns:
         The request; None where the folder is no model of transformers.
     """
-    if not source.is_dir() or not _is_ours(source):
+    saved = SavedFiles.in_folder(source)
+    if not source.is_dir() or not _is_ours(source, saved):
         return None
-    weights, parts, reasons = _weights(source)
-    files = [path for path in sorted(source.iterdir()) if _is_packed(path, source)]
+    config = saved.json(CONFIG) if CONFIG in saved else {}
+    weights, parts, reasons = _weights(source, saved)
+    files = [path for path in sorted(source.iterdir()) if _is_packed(path, config)]
     left = [path.name for path in sorted(source.iterdir()) if path not in {*files, weights, *parts}]
     if left:
         reasons.append(f"not packed, for it is not needed: {', '.join(left)}")
@@ -59,7 +61,7 @@ def import_folder(source: Path, request: ArchiveRequest, folder: Path) -> Import
         config_file = folder / "model-config.yaml"
         config_file.write_text(f"handler: {{task: {task}}}\n", encoding="utf-8")
         reasons.append(f"{task} is what {_CARD} says that it is for")
-    what = _read(source, CONFIG).get("model_type") or "an adapter"
+    what = config.get("model_type") or "an adapter"
     return Imported(
         what=f"a model of transformers ({what})",
         request=replace(
@@ -73,12 +75,17 @@ def import_folder(source: Path, request: ArchiveRequest, folder: Path) -> Import
     )
 
 
-def _is_ours(source: Path) -> bool:
-    if any((source / name).exists() for name in _ELSEWHERE) or _has_endpoint(source):
+def _is_ours(source: Path, saved: SavedFiles) -> bool:
+    if saved.first(_ELSEWHERE) is not None or _has_endpoint(source):
         return False
-    if not (source / CONFIG).is_file():
-        return (source / ADAPTER).is_file()
-    config = _read(source, CONFIG)
+    if CONFIG not in saved:
+        return ADAPTER in saved
+    try:
+        config = saved.json(CONFIG)
+    except ModelError:
+        if saved.weights is None and saved.index is None:
+            return False  # a config.json of who knows what
+        raise
     if "pretrained_cfg" in config and "model_type" not in config:  # timm's
         return False
     return bool(config.get("model_type") or config.get("architectures"))
@@ -90,25 +97,25 @@ def _has_endpoint(source: Path) -> bool:
     return path.is_file() and b"class EndpointHandler" in _head(path, 1 << 20)
 
 
-def _weights(source: Path) -> tuple[Path | None, list[Path], list[str]]:
+def _weights(source: Path, saved: SavedFiles) -> tuple[Path | None, list[Path], list[str]]:
     """The one file of weights, or the parts of sharded ones, and why."""
-    for name, index in zip(WEIGHTS, INDEXES, strict=True):
-        if (source / name).is_file():
+    for name, index in zip(saved.WEIGHTS, saved.INDEXES, strict=True):
+        if name in saved:
             return source / name, [], [f"{name} are the weights"]
-        if (source / index).is_file():
-            named = _read(source, index).get("weight_map")
-            names = sorted({str(one) for one in named.values()}) if isinstance(named, dict) else []
-            parts = [source / one for one in names if (source / one).is_file() and "/" not in one]
+        if index in saved:
+            names = saved.parts(index)
+            parts = [source / one for one in names if one in saved and "/" not in one]
             said = f"{index} and its {len(names)} parts are the weights"
             return None, [source / index, *parts], [said]
     return None, [], []
 
 
-def _is_packed(path: Path, source: Path) -> bool:
-    if not path.is_file() or _NOT_NEEDED.fullmatch(path.name) or path.name in INDEXES:
+def _is_packed(path: Path, config: dict[str, Any]) -> bool:
+    name = path.name
+    if not path.is_file() or _NOT_NEEDED.fullmatch(name) or name in SavedFiles.INDEXES:
         return False
     # Python files run with the user's word alone, and only those that the config names can.
-    return path.suffix != ".py" or "auto_map" in _read(source, CONFIG)
+    return path.suffix != ".py" or "auto_map" in config
 
 
 def _task_of_card(source: Path) -> str | None:
@@ -120,11 +127,6 @@ def _task_of_card(source: Path) -> str | None:
     front = re.match(r"---\s*\n(.*?)\n---", head, re.DOTALL)
     found = re.search(r"^pipeline_tag:\s*['\"]?([\w-]+)", front[1], re.MULTILINE) if front else None
     return found[1] if found and found[1] in _ONLY_THE_CARD_SAYS else None
-
-
-def _read(source: Path, name: str) -> dict[str, Any]:
-    path = source / name
-    return read_json(lambda _: _head(path, LARGEST), name) if path.is_file() else {}
 
 
 def _head(path: Path, most: int) -> bytes:

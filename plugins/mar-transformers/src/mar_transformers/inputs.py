@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError, bad_item, decode_image, from_base64
+from mar_core import ModelError, as_text, bad_item, decode_image, from_base64
 from mar_transformers.tasks import LABELS_INSIDE, Takes, Task
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["is_chat", "read_input"]
+__all__ = ["is_chat", "read_input", "read_labels"]
 
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -61,16 +62,12 @@ def _text(task: Task, value: Any, parameters: dict[str, Any]) -> str:
 
 
 def _as_text(value: Any, takes: Takes) -> str:
-    if isinstance(value, _BYTES):
-        try:
-            value = bytes(value).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise bad_item(f"the text is not UTF-8 (byte {error.start})") from error
-    if not isinstance(value, str):
+    if not isinstance(value, (str, *_BYTES)):
         raise _other(value, takes)
-    if not value.strip():
+    text = as_text(value)
+    if not text.strip():
         raise bad_item("the text is empty")
-    return value
+    return text
 
 
 def _text_or_pair(task: Task, value: Any, _: dict[str, Any]) -> Any:
@@ -245,8 +242,29 @@ def _without_labels(value: Any, parameters: dict[str, Any], names: tuple[str, ..
     if name is None or value.keys() - {name, "candidate_labels"}:
         return value
     if "candidate_labels" in value:
-        parameters["candidate_labels"] = value["candidate_labels"]
+        parameters["candidate_labels"] = read_labels(value["candidate_labels"])
     return value[name]
+
+
+def read_labels(value: Any) -> list[str]:
+    """What something may be: a list of texts; as a form has it, JSON or texts with commas.
+
+    Args:
+        value: What the request carries.
+
+    Raises:
+        PredictionException: It is none of these.
+    """
+    labels = value
+    if isinstance(value, (str, *_BYTES)):
+        text = as_text(value, "candidate_labels")
+        try:
+            labels = json.loads(text)
+        except (ValueError, RecursionError):
+            labels = [one.strip() for one in text.split(",")]
+    if not isinstance(labels, list) or not all(isinstance(one, str) and one for one in labels):
+        raise bad_item(f"its candidate_labels are {value!r}, where a list of texts is expected")
+    return labels
 
 
 def _no_labels() -> Exception:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError, compile_options, keep_hub_offline
-from mar_transformers.files import CONFIG, INDEXES, TOKENIZERS, WEIGHTS, missing, read_json
+from mar_core import ModelError, SavedFiles, compile_options, keep_hub_offline
+from mar_transformers.files import CONFIG, missing
 from mar_transformers.made_up import refusing_made_up_heads
 from mar_transformers.tasks import Task, find_task, task_of
 
@@ -70,13 +70,13 @@ def load_pipeline(
     """
     keep_hub_offline()
     compiling = compile_options(config)
-    _check_files(folder, options, weights, trusted=trusted)
+    files = SavedFiles.in_folder(folder)
+    _check_files(files, options, weights, trusted=trusted)
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    settings = read_json(lambda name: (folder / name).read_bytes(), CONFIG)
-    task = find_task(options.task) if options.task else task_of(settings)
-    _check_processors(folder, task)
+    task = find_task(options.task) if options.task else task_of(files.json(CONFIG))
+    _check_processors(files, task)
     with refusing_made_up_heads(task), _explained(folder, options):
         pipe = _make(folder, task, options, device)
     _fit_for_batches(pipe)
@@ -133,13 +133,14 @@ def _our_own(
     return CLASSES[task.name](model=model, task=named, **parts, **placed)
 
 
-def _check_files(folder: Path, options: Options, weights: str | None, *, trusted: bool) -> None:
-    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    for sentence in missing(names, lambda name: (folder / name).read_bytes(), weights=weights):
+def _check_files(
+    files: SavedFiles, options: Options, weights: str | None, *, trusted: bool
+) -> None:
+    for sentence in missing(files, weights=weights):
         raise ModelError(sentence, hint=_HOW)
-    if weights is not None and not {*WEIGHTS, *INDEXES} & names:
+    if files.weights is None and files.index is None:
         raise ModelError(
-            f"The weights are called {weights}, and transformers looks for {WEIGHTS[0]}.",
+            f"The weights are called {weights}, and transformers looks for {files.WEIGHTS[0]}.",
             hint="Keep the names that save_pretrained gives: `mar archive --from FOLDER` does.",
         )
     if options.device_map is not None and find_spec("accelerate") is None:
@@ -161,17 +162,16 @@ _HOW = (
 )
 
 
-def _check_processors(folder: Path, task: Task) -> None:
+def _check_processors(files: SavedFiles, task: Task) -> None:
     """Name the file that transformers would look for on the hub, and not find."""
-    there = {path.name for path in folder.iterdir()}
-    if task.has_text and not there & set(TOKENIZERS) and task.name != _SPEECH:
+    if task.has_text and files.first(files.TOKENIZERS) is None and task.name != _SPEECH:
         raise ModelError(
-            f"There is no tokenizer for {task.name}: no {TOKENIZERS[0]}, and no other file that "
-            "one is made of.",
+            f"There is no tokenizer for {task.name}: no {files.TOKENIZERS[0]}, and no other file "
+            "that one is made of.",
             hint=_HOW,
         )
     sees = task.has_images or task.name in _LISTENING
-    if sees and not there & {"preprocessor_config.json", "processor_config.json"}:
+    if sees and files.first(("preprocessor_config.json", "processor_config.json")) is None:
         raise ModelError(f"There is no preprocessor_config.json for {task.name}.", hint=_HOW)
 
 

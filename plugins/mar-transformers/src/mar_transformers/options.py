@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import HandlerOption, handler_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OUTPUTS", "Options", "read_options"]
+__all__ = ["OPTIONS", "OUTPUTS", "Options", "read_options"]
 
 OUTPUTS = ("png", "numbers", "segments")
+
+
+def _name_or_map(value: Any) -> Any:
+    if not isinstance(value, (str, dict)) or not value:
+        raise ValueError
+    return value
+
+
+OPTIONS: Mapping[str, HandlerOption] = {
+    "task": HandlerOption.text("the name of a task"),
+    "dtype": HandlerOption.text("auto, or the name of a dtype such as bfloat16"),
+    "device_map": HandlerOption("a name, or modules and their devices", _name_or_map),
+    "attn_implementation": HandlerOption.text("a name such as sdpa"),
+    "trust_remote_code": HandlerOption.flag(),
+    "stream": HandlerOption.flag(),
+    "output": HandlerOption.one_of(*OUTPUTS),
+    "parameters": HandlerOption.mapping(),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +46,6 @@ class Options:
         stream: Whether generated text is sent as it comes where a request does not say.
         output: What a mask or a depth is: `png`, `numbers`, or `segments`.
         parameters: What every request asks for that does not say otherwise.
-        profile: Whether to record how long each method takes.
     """
 
     task: str | None = None
@@ -40,7 +56,6 @@ class Options:
     stream: bool = False
     output: str = "png"
     parameters: dict[str, Any] = field(default_factory=dict)
-    profile: bool = False
 
 
 def read_options(config: Mapping[str, Any] | None) -> Options:
@@ -49,43 +64,4 @@ def read_options(config: Mapping[str, Any] | None) -> Options:
     Raises:
         ModelError: A key is not known, or its value is not what it may be.
     """
-    given = (config or {}).get("handler")
-    if given is None:
-        return Options()
-    if not isinstance(given, dict):
-        raise ModelError(
-            f"model-config.yaml: handler is {given!r}, where keys are expected.",
-            hint="Write `handler: {task: text-classification}`.",
-        )
-    known = [one.name for one in fields(Options)]
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            raise ModelError(
-                f"model-config.yaml: the handler transformers has no option {key!r}"
-                f"{f'; is {near[0]!r} meant?' if near else '.'}",
-                hint=f"Its options are {', '.join(known)}.",
-            )
-    return _checked(given)
-
-
-def _checked(given: Mapping[str, Any]) -> Options:
-    for name in ("task", "dtype", "attn_implementation"):
-        _must(given, name, str, "a name")
-    for name in ("trust_remote_code", "stream", "profile"):
-        _must(given, name, bool, "true or false")
-    _must(given, "device_map", (str, dict), "a name, or modules and their devices")
-    _must(given, "parameters", dict, "a mapping")
-    if given.get("output", OUTPUTS[0]) not in OUTPUTS:
-        raise _wrong("output", given["output"], f"one of {', '.join(OUTPUTS)}")
-    return Options(**{name: value for name, value in given.items() if value is not None})
-
-
-def _must(given: Mapping[str, Any], name: str, kind: Any, words: str) -> None:
-    value = given.get(name)
-    if value is not None and not isinstance(value, kind):
-        raise _wrong(name, value, words)
-
-
-def _wrong(name: str, value: object, words: str) -> ModelError:
-    return ModelError(f"model-config.yaml: handler.{name} is {value!r}, where {words} is expected.")
+    return Options(**handler_options(config, OPTIONS, handler="transformers"))

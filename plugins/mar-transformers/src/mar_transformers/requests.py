@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mar_core import bad_item
+from mar_core import bad_item, fields_of, payload
 
 __all__ = ["Asked", "read_request"]
 
-_MISSING = object()
 _BYTES = (bytes, bytearray, memoryview)
 # Fields of a row that are not the input. `options` is the hub's own: cache, wait for a model.
 _BESIDES = frozenset({"parameters", "stream", "options"})
@@ -44,8 +43,10 @@ def read_request(row: Any, *, is_one: Callable[[Any], bool]) -> Asked:
     Raises:
         PredictionException: It is empty, or its parameters are none.
     """
-    value, besides = _payload(row)
-    value = _opened(value)
+    value = _opened(payload(row, form=True))
+    besides = {key: row[key] for key in _BESIDES & row.keys()} if isinstance(row, Mapping) else {}
+    if value is row and isinstance(value, Mapping):
+        value = {key: one for key, one in fields_of(row).items() if key not in _BESIDES}
     if isinstance(value, Mapping) and "inputs" in value:
         besides = {**besides, **{key: value[key] for key in _BESIDES & value.keys()}}
         value = value["inputs"]
@@ -63,29 +64,6 @@ def read_request(row: Any, *, is_one: Callable[[Any], bool]) -> Asked:
         parameters=parameters,
         stream=None if stream is None else _truth(stream),
     )
-
-
-def _payload(row: Any) -> tuple[Any, dict[str, Any]]:
-    """A row's input, and the fields that come beside it."""
-    if not isinstance(row, Mapping):
-        return row, {}
-    value = next((row[key] for key in ("data", "body") if row.get(key) is not None), _MISSING)
-    besides = {key: row[key] for key in _BESIDES & row.keys()}
-    if value is not _MISSING:
-        return value, besides
-    # A form's fields, or an instance of KServe's: `question` and `context`, `image` and `question`.
-    fields = {key: _text_of(one) for key, one in row.items() if key not in _BESIDES}
-    return fields, besides
-
-
-def _text_of(value: Any) -> Any:
-    """A form's field arrives as bytes; one that is text is text."""
-    if not isinstance(value, _BYTES):
-        return value
-    try:
-        return bytes(value).decode("utf-8")
-    except UnicodeDecodeError:
-        return value
 
 
 def _opened(value: Any) -> Any:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
+import ast
+import functools
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError
+from mar_core import ModelError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "ALIASES",
@@ -162,10 +165,9 @@ def find_task(name: str) -> Task:
     known = "translation" if name.startswith("translation_") else ALIASES.get(name, name)
     if known in TASKS:
         return TASKS[known]
-    near = difflib.get_close_matches(name, [*TASKS, *ALIASES], n=1)
     raise ModelError(
         f"model-config.yaml: handler.task is {name!r}, which mar-transformers does not know"
-        f"{f'; is {near[0]!r} meant?' if near else '.'}",
+        f"{did_you_mean(name, [*TASKS, *ALIASES]) or '.'}",
         hint=f"The tasks are {', '.join(sorted(TASKS))}.",
     )
 
@@ -192,14 +194,38 @@ def task_of(config: Mapping[str, Any]) -> Task:
     )
 
 
-def _classes(table: str) -> set[str]:
+def _classes(table: str) -> frozenset[str]:
     """The names of the classes in a table of transformers; `""` has the models without a head."""
-    from transformers.models.auto import modeling_auto
-
     if table and not table.isupper():
-        return {table}
+        return frozenset({table})
     name = f"MODEL_FOR_{table}_MAPPING_NAMES" if table else "MODEL_MAPPING_NAMES"
-    found: set[str] = set()
-    for value in getattr(modeling_auto, name, {}).values():
-        found.update(value if isinstance(value, (tuple, list)) else [value])
+    return _tables().get(name, frozenset())
+
+
+@functools.cache
+def _tables() -> dict[str, frozenset[str]]:
+    """The tables of transformers, read from its source: importing them imports torch."""
+    package = find_spec("transformers")
+    if package is None or package.origin is None:
+        return {}
+    path = Path(package.origin).parent / "models" / "auto" / "modeling_auto.py"
+    found: dict[str, frozenset[str]] = {}
+    for statement in ast.parse(path.read_bytes()).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+            if name.endswith("_MAPPING_NAMES"):
+                found[name] = frozenset(_classes_in(statement.value, found))
     return found
+
+
+def _classes_in(table: ast.expr, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """The classes of `OrderedDict([*OTHER.items(), ("funnel", ("OneModel", "OtherModel")), …])`."""
+    for node in ast.walk(table):
+        if isinstance(node, ast.Name):
+            yield from known.get(node.id, ())
+        elif isinstance(node, ast.Tuple) and len(node.elts) == _PAIR:
+            values = ast.walk(node.elts[1])
+            yield from (str(one.value) for one in values if isinstance(one, ast.Constant))
+
+
+_PAIR = 2

@@ -176,6 +176,8 @@ def test_a_file_that_begins_with_at_is_a_file(here, requests):
         ("empty", "The folder empty holds no file."),
         ("full", "The folder full holds no file that fits *.png or *.jpg."),
         ("a\x1b\x07b", r"There is no a\x1b\x07b."),
+        ("a\0b.txt", r"There is no a\x00b.txt."),
+        ("@a\0b.txt", r"There is no a\x00b.txt."),
         ("some text", f"There is no file 'some text'. {AS_TEXT}"),
         ("text", f"There is no file 'text'. {AS_TEXT}"),
         ("is it this/or that?", f"No file fits is it this/or that?. {AS_TEXT}"),

@@ -1,0 +1,101 @@
+"""Where the cache lies: where it always lay, named or not."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mar_core import ArchiveError, UsageError
+from mar_core.cache.location import bound, cache_folder, memory_place, prepared_place, prepared_root
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("MAR_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_folder_that_is_named(home, monkeypatch):
+    monkeypatch.setenv("MAR_CACHE_DIR", "here")
+    assert cache_folder() == Path.cwd() / "here" / "unpacked-1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
+def test_the_systems_folder(home, monkeypatch):
+    assert cache_folder() == home / ".cache" / "mar" / "unpacked-1"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "mine"))
+    assert cache_folder() == home / "mine" / "mar" / "unpacked-1"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder() == home / ".cache" / "mar" / "unpacked-1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
+def test_where_none_can_be_made(home, monkeypatch):
+    (home / ".cache").write_text("a file")
+    monkeypatch.setattr("os.access", lambda path, _: Path(path) != home / ".cache")
+    assert cache_folder().is_relative_to(tempfile.gettempdir())
+    assert cache_folder().parent.name.startswith("mar-")
+
+
+def test_it_is_made_for_its_owner_alone(home, monkeypatch):
+    root = home / "deep" / "cache"
+    monkeypatch.setenv("MAR_CACHE_DIR", str(root))
+    assert prepared_place() == root / "unpacked-1"
+    for folder in (root, root / "unpacked-1"):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert (root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f0688")
+    (root / "CACHEDIR.TAG").write_text("mine")
+    assert prepared_root() == root
+    assert (root / "CACHEDIR.TAG").read_text() == "mine"
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+@pytest.mark.parametrize("inner", [True, False])
+def test_where_others_may_write_nothing_is_put(home, monkeypatch, mode, inner):
+    monkeypatch.setenv("MAR_CACHE_DIR", str(home / "cache"))
+    folder = prepared_place()
+    (folder if inner else folder.parent).chmod(mode)
+    with pytest.raises(ArchiveError, match="Others may write to the cache folder"):
+        prepared_place()
+    (folder if inner else folder.parent).chmod(0o755)  # they may look
+    assert prepared_place() == folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="folders of others are made by root alone")
+def test_nothing_is_put_into_another_users_folder(home, monkeypatch):
+    monkeypatch.setenv("MAR_CACHE_DIR", str(home / "cache"))
+    os.chown(prepared_place(), 12345, -1)
+    with pytest.raises(ArchiveError, match="belongs to another user"):
+        prepared_place()
+
+
+def test_a_folder_that_cannot_be_made(home, monkeypatch):
+    (home / "cache").write_text("a file")
+    monkeypatch.setenv("MAR_CACHE_DIR", str(home / "cache"))
+    with pytest.raises(ArchiveError, match=r"cannot be made: File exists\. Name another one"):
+        prepared_root()
+
+
+def test_the_folder_in_memory_is_one_for_each_cache(home, monkeypatch):
+    monkeypatch.setenv("MAR_CACHE_DIR", str(home / "a"))
+    first = memory_place()
+    assert first.parent.parent == Path("/dev/shm")
+    assert first.parent.name.startswith(f"mar-{os.getuid()}-")
+    monkeypatch.setenv("MAR_CACHE_DIR", str(home / "b"))
+    assert memory_place() != first
+
+
+def test_how_much_it_may_hold(monkeypatch):
+    monkeypatch.delenv("MAR_CACHE_SIZE", raising=False)
+    assert bound() == 20 << 30
+    monkeypatch.setenv("MAR_CACHE_SIZE", "3M")
+    assert bound() == 3 << 20
+    monkeypatch.setenv("MAR_CACHE_SIZE", "much")
+    with pytest.raises(UsageError, match="MAR_CACHE_SIZE"):
+        bound()
