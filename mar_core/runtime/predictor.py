@@ -208,13 +208,8 @@ class Predictor:
     def _guarded(self, stage: str, run: Callable[[Context], None]) -> None:
         """Run a stage that belongs to no request."""
         try:
-<<<<<<< HEAD
-            getattr(self.life, stage)(self.context)
-        except (MarError, KeyboardInterrupt):
-=======
             run(self.context)
-        except MarError:
->>>>>>> main
+        except (MarError, KeyboardInterrupt):
             raise
         except BaseException as error:
             failure = failure_of(error, stage)

@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
 _MAX_DEPTH = 3
-<<<<<<< HEAD
 _PICKLES = 20  # the rank of pickles: of what is asked before them, it is not known that it is none
-=======
 # What loading the inner file could do, or whether that could be told.
 _TOLD = {"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W008", "MAR-W011", "MAR-W013", "MAR-W016"}
->>>>>>> main
 
 
 def identify(stream: BinaryIO) -> WeightsFormat:
