@@ -43,7 +43,7 @@ def tables(settings: Settings) -> Iterator[str]:
             "in place, again": ("in place", archive, int),
         }
         title = f"{size:,} MB of weights as {file.suffix}, from the page cache, after the imports"
-        yield times(title, ways, rounds=settings.rounds)
+        yield times(title, ways, rounds=settings.pick(quick=0, normal=5, full=7))
     archive = make_archive(settings.folder, weights, handler)
     yield memory(size, weights, archive, workers=settings.pick(quick=2, normal=4, full=4))
 
@@ -63,14 +63,14 @@ def forget() -> None:
 
 
 def times(title: str, ways: Mapping[str, Way], *, rounds: int) -> str:
-    """Each way in turns; the first round is not counted, and in it the tensors are compared."""
+    """Each way in turns; the first round counts where it is the only one. Tensors are compared."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, (how, path, before) in ways.items():
             before()
             told = _once(how, path)
             assert told["digest"] == found.setdefault("digest", [told])[0]["digest"], name
-            if turn:
+            if turn or not rounds:
                 found[name].append(told)
     rows = []
     for name in ways:
@@ -91,9 +91,8 @@ def memory(size: int, weights: Path, archive: Path, *, workers: int) -> str:
     }
     rows = []
     for name, (how, path) in ways.items():
-        one, several = _proportional(how, path, 1), _proportional(how, path, workers)
-        more = (sum(several) - sum(one)) / (workers - 1)
-        numbers = (sum(one), sum(several), more)
+        one, several = _proportional(how, path, workers)
+        numbers = (one, several, (several - one) / (workers - 1))
         rows.append((name, *(f"{number / MEGA:.1f}" for number in numbers)))
     title = f"MB of memory (proportional set size) of workers with {size:,} MB of weights"
     return table(title, ("", "1 worker", f"{workers} workers", "each one more"), rows)
@@ -115,12 +114,16 @@ def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
     return told
 
 
-def _proportional(how: str, path: Path, count: int) -> list[int]:
+def _proportional(how: str, path: Path, count: int) -> tuple[int, int]:
+    """The memory of one, and of all together once the others are there."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(_started(how, path)) for _ in range(count)]
-        for process in processes:
+        processes = [stack.enter_context(_started(how, path))]
+        _told(processes[0])
+        one = _pss(processes[0].pid)
+        processes += [stack.enter_context(_started(how, path)) for _ in range(count - 1)]
+        for process in processes[1:]:
             _told(process)
-        return [_pss(process.pid) for process in processes]
+        return one, sum(_pss(process.pid) for process in processes)
 
 
 def _pss(process: int) -> int:

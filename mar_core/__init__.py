@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from mar_core.run.writers.tables import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
+    from mar_core.runtime.async_worker import Running as Running
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.recipe import Recipe as Recipe
     from mar_core.runtime.recipe import load as load
     from mar_core.runtime.requests import Request as Request
+    from mar_core.runtime.values import to_json as to_json
     from mar_core.signature import Signature as Signature
     from mar_core.signature import SignatureField as SignatureField
     from mar_core.signature.declared import read_signature as read_signature
@@ -159,11 +161,12 @@ _HOME = {
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
+    "mar_core.runtime.values": ("to_json",),
     "mar_core.signature": ("Signature", "SignatureField"),
     "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
     "mar_core.run.writers.tables": ("Table", "to_table"),
-    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
+    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
     "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),

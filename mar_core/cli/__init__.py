@@ -6,7 +6,6 @@ what to print. This module puts them together and is the one place where errors 
 
 from __future__ import annotations
 
-import atexit
 import functools
 import importlib
 import os
@@ -151,7 +150,9 @@ def _leave(code: int | str | None) -> NoReturn:
     """Exit, though a thread may wait for standard input, with which Python cannot end."""
     feed = sys.modules.get("mar_core.runtime.feed")
     if feed is not None and feed.is_waiting() and isinstance(code, int):
-        atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own
+        from mar_core.runtime.leaving import run_exit_functions
+
+        run_exit_functions()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

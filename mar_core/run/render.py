@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mar_core.run.brief import brief, error_line, one_line, percent
-from mar_core.run.shapes import label_scores
+from mar_core.run.shapes import found_in
 from mar_core.run.writers.base import Output
 from mar_core.runtime.values import as_file, to_json
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mar_core.records import Outcome, WriteOptions
+    from mar_core.run.shapes import Found
     from mar_core.runtime.values import Save
 
 __all__ = ["TerminalOutput", "describe_blob"]
@@ -100,7 +101,10 @@ class TerminalOutput(Output):
 
 
 def one_result(outcome: Outcome) -> RenderableType:
-    """One outcome in full: labels with bars, text as it is, anything else as JSON."""
+    """One outcome in full: labels with bars, text as it is, anything else as JSON.
+
+    Of things that more is said of, such as segments and words, each has a line.
+    """
     from rich.console import Group
     from rich.text import Text
 
@@ -108,9 +112,11 @@ def one_result(outcome: Outcome) -> RenderableType:
     if outcome.failure is not None:
         return Group(heading, Text(f"  {error_line(outcome.failure)}", style="red"))
     answer = _answer(outcome)
-    scores = label_scores(answer)
-    if scores:
-        return Group(heading, _bars(scores))
+    found = found_in(answer)
+    if found:
+        found = sorted(found, key=lambda one: -one.score)
+        told = any(one.more.keys() - {"box"} for one in found)
+        return Group(heading, _things(found) if told else _bars(found))
     if isinstance(answer, str):
         return Group(heading, Text("\n".join(one_line(line) for line in answer.splitlines())))
     document = json.dumps(answer, indent=2, ensure_ascii=False)
@@ -163,7 +169,23 @@ def _without_blobs(value: Any) -> Any:
     return {name: _without_blobs(one) for name, one in value.items()}
 
 
-def _bars(scores: list[tuple[str, float]]) -> Table:
+def _things(found: list[Found]) -> Table:
+    """Things that more is said of: several may have one label, and their scores are no shares."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    for one in found[:MOST_BARS]:
+        more = "; ".join(f"{one_line(name)} {brief(value)}" for name, value in one.more.items())
+        table.add_row(one_line(one.label), percent(one.score), more)
+    if len(found) > MOST_BARS:
+        table.add_row(f"{len(found) - MOST_BARS} more")
+    return table
+
+
+def _bars(scores: list[Found]) -> Table:
     from rich.bar import Bar
     from rich.table import Table
 
@@ -171,9 +193,9 @@ def _bars(scores: list[tuple[str, float]]) -> Table:
     table.add_column(overflow="fold")
     table.add_column(width=BAR)
     table.add_column(justify="right")
-    for label, score in scores[:MOST_BARS]:
-        bar = Bar(1.0, 0.0, score, width=BAR, color="green")
-        table.add_row(one_line(label), bar, percent(score))
+    for one in scores[:MOST_BARS]:
+        bar = Bar(1.0, 0.0, one.score, width=BAR, color="green")
+        table.add_row(one_line(one.label), bar, percent(one.score))
     if len(scores) > MOST_BARS:
         table.add_row(f"{len(scores) - MOST_BARS} more")
     return table

@@ -111,6 +111,7 @@ class Batch:
         done: Outcomes that are known already.
         sink: Takes the parts that the handler sends ahead, with the ``index`` of their request, as
             they are made; without one they are kept for the outcomes.
+        tries: How often its requests have been tried before, in larger batches.
 
     Attributes:
         requests: Those that have not failed by themselves.
@@ -124,6 +125,7 @@ class Batch:
         *,
         done: Sequence[Outcome] = (),
         sink: Callable[[int, Any], None] | None = None,
+        tries: int = 0,
     ) -> None:
         self.requests = requests
         self.seconds: dict[str, float] = {}
@@ -131,6 +133,7 @@ class Batch:
         self._done = list(done)
         self._data: Any = None
         self._sink = sink
+        self._tries = tries
         self._chunks: dict[int, list[Any]] = {}
         self._begun: set[int] = set()
         self._stage = "preprocess"
@@ -275,7 +278,7 @@ class Batch:
         self._data = None
         half = max(1, len(requests) // 2)
         for part in filter(None, (requests[:half], requests[half:])):
-            batch = Batch(self._runner, part, sink=self._sink)
+            batch = Batch(self._runner, part, sink=self._sink, tries=self._tries + 1)
             outcomes += batch.run()
             for stage, seconds in batch.seconds.items():
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -290,7 +293,9 @@ class Batch:
         """Tell the context, and a handler that keeps it, which requests these are."""
         context, loaded, requests = self._context, self._runner.life.loaded, self.requests
         extra = {"explain": "True"} if self._explain else {}
-        ids = [request.id for request in requests]
+        # It begins again, and not with the state that the handler keeps for the try that failed.
+        again = "~" * self._tries if loaded.continuous else ""
+        ids = [f"{request.id}{again}" for request in requests]
         begin_batch(context, ids, [{**request.headers, **extra} for request in requests])
         context.sink = self._stream
         if loaded.staged:

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     from mar_core.runtime.interpreter import Interpreter
 
-__all__ = ["PAGE", "Process"]
+__all__ = ["COUNTS", "MARKS", "PAGE", "Process"]
 
 # How long a worker may take to end by itself, and after SIGTERM.
 PATIENCE = 2.0
-# Three numbers of eight bytes: calls begun, calls finished, when the last one began.
-PAGE = 24
+# Three numbers of eight bytes: calls begun, calls finished, when the last one began. Behind them a
+# byte for each of the latest requests, which the parent sets when nobody waits for it any more.
+COUNTS, MARKS = 24, 1 << 16
+PAGE = COUNTS + MARKS
 # A json.py in the current folder must not stand in for the standard library's.
 _COMMAND = ["-P", "-c"]
 _CODE = "from mar_core.runtime.worker import main; main()"
@@ -100,13 +102,26 @@ class Process:
 
     def part_of(self, call: int) -> Part:
         """What part a call had in its death."""
-        begun, finished, _ = memoryview(self._page).cast("Q")
+        begun, finished, _ = self._counts()
         return part_of(call, begun=begun, finished=finished)
 
     def running_for(self) -> float:
         """For how many seconds its last call has been running; 0 when none is."""
-        begun, finished, since = memoryview(self._page).cast("Q")
+        begun, finished, since = self._counts()
         return time.monotonic() - since / 1e9 if begun > finished else 0.0
+
+    def mark(self, place: int, *, gone: bool) -> None:
+        """Let the worker know whether anybody waits for a request that has not begun.
+
+        Args:
+            place: Which it is of all that the worker was given; it shares its mark with the one
+                that came so many requests before.
+            gone: Whether nobody does.
+        """
+        self._page[COUNTS + place % MARKS] = gone
+
+    def _counts(self) -> memoryview:
+        return memoryview(self._page)[:COUNTS].cast("Q")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and to everything that it has started."""

@@ -6,7 +6,6 @@ prints lands on standard error.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import faulthandler
 import importlib
@@ -20,6 +19,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
+from mar_core.runtime.leaving import run_exit_functions
 from mar_core.runtime.messages import show_messages
 from mar_core.runtime.outbox import Outbox, Page, flush_printed
 from mar_core.runtime.protocol import (
@@ -67,20 +67,11 @@ def main() -> None:
             outbox.add(refused(error))
             outbox.flush()
     flush_printed()
+    # Not past what the handler left behind: a thread that never ends must not hold this up.
     threading.Thread(target=_end_late, args=(status,), daemon=True).start()
-    _clean_up()
-    os._exit(status)
-
-
-def _clean_up() -> None:
-    """What Python does at its end, without its wait for threads: one may never end."""
-    # Executors end their processes here, joblib's too; the second would wait for those for ever.
-    for end in reversed(getattr(threading, "_threading_atexits", ())):
-        with contextlib.suppress(BaseException):
-            end()
-    with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own
+    run_exit_functions()
     flush_printed()
+    os._exit(status)
 
 
 def _end_late(status: int) -> None:

@@ -51,7 +51,7 @@ GROUPS = {
         "hookimpl", "NO_RESULT", "WeightsFormat", "Trust", "WeightsFile", "WeightsReport",
         "TensorInfo", "ModelSource", "Reader", "ReadOptions",
         "Input", "Outcome", "Response", "Engine", "server_extensions",
-        "RunOptions", "RunSummary",
+        "RunOptions", "RunSummary", "to_json",
     ),
     "Errors and warnings": (
         "MarError", "UsageError", "ArchiveError", "ManifestError", "ValidationError", "ModelError",

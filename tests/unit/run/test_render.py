@@ -50,6 +50,18 @@ def test_a_single_picture_with_found_objects():
     ]  # fmt: skip
 
 
+def test_a_single_picture_with_segments():
+    """Several have one label, and what is said of each counts."""
+    mask = Image.new("1", (4, 3))
+    found = [
+        {"label": "cat", "score": 0.5, "mask": mask},
+        {"label": "cat", "score": 0.75, "mask": mask, "area": 12},
+    ]
+    assert show(outcome(found)) == [
+        "x.png", " cat  75.0%  mask picture 1 4x3; area 12", " cat  50.0%  mask picture 1 4x3",
+    ]  # fmt: skip
+
+
 def test_many_labels_are_cut():
     lines = show(outcome({f"label {n}": 1 / 1000 for n in range(1000)}))
     assert len(lines) == 22

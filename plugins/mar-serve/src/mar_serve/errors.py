@@ -22,6 +22,7 @@ __all__ = [
     "no_start",
     "no_worker",
     "not_found",
+    "not_run",
     "stopping",
     "timed_out",
     "too_large",
@@ -122,6 +123,11 @@ def method_not_allowed() -> ServeError:
 def timed_out(message: str) -> ServeError:
     """It took longer than the client wants to wait, or the client was too slow."""
     return ServeError(408, "RequestTimeoutException", message)
+
+
+def not_run() -> ServeError:
+    """Its deadline passed while it waited."""
+    return timed_out("The request was not run before its deadline.")
 
 
 def body_too_slow() -> ServeError:

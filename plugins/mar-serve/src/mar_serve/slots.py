@@ -140,6 +140,8 @@ class Slot:
         call = self.worker.call(
             [job.request for job in jobs], on_part=lambda row, piece: jobs[row].part(piece)
         )
+        for job in jobs:
+            job.call = call
         self._calls.add(call)
         call.add_done_callback(functools.partial(self._ended, jobs, self.worker, now))
 
