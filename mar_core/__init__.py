@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mar_core.errors import MarWarning as MarWarning
     from mar_core.errors import ModelError as ModelError
     from mar_core.errors import OutputError as OutputError
+    from mar_core.errors import PackagesError as PackagesError
     from mar_core.errors import PluginError as PluginError
     from mar_core.errors import UsageError as UsageError
     from mar_core.findings import Finding as Finding
@@ -72,9 +73,9 @@ if TYPE_CHECKING:
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
-    from mar_core.runtime.gpus import count_gpus as count_gpus
-    from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.runtime.machine import count_gpus as count_gpus
+    from mar_core.runtime.machine import gpus_for as gpus_for
     from mar_core.runtime.predictor import Predictor as Predictor
     from mar_core.runtime.prepared import Prepared as Prepared
     from mar_core.runtime.protocol import Ready as Ready
@@ -132,7 +133,7 @@ _HOME = {
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
         "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "MarWarning",
-        "ModelError", "OutputError", "PluginError", "UsageError",
+        "ModelError", "OutputError", "PackagesError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
     "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
@@ -169,7 +170,7 @@ _HOME = {
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
-    "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),
+    "mar_core.runtime.machine": ("count_gpus", "gpus_for"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),
