@@ -47,8 +47,11 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
         yield from _use(subject, name, report)
     elif not name:
         yield from _nothing(subject)
+    handler = subject.handler.member if subject.handler else None
+    # Of these two the rules of code say whether they are Python.
+    known = {name, MANIFEST_NAME, handler, subject.manifest.model_file}
     for other in subject.archive.members:
-        if other not in {name, MANIFEST_NAME}:
+        if other not in known:
             yield from _other(other, subject.examine(other))
 
 

@@ -168,6 +168,8 @@ def _knows(row: WeightsFormat, file: WeightsFile) -> bool:
         return bool(row.identify(file))
     except (TooCostlyError, TooCostly):
         raise
+    except MemoryError as error:
+        raise TooCostlyError from error
     except Exception as error:  # noqa: BLE001 - a plugin's may raise anything
         from mar_core.plugins import PluginWarning
 

@@ -149,6 +149,7 @@ HIDDEN = {
     "a small window": deflated(9),
     "a middling window": deflated(12),
     "lzma of its own sizes": lzma.compress(HOSTILE, lzma.FORMAT_ALONE, filters=LZMA),
+    "lzma of much memory": b"\x5d\0\0\0\x80" + lzma.compress(HOSTILE, lzma.FORMAT_ALONE)[5:],
     "gzip, zeros, gzip": gzip.compress(pickle.dumps(1)) + bytes(9) + gzip.compress(HOSTILE),
     "gzip with a wrong sum": gzip.compress(HOSTILE)[:-8] + bytes(8),
     "a second pickle": pickle.dumps({"a": 1}) + HOSTILE,
