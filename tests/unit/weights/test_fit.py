@@ -57,11 +57,15 @@ def test_tensors_become_parameters_as_they_are():
     assert places(found) == places(state)
 
 
-def test_another_dtype_is_converted():
-    state = {name: value.double() for name, value in state_of(Network()).items()}
-    found = fitted(Network(), dict(state))
-    assert found["first.weight"].dtype == torch.float32
-    assert torch.equal(found["first.weight"], state["first.weight"].float())
+@pytest.mark.parametrize("name", ["first.weight", "count"])
+def test_another_dtype_is_converted(name):
+    state = state_of(Network())
+    state[name] = state[name].double()
+    found, expected = fitted(Network(), dict(state)), Network()
+    expected.load_state_dict(state)
+    for key, value in expected.state_dict().items():
+        assert found[key].dtype == value.dtype
+        assert torch.equal(found[key], value)
 
 
 def test_a_network_on_no_device_takes_them():
@@ -139,7 +143,9 @@ def test_what_differs_is_said():
     state = state_of(Network())
     del state["empty"]
     state |= {"first.weight": torch.ones(3, 4), "count": torch.ones(2, dtype=torch.int64)}
-    state |= {f"x{number}": torch.ones(1) for number in range(7)}
+    more = {f"x{number}": torch.ones(1) for number in range(5)}
+    assert refused(Network(), state_of(Network()) | more) == "5 unexpected: x0, x1, x2, x3, x4."
+    state |= more | {"x5": torch.ones(1), "x6": torch.ones(1)}
     assert refused(Network(), state) == (
         "1 missing: empty; 7 unexpected: x0, x1, x2, x3, x4 and 2 more; 2 of another shape: "
         "count (2 in the file, one number in the model), "
