@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from builtin_handlers.class_maps import class_map as class_map
     from builtin_handlers.images import decode_image as decode_image
+    from builtin_handlers.images import to_rgb as to_rgb
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
@@ -73,9 +74,9 @@ if TYPE_CHECKING:
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
-    from mar_core.runtime.gpus import count_gpus as count_gpus
-    from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.runtime.machine import count_gpus as count_gpus
+    from mar_core.runtime.machine import gpus_for as gpus_for
     from mar_core.runtime.predictor import Predictor as Predictor
     from mar_core.runtime.prepared import Prepared as Prepared
     from mar_core.runtime.protocol import Ready as Ready
@@ -126,7 +127,7 @@ _HOME = {
     "mar_core.text": ("did_you_mean",),
     "mar_core.handlers.saved": ("SavedFiles",),
     "builtin_handlers.class_maps": ("class_map",),
-    "builtin_handlers.images": ("decode_image",),
+    "builtin_handlers.images": ("decode_image", "to_rgb"),
     "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
@@ -170,7 +171,7 @@ _HOME = {
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
-    "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),
+    "mar_core.runtime.machine": ("count_gpus", "gpus_for"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import binascii
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mar_core.run.brief import brief, error_line, one_line, percent
-from mar_core.run.shapes import found_in
+from mar_core.findings import printable
+from mar_core.run.shapes import found_in, label_scores
 from mar_core.run.writers.base import Output
 from mar_core.runtime.values import as_file, to_json
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from mar_core.records import Outcome, WriteOptions
+    from mar_core.records import Failure, Outcome, WriteOptions
     from mar_core.run.shapes import Found
     from mar_core.runtime.values import Save
 
-__all__ = ["TerminalOutput", "describe_blob"]
+__all__ = ["TerminalOutput", "brief", "describe_blob", "error_line", "one_line", "percent"]
 
 ROWS_FOR_WIDTHS = 40
 PATIENCE = 0.5
@@ -31,6 +32,9 @@ MOST_BARS = 20
 LONGEST_DOCUMENT = 4096
 SMALL = 32
 OK = 200
+LONGEST = 200
+LABELS = 3
+ITEMS = 8
 
 
 class TerminalOutput(Output):
@@ -199,3 +203,53 @@ def _bars(scores: list[Found]) -> Table:
     if len(scores) > MOST_BARS:
         table.add_row(f"{len(scores) - MOST_BARS} more")
     return table
+
+
+def brief(value: Any) -> str:
+    """A result as ``to_json`` gave it, in one line."""
+    scores = label_scores(value)
+    if scores:
+        shown = [f"{one_line(label)} {percent(score)}" for label, score in scores[:LABELS]]
+        more = len(scores) - len(shown)
+        return ", ".join([*shown, f"{more} more"] if more else shown)
+    if isinstance(value, list):
+        return _items(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping) and "file" in value:
+        value = value["file"]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _cut(one_line(text))
+
+
+def error_line(failure: Failure) -> str:
+    """A failure in one line: the sentence, and where it happened unless the input was not read."""
+    message = one_line(failure.message)
+    if failure.stage == "read":
+        return message
+    if failure.stage == "response":
+        said = "" if message == failure.type else f": {message}"
+        return f"{failure.code} {failure.type}{said}"
+    return f"{failure.type} in {failure.stage}: {message}"
+
+
+def percent(score: float) -> str:
+    """A score from 0 to 1 in percent."""
+    return f"{score:.1%}"
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, safe on a terminal."""
+    return printable(" ".join(text.split()))
+
+
+def _items(value: list[Any]) -> str:
+    shown = [_items(item) if isinstance(item, list) else brief(item) for item in value[:ITEMS]]
+    more = len(value) - len(shown)
+    if more:
+        shown.append(f"… {more} more")
+    return _cut(f"[{', '.join(shown)}]")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mar_core.errors import HandlerError
 from mar_core.records import PLAIN_RESPONSE, Failure, Outcome, Response
 from mar_core.runtime.batching import Row, read
 from mar_core.runtime.failures import (
@@ -19,7 +20,7 @@ from mar_core.runtime.failures import (
     is_out_of_memory,
 )
 from mar_core.runtime.lanes import Passage
-from mar_core.runtime.results import check_results
+from mar_core.text import plural
 from mar_core.ts.context import begin_batch
 from mar_core.ts.items import rejections
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.lifecycle import LifeCycle
     from mar_core.ts.context import Context, RequestProcessor
 
-__all__ = ["Batch", "BatchRunner"]
+__all__ = ["Batch", "BatchRunner", "check_results"]
 
 logger = logging.getLogger(__name__)
 
@@ -337,3 +338,37 @@ def _lacked_memory(outcome: Outcome) -> bool:
 
 def _index(outcome: Outcome) -> int:
     return outcome.index
+
+
+def check_results(results: Any, *, expected: int, handler: str) -> list[Any]:
+    """Check what a handler returned for a batch.
+
+    Args:
+        results: What it returned.
+        expected: How many requests there were.
+        handler: The handler's name, for the sentence.
+
+    Returns:
+        The same list.
+
+    Raises:
+        HandlerError: It is not a list, or not of that length.
+    """
+    wanted = f"it must return a list with one result for each request, here {expected}."
+    if not isinstance(results, list):
+        got = "None" if results is None else f"a {type(results).__name__}"
+        raise HandlerError(
+            f"{handler} returned {got}; {wanted}",
+            stage="result",
+            handler=handler,
+            public="Invalid model predict output",
+        )
+    if len(results) != expected:
+        raise HandlerError(
+            f"{handler} returned {len(results)} {plural(len(results), 'result')} for "
+            f"{expected} {plural(expected, 'request')}; {wanted}",
+            stage="result",
+            handler=handler,
+            public="number of batch response mismatched",
+        )
+    return results

@@ -7,6 +7,7 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,7 @@ class Process:
             finally:
                 os.close(reading)
         self.socket = ours
+        self._last = (0, 0, 0)
         self._closed = False
 
     @property
@@ -118,10 +120,13 @@ class Process:
                 that came so many requests before.
             gone: Whether nobody does.
         """
-        self._page[COUNTS + place % MARKS] = gone
+        if not self._page.closed:
+            self._page[COUNTS + place % MARKS] = gone
 
-    def _counts(self) -> memoryview:
-        return memoryview(self._page)[:COUNTS].cast("Q")
+    def _counts(self) -> tuple[int, int, int]:
+        if not self._page.closed:
+            self._last = struct.unpack_from("3Q", self._page)
+        return self._last
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and to everything that it has started."""
@@ -152,6 +157,8 @@ class Process:
         if not self._closed:
             self._closed = True
             os.close(self._lifeline)
+            self._counts()  # the last that it wrote
+            self._page.close()
         return Death(code=code, seconds=late)
 
 

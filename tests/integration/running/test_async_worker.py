@@ -298,3 +298,21 @@ def test_a_request_that_is_forgotten_before_its_call_begins_is_not_run(prepared,
     ]
     assert second[1].failure.type == third[0].failure.type == "Forgotten"
     assert described == {"calls": 3}  # the third was not run at all
+
+
+def test_a_worker_that_has_ended_holds_nothing_open(prepared):
+    import psutil
+
+    async def main():
+        me, workers, counts = psutil.Process(), [], []
+        for _ in range(3):
+            worker = await AsyncWorker.start(prepared)
+            workers.append(worker)
+            await worker.run([ask(1)])
+            await worker.close()
+            await asyncio.sleep(0)  # what it was asked through is closed in the loop's next turn
+            counts.append(me.num_fds())
+        return counts
+
+    first, *others = asyncio.run(main())
+    assert others == [first, first]

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from mar_core import Failure, Outcome, Response
-from mar_core.run.brief import brief, error_line
+from mar_core.run.render import brief, error_line
 from mar_core.run.shapes import label_scores
 from mar_core.run.writers import open_writer
 
