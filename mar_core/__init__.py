@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from builtin_handlers.class_maps import class_map as class_map
     from builtin_handlers.images import decode_image as decode_image
+    from builtin_handlers.images import to_rgb as to_rgb
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mar_core.errors import MarWarning as MarWarning
     from mar_core.errors import ModelError as ModelError
     from mar_core.errors import OutputError as OutputError
+    from mar_core.errors import PackagesError as PackagesError
     from mar_core.errors import PluginError as PluginError
     from mar_core.errors import UsageError as UsageError
     from mar_core.findings import Finding as Finding
@@ -68,12 +70,13 @@ if TYPE_CHECKING:
     from mar_core.run.writers.tables import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
+    from mar_core.runtime.async_worker import Running as Running
     from mar_core.runtime.deaths import Death as Death
     from mar_core.runtime.deaths import WorkerDied as WorkerDied
     from mar_core.runtime.file_watch import FileWatch as FileWatch
-    from mar_core.runtime.gpus import count_gpus as count_gpus
-    from mar_core.runtime.gpus import gpus_for as gpus_for
     from mar_core.runtime.local_workers import LocalWorkers as LocalWorkers
+    from mar_core.runtime.machine import count_gpus as count_gpus
+    from mar_core.runtime.machine import gpus_for as gpus_for
     from mar_core.runtime.predictor import Predictor as Predictor
     from mar_core.runtime.prepared import Prepared as Prepared
     from mar_core.runtime.protocol import Ready as Ready
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.recipe import Recipe as Recipe
     from mar_core.runtime.recipe import load as load
     from mar_core.runtime.requests import Request as Request
+    from mar_core.runtime.values import to_json as to_json
     from mar_core.signature import Signature as Signature
     from mar_core.signature import SignatureField as SignatureField
     from mar_core.signature.declared import read_signature as read_signature
@@ -123,14 +127,14 @@ _HOME = {
     "mar_core.text": ("did_you_mean",),
     "mar_core.handlers.saved": ("SavedFiles",),
     "builtin_handlers.class_maps": ("class_map",),
-    "builtin_handlers.images": ("decode_image",),
+    "builtin_handlers.images": ("decode_image", "to_rgb"),
     "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
         "ArchiveError", "HandlerError", "InputError", "ManifestError", "MarError", "MarWarning",
-        "ModelError", "OutputError", "PluginError", "UsageError",
+        "ModelError", "OutputError", "PackagesError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
     "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
@@ -159,14 +163,15 @@ _HOME = {
         "EngineOption", "Failure", "Input", "Outcome", "Reader", "ReadOptions",
         "Response", "RunOptions", "RunSummary", "WriteOptions", "Writer",
     ),
+    "mar_core.runtime.values": ("to_json",),
     "mar_core.signature": ("Signature", "SignatureField"),
     "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
     "mar_core.run.writers.tables": ("Table", "to_table"),
-    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker"),
+    "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),
-    "mar_core.runtime.gpus": ("count_gpus", "gpus_for"),
+    "mar_core.runtime.machine": ("count_gpus", "gpus_for"),
     "mar_core.runtime.local_workers": ("LocalWorkers",),
     "mar_core.runtime.prepared": ("Prepared",),
     "mar_core.runtime.protocol": ("Ready", "Reply"),

@@ -18,6 +18,7 @@ __all__ = [
     "MarWarning",
     "ModelError",
     "OutputError",
+    "PackagesError",
     "PluginError",
     "UsageError",
 ]
@@ -68,6 +69,10 @@ class UsageError(MarError):
 
 class ArchiveError(MarError):
     """An archive cannot be read, trusted or written."""
+
+
+class PackagesError(ArchiveError):
+    """The packages that an archive asks for cannot be found or installed."""
 
 
 class ManifestError(ArchiveError):

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from mar_core.errors import ArchiveError, UsageError
+from mar_core.errors import PackagesError, UsageError
 from mar_core.text import printable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def uv(words: Sequence[str], *, doing: str) -> None:
 
     Raises:
         UsageError: It is not installed.
-        ArchiveError: It failed; the sentence has its reason.
+        PackagesError: It failed; the sentence has its reason.
     """
     # Ours alone decide: colours, bars, and which Python.
     command = [find_uv(), *words, "--color", "never", "--no-progress", "--no-python-downloads"]
@@ -81,22 +81,22 @@ def uv(words: Sequence[str], *, doing: str) -> None:
         raise _failure(doing, said)
 
 
-def _failure(doing: str, said: Sequence[str]) -> ArchiveError:
+def _failure(doing: str, said: Sequence[str]) -> PackagesError:
     text = "\n".join(said)
     begin = text.find("error: ")
     reason = " ".join((text[begin + 7 :] if begin >= 0 else text).split())
     reason, _, _ = reason.partition(" hint: ")
     if _NO_NETWORK in text or "network connectivity is disabled" in text:
         hint = "Run it once without --offline (and without UV_OFFLINE), where there is a network."
-        return ArchiveError(f"{doing} offline: {_sentence(reason)}", hint=hint)
+        return PackagesError(f"{doing} offline: {_sentence(reason)}", hint=hint)
     if "Hash mismatch" in text:
         hint = "Do not install it: it is not what was locked. Ask whoever made the archive."
-        return ArchiveError(f"{doing}: {_sentence(reason)}", hint=hint)
+        return PackagesError(f"{doing}: {_sentence(reason)}", hint=hint)
     if "--no-build" in text or "building source distributions" in text or "no wheel" in text:
         hint = "Building runs code of the package: allow it with --allow-build if you trust it."
-        return ArchiveError(f"{doing}: {_sentence(reason)}", hint=hint)
+        return PackagesError(f"{doing}: {_sentence(reason)}", hint=hint)
     hint = "uv is told by its own configuration where packages are (UV_DEFAULT_INDEX and uv.toml)."
-    return ArchiveError(f"{doing}: {_sentence(reason)}", hint=hint)
+    return PackagesError(f"{doing}: {_sentence(reason)}", hint=hint)
 
 
 def _sentence(reason: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
 from mar_core.format.contents import size_of
-from mar_core.format.digests import quiet
-from mar_core.format.folder_writer import FolderWriter
+from mar_core.format.digests import copy, quiet
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.reader import open_archive
 from mar_core.format.tar_writer import TgzWriter
@@ -16,7 +16,6 @@ from mar_core.format.view import ArchiveFormat
 from mar_core.format.zip_writer import ZipWriter
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from mar_core.format.digests import Digests
     from mar_core.format.sources import Sources
 
-__all__ = ["Appender", "fill", "reread", "write"]
+__all__ = ["Appender", "FolderWriter", "fill", "reread", "write"]
 
 
 class Appender(Protocol):
@@ -130,3 +129,37 @@ def reread(path: Path, archive: Sources, manifest: Manifest) -> None:
                 "The archive was not written: read again, it is not what it should be.",
                 hint="Check the disk, and report this if it comes again.",
             )
+
+
+class FolderWriter:
+    """Adds members to a folder.
+
+    Args:
+        folder: The folder, empty.
+        progress: Told the bytes done since it was last called.
+    """
+
+    def __init__(self, folder: Path, *, progress: Callable[[int], None] = quiet) -> None:
+        self._folder = folder
+        self._progress = progress
+
+    def add(self, name: str, content: Content) -> Digests:
+        """Write one member and flush it to the disk.
+
+        Raises:
+            ArchiveError: It cannot be read, or changes meanwhile.
+            OSError: The folder cannot take it.
+        """
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            size = size_of(content)
+            digests = copy(content, target, offset=0, size=size, progress=self._progress)
+            os.fsync(target)
+        finally:
+            os.close(target)
+        return digests
+
+    def close(self) -> None:
+        """Nothing is left to write."""

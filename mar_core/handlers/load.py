@@ -51,6 +51,7 @@ class LoadedHandler:
             postprocess may be driven one by one.
         independent: Whether its stages may work on different batches at once.
         by_length: Whether it works faster on inputs of one length.
+        continuous: Whether it is asked step by step, and keeps a state for each request by its id.
         distribution: The distribution that ships it, or None when the archive does.
         version: That distribution's version, or None.
         code: The archive's modules.
@@ -64,6 +65,7 @@ class LoadedHandler:
     staged: bool
     independent: bool
     by_length: bool
+    continuous: bool
     distribution: str | None
     version: str | None
     code: ArchiveCode | OwnProcess
@@ -156,6 +158,7 @@ def _load(
         staged=staged,
         independent=staged and stages_independent(type(instance)),
         by_length=getattr(instance, "bucket_by_length", False) is True,
+        continuous=continuous,
         distribution=blame.distribution,
         version=shipped.version if shipped else None,
         code=code,

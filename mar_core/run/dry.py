@@ -11,7 +11,7 @@ from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
 from mar_core.run.session import inputs_of
 from mar_core.runtime.environment import described
-from mar_core.runtime.gpus import count_gpus, gpus_for
+from mar_core.runtime.machine import count_gpus, gpus_for
 from mar_core.text import printable
 from mar_core.ts.device import choose_gpu_id
 

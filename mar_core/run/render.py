@@ -5,10 +5,11 @@ from __future__ import annotations
 import binascii
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mar_core.run.brief import brief, error_line, one_line, percent
-from mar_core.run.shapes import label_scores
+from mar_core.findings import printable
+from mar_core.run.shapes import found_in, label_scores
 from mar_core.run.writers.base import Output
 from mar_core.runtime.values import as_file, to_json
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from mar_core.records import Outcome, WriteOptions
+    from mar_core.records import Failure, Outcome, WriteOptions
+    from mar_core.run.shapes import Found
     from mar_core.runtime.values import Save
 
-__all__ = ["TerminalOutput", "describe_blob"]
+__all__ = ["TerminalOutput", "brief", "describe_blob", "error_line", "one_line", "percent"]
 
 ROWS_FOR_WIDTHS = 40
 PATIENCE = 0.5
@@ -30,6 +32,9 @@ MOST_BARS = 20
 LONGEST_DOCUMENT = 4096
 SMALL = 32
 OK = 200
+LONGEST = 200
+LABELS = 3
+ITEMS = 8
 
 
 class TerminalOutput(Output):
@@ -100,7 +105,10 @@ class TerminalOutput(Output):
 
 
 def one_result(outcome: Outcome) -> RenderableType:
-    """One outcome in full: labels with bars, text as it is, anything else as JSON."""
+    """One outcome in full: labels with bars, text as it is, anything else as JSON.
+
+    Of things that more is said of, such as segments and words, each has a line.
+    """
     from rich.console import Group
     from rich.text import Text
 
@@ -108,9 +116,11 @@ def one_result(outcome: Outcome) -> RenderableType:
     if outcome.failure is not None:
         return Group(heading, Text(f"  {error_line(outcome.failure)}", style="red"))
     answer = _answer(outcome)
-    scores = label_scores(answer)
-    if scores:
-        return Group(heading, _bars(scores))
+    found = found_in(answer)
+    if found:
+        found = sorted(found, key=lambda one: -one.score)
+        told = any(one.more.keys() - {"box"} for one in found)
+        return Group(heading, _things(found) if told else _bars(found))
     if isinstance(answer, str):
         return Group(heading, Text("\n".join(one_line(line) for line in answer.splitlines())))
     document = json.dumps(answer, indent=2, ensure_ascii=False)
@@ -163,7 +173,23 @@ def _without_blobs(value: Any) -> Any:
     return {name: _without_blobs(one) for name, one in value.items()}
 
 
-def _bars(scores: list[tuple[str, float]]) -> Table:
+def _things(found: list[Found]) -> Table:
+    """Things that more is said of: several may have one label, and their scores are no shares."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    for one in found[:MOST_BARS]:
+        more = "; ".join(f"{one_line(name)} {brief(value)}" for name, value in one.more.items())
+        table.add_row(one_line(one.label), percent(one.score), more)
+    if len(found) > MOST_BARS:
+        table.add_row(f"{len(found) - MOST_BARS} more")
+    return table
+
+
+def _bars(scores: list[Found]) -> Table:
     from rich.bar import Bar
     from rich.table import Table
 
@@ -171,9 +197,59 @@ def _bars(scores: list[tuple[str, float]]) -> Table:
     table.add_column(overflow="fold")
     table.add_column(width=BAR)
     table.add_column(justify="right")
-    for label, score in scores[:MOST_BARS]:
-        bar = Bar(1.0, 0.0, score, width=BAR, color="green")
-        table.add_row(one_line(label), bar, percent(score))
+    for one in scores[:MOST_BARS]:
+        bar = Bar(1.0, 0.0, one.score, width=BAR, color="green")
+        table.add_row(one_line(one.label), bar, percent(one.score))
     if len(scores) > MOST_BARS:
         table.add_row(f"{len(scores) - MOST_BARS} more")
     return table
+
+
+def brief(value: Any) -> str:
+    """A result as ``to_json`` gave it, in one line."""
+    scores = label_scores(value)
+    if scores:
+        shown = [f"{one_line(label)} {percent(score)}" for label, score in scores[:LABELS]]
+        more = len(scores) - len(shown)
+        return ", ".join([*shown, f"{more} more"] if more else shown)
+    if isinstance(value, list):
+        return _items(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping) and "file" in value:
+        value = value["file"]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _cut(one_line(text))
+
+
+def error_line(failure: Failure) -> str:
+    """A failure in one line: the sentence, and where it happened unless the input was not read."""
+    message = one_line(failure.message)
+    if failure.stage == "read":
+        return message
+    if failure.stage == "response":
+        said = "" if message == failure.type else f": {message}"
+        return f"{failure.code} {failure.type}{said}"
+    return f"{failure.type} in {failure.stage}: {message}"
+
+
+def percent(score: float) -> str:
+    """A score from 0 to 1 in percent."""
+    return f"{score:.1%}"
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, safe on a terminal."""
+    return printable(" ".join(text.split()))
+
+
+def _items(value: list[Any]) -> str:
+    shown = [_items(item) if isinstance(item, list) else brief(item) for item in value[:ITEMS]]
+    more = len(value) - len(shown)
+    if more:
+        shown.append(f"… {more} more")
+    return _cut(f"[{', '.join(shown)}]")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

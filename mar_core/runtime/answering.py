@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.handlers.own_process import OwnProcess
 from mar_core.plugins import get_plugins
-from mar_core.records import PLAIN_RESPONSE, Outcome
+from mar_core.records import PLAIN_RESPONSE, Failure, Outcome
 from mar_core.runtime.batch import Batch
 from mar_core.runtime.batching import Row
 from mar_core.runtime.compiling import keep_compiled
@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from mar_core.records import Failure, Response
+    from mar_core.records import Response
     from mar_core.runtime.outbox import Outbox, Page
     from mar_core.runtime.protocol import Setup
 
 __all__ = ["Answering"]
 
+_FORGOTTEN = Failure(
+    stage="read", type="Forgotten", message="Nobody waits for it any more.", code=503
+)
 # In a process of its own, whatever a handler raises is its request's failure.
 CAUGHT = (BaseException,)
 
@@ -77,20 +80,28 @@ class Answering:
         flush_printed()
         outbox.add([READY, *self._ready()])
 
-    def answer(self, call: int, requests: Sequence[tuple[Any, ...]]) -> None:
+    def answer(
+        self, call: int, requests: Sequence[tuple[Any, ...]], place: int | None = None
+    ) -> None:
         """Answer the requests of a call, now or as its turn comes.
+
+        Args:
+            call: Its number.
+            requests: The requests.
+            place: The place of the first, where they may be forgotten.
 
         Raises:
             ArchiveError: The model is mapped from an archive that somebody has written to.
         """
         self._setup.prepared.files.check_views()
         if self._stages is None:
-            batch = self._prepare(call, requests)
+            batch = self._prepare(call, requests, place)
             batch.inference()
             self._finish(call, batch)
         else:
             self._stages.begin(
-                lambda: self._prepare(call, requests), lambda batch: self._finish(call, batch)
+                lambda: self._prepare(call, requests, place),
+                lambda batch: self._finish(call, batch),
             )
 
     def describe(self, call: int) -> None:
@@ -130,16 +141,19 @@ class Answering:
         if self._stages is not None:
             self._stages.drain()
 
-    def _prepare(self, call: int, requests: Sequence[tuple[Any, ...]]) -> Batch:
+    def _prepare(self, call: int, requests: Sequence[tuple[Any, ...]], place: int | None) -> Batch:
         self._page.begin()
-        batch = self._read(call, requests)
+        gone = () if place is None else self._page.gone(place, len(requests))
+        batch = self._read(call, requests, gone)
         batch.preprocess()
         return batch
 
-    def _read(self, call: int, requests: Sequence[tuple[Any, ...]]) -> Batch:
+    def _read(self, call: int, requests: Sequence[tuple[Any, ...]], gone: Sequence[int]) -> Batch:
         rows: list[Row] = []
-        failed: list[Outcome] = []
+        failed = [Outcome(index=at, id=requests[at][0], failure=_FORGOTTEN) for at in gone]
         for index, request in enumerate(requests):
+            if index in gone:
+                continue
             try:
                 row, headers = row_of(request)
             except Exception as error:  # noqa: BLE001 - it is this request's failure

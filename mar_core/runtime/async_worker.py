@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.prepared import Prepared
     from mar_core.runtime.requests import Request
 
-__all__ = ["Answers", "AsyncWorker"]
+__all__ = ["Answers", "AsyncWorker", "Running"]
 
 # A line of the log that never ends is cut.
 LONGEST_LINE = 64 << 10
@@ -55,6 +55,26 @@ class Answers(list[Reply]):
     """
 
     seconds: dict[str, float]
+
+
+class Running(asyncio.Future[Answers]):
+    """A call that a worker was given: a future of its answers.
+
+    Args:
+        worker: The worker.
+        requests: What it is to answer.
+        place: The place of the first of them.
+    """
+
+    def __init__(self, worker: AsyncWorker, requests: Sequence[Request], place: int) -> None:
+        super().__init__(loop=worker._loop)  # noqa: SLF001 - they are one thing
+        self._worker, self._requests, self._place = worker, requests, place
+
+    def forget(self, request: Request) -> None:
+        """Nobody waits for this one any more: it is left out if the call has not begun."""
+        for at, one in enumerate(self._requests):
+            if one is request and not self.done():
+                self._worker._forget(self._place + at)  # noqa: SLF001 - likewise
 
 
 class AsyncWorker:
@@ -83,7 +103,8 @@ class AsyncWorker:
         self._outgoing: list[tuple[Any, ...]] = []
         self._calls: dict[int, tuple[asyncio.Future[Answers], Callable[[int, bytes], None] | None]]
         self._calls = {}
-        self._number = 0
+        self._number = self._given = 0
+        self._forgot = False
         self._started: asyncio.Future[Ready] = self._loop.create_future()
         self._ended: asyncio.Future[Death] = self._loop.create_future()
         self._silent: asyncio.Future[None] = self._loop.create_future()
@@ -206,14 +227,25 @@ class AsyncWorker:
 
     def call(
         self, requests: Sequence[Request], *, on_part: Callable[[int, bytes], None]
-    ) -> asyncio.Future[Answers]:
-        """The same as ``run``, as a future: it takes no task.
+    ) -> Running:
+        """The same as ``run``, as a future: it takes no task, and its requests can be forgotten.
 
         Args:
             requests: The requests, in the order in which the handler sees them.
             on_part: Takes the number of a request and a piece of its answer.
         """
-        return self._call(CALL, [tuple(request) for request in requests], on_part=on_part)
+        place = self._given
+        self._given += len(requests)
+        for mark in range(place, self._given) if self._forgot else ():
+            self._process.mark(mark, gone=False)
+        call = Running(self, requests, place)
+        asked = [tuple(request) for request in requests]
+        self._ask(call, CALL, asked, place, on_part=on_part)
+        return call
+
+    def _forget(self, place: int) -> None:
+        self._forgot = True
+        self._process.mark(place, gone=True)
 
     async def describe(self) -> Any:
         """What the handler says of itself (``describe_handle``), as plain values; None if nothing.
@@ -221,7 +253,9 @@ class AsyncWorker:
         Raises:
             WorkerDied: The process is gone.
         """
-        return (await self._call(DESCRIBE))[0].value
+        answer: asyncio.Future[Answers] = self._loop.create_future()
+        self._ask(answer, DESCRIBE)
+        return (await answer)[0].value
 
     async def ended(self) -> Death:
         """Wait until the process is gone, for whatever reason."""
@@ -251,18 +285,20 @@ class AsyncWorker:
         if not self._ended.done():
             self._lose(late=late, patience=0.0)
 
-    def _call(
-        self, kind: int, *fields: Any, on_part: Callable[[int, bytes], None] | None = None
-    ) -> asyncio.Future[Answers]:
+    def _ask(
+        self,
+        answer: asyncio.Future[Answers],
+        kind: int,
+        *fields: Any,
+        on_part: Callable[[int, bytes], None] | None = None,
+    ) -> None:
         number = self._number
         self._number += 1
-        answer: asyncio.Future[Answers] = self._loop.create_future()
         if self._ended.done():
             answer.set_exception(WorkerDied(self._ended.result(), self._process.part_of(number)))
-            return answer
+            return
         self._calls[number] = answer, on_part
         self._send((kind, number, *fields))
-        return answer
 
     def _send(self, message: tuple[Any, ...]) -> None:
         """Send a message together with all that are made in this turn of the loop."""

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mar_core.errors import HandlerError
 from mar_core.records import PLAIN_RESPONSE, Failure, Outcome, Response
 from mar_core.runtime.batching import Row, read
 from mar_core.runtime.failures import (
@@ -19,7 +20,7 @@ from mar_core.runtime.failures import (
     is_out_of_memory,
 )
 from mar_core.runtime.lanes import Passage
-from mar_core.runtime.results import check_results
+from mar_core.text import plural
 from mar_core.ts.context import begin_batch
 from mar_core.ts.items import rejections
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.lifecycle import LifeCycle
     from mar_core.ts.context import Context, RequestProcessor
 
-__all__ = ["Batch", "BatchRunner"]
+__all__ = ["Batch", "BatchRunner", "check_results"]
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Batch:
         done: Outcomes that are known already.
         sink: Takes the parts that the handler sends ahead, with the ``index`` of their request, as
             they are made; without one they are kept for the outcomes.
+        tries: How often its requests have been tried before, in larger batches.
 
     Attributes:
         requests: Those that have not failed by themselves.
@@ -124,6 +126,7 @@ class Batch:
         *,
         done: Sequence[Outcome] = (),
         sink: Callable[[int, Any], None] | None = None,
+        tries: int = 0,
     ) -> None:
         self.requests = requests
         self.seconds: dict[str, float] = {}
@@ -131,6 +134,7 @@ class Batch:
         self._done = list(done)
         self._data: Any = None
         self._sink = sink
+        self._tries = tries
         self._chunks: dict[int, list[Any]] = {}
         self._begun: set[int] = set()
         self._stage = "preprocess"
@@ -275,7 +279,7 @@ class Batch:
         self._data = None
         half = max(1, len(requests) // 2)
         for part in filter(None, (requests[:half], requests[half:])):
-            batch = Batch(self._runner, part, sink=self._sink)
+            batch = Batch(self._runner, part, sink=self._sink, tries=self._tries + 1)
             outcomes += batch.run()
             for stage, seconds in batch.seconds.items():
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -290,7 +294,9 @@ class Batch:
         """Tell the context, and a handler that keeps it, which requests these are."""
         context, loaded, requests = self._context, self._runner.life.loaded, self.requests
         extra = {"explain": "True"} if self._explain else {}
-        ids = [request.id for request in requests]
+        # It begins again, and not with the state that the handler keeps for the try that failed.
+        again = "~" * self._tries if loaded.continuous else ""
+        ids = [f"{request.id}{again}" for request in requests]
         begin_batch(context, ids, [{**request.headers, **extra} for request in requests])
         context.sink = self._stream
         if loaded.staged:
@@ -332,3 +338,37 @@ def _lacked_memory(outcome: Outcome) -> bool:
 
 def _index(outcome: Outcome) -> int:
     return outcome.index
+
+
+def check_results(results: Any, *, expected: int, handler: str) -> list[Any]:
+    """Check what a handler returned for a batch.
+
+    Args:
+        results: What it returned.
+        expected: How many requests there were.
+        handler: The handler's name, for the sentence.
+
+    Returns:
+        The same list.
+
+    Raises:
+        HandlerError: It is not a list, or not of that length.
+    """
+    wanted = f"it must return a list with one result for each request, here {expected}."
+    if not isinstance(results, list):
+        got = "None" if results is None else f"a {type(results).__name__}"
+        raise HandlerError(
+            f"{handler} returned {got}; {wanted}",
+            stage="result",
+            handler=handler,
+            public="Invalid model predict output",
+        )
+    if len(results) != expected:
+        raise HandlerError(
+            f"{handler} returned {len(results)} {plural(len(results), 'result')} for "
+            f"{expected} {plural(expected, 'request')}; {wanted}",
+            stage="result",
+            handler=handler,
+            public="number of batch response mismatched",
+        )
+    return results

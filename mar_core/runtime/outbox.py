@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from mar_core.runtime.process import COUNTS, MARKS
 from mar_core.runtime.protocol import ANSWER, from_worker
 
 if TYPE_CHECKING:
@@ -52,11 +53,29 @@ class Outbox:
 
 
 class Page:
-    """How many calls were begun and finished, where the parent can read it when this dies."""
+    """What worker and parent tell each other without a message.
+
+    How many calls were begun and finished, where the parent can read it when this dies; and which
+    requests nobody waits for any more, where this sees it however many calls lie before them.
+    """
 
     def __init__(self, descriptor: int) -> None:
         with os.fdopen(descriptor, "r+b") as file:
-            self._numbers = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
+            whole = memoryview(mmap.mmap(file.fileno(), 0))
+        self._numbers = whole[:COUNTS].cast("Q")
+        self._marks = whole[COUNTS:]
+
+    def gone(self, start: int, count: int) -> list[int]:
+        """Which of these requests nobody waits for, counted from the first of them.
+
+        Args:
+            start: The place of the first among all that were given.
+            count: How many they are.
+        """
+        first = start % MARKS
+        if first + count <= MARKS and not any(self._marks[first : first + count]):
+            return []
+        return [at for at in range(count) if self._marks[(start + at) % MARKS]]
 
     def begin(self) -> None:
         """A call begins."""

@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from mar_core.runtime.cores import cores, keeping_threads, use_threads
+from mar_core.runtime.machine import cores, keeping_threads, use_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import HandlerError
 from mar_core.records import PLAIN_RESPONSE, Outcome, Response
 from mar_core.runtime.batching import Batcher
-from mar_core.runtime.cores import cores
 from mar_core.runtime.feed import Feed, Parcel
-from mar_core.runtime.gpus import count_gpus, gpus_for
+from mar_core.runtime.machine import cores, count_gpus, gpus_for
 from mar_core.runtime.prepared import needs_torch, prepare_opened
 from mar_core.runtime.process import PATIENCE
 from mar_core.runtime.protocol import (

@@ -7,6 +7,7 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 
     from mar_core.runtime.interpreter import Interpreter
 
-__all__ = ["PAGE", "Process"]
+__all__ = ["COUNTS", "MARKS", "PAGE", "Process"]
 
 # How long a worker may take to end by itself, and after SIGTERM.
 PATIENCE = 2.0
-# Three numbers of eight bytes: calls begun, calls finished, when the last one began.
-PAGE = 24
+# Three numbers of eight bytes: calls begun, calls finished, when the last one began. Behind them a
+# byte for each of the latest requests, which the parent sets when nobody waits for it any more.
+COUNTS, MARKS = 24, 1 << 16
+PAGE = COUNTS + MARKS
 # A json.py in the current folder must not stand in for the standard library's.
 _COMMAND = ["-P", "-c"]
 _CODE = "from mar_core.runtime.worker import main; main()"
@@ -79,6 +82,7 @@ class Process:
             finally:
                 os.close(reading)
         self.socket = ours
+        self._last = (0, 0, 0)
         self._closed = False
 
     @property
@@ -100,13 +104,29 @@ class Process:
 
     def part_of(self, call: int) -> Part:
         """What part a call had in its death."""
-        begun, finished, _ = memoryview(self._page).cast("Q")
+        begun, finished, _ = self._counts()
         return part_of(call, begun=begun, finished=finished)
 
     def running_for(self) -> float:
         """For how many seconds its last call has been running; 0 when none is."""
-        begun, finished, since = memoryview(self._page).cast("Q")
+        begun, finished, since = self._counts()
         return time.monotonic() - since / 1e9 if begun > finished else 0.0
+
+    def mark(self, place: int, *, gone: bool) -> None:
+        """Let the worker know whether anybody waits for a request that has not begun.
+
+        Args:
+            place: Which it is of all that the worker was given; it shares its mark with the one
+                that came so many requests before.
+            gone: Whether nobody does.
+        """
+        if not self._page.closed:
+            self._page[COUNTS + place % MARKS] = gone
+
+    def _counts(self) -> tuple[int, int, int]:
+        if not self._page.closed:
+            self._last = struct.unpack_from("3Q", self._page)
+        return self._last
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and to everything that it has started."""
@@ -137,6 +157,8 @@ class Process:
         if not self._closed:
             self._closed = True
             os.close(self._lifeline)
+            self._counts()  # the last that it wrote
+            self._page.close()
         return Death(code=code, seconds=late)
 
 

@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 # To a worker: (IMPORT, module), (LOAD, Setup), (CALL, number, requests), (DESCRIBE, number), (END,)
+# A CALL may end with the place of its first request, where its requests may be forgotten.
 IMPORT, LOAD, CALL, DESCRIBE, END = range(5)
 # From a worker: [READY, fields], [REFUSED, class, message, attributes], [PART, call, row, part],
 # [ANSWER, call, seconds, smallest batch that did not fit, replies], [METRIC, fields…]

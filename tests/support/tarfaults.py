@@ -54,6 +54,10 @@ def _gzip(row):
     row("MAR-A202", "two streams that make one tar", lambda: gz(tar[:1024]) + gz(tar[1024:]))
     row("MAR-A202", "a byte behind", lambda: whole + b"\n")
     row("MAR-A202", "zeros behind", lambda: whole + bytes(512))
+    # The stream ends where a piece that is read does.
+    name = b"n" * ((64 << 10) - len(whole) - 1) + b"\0"
+    named = whole[:3] + bytes([whole[3] | 8]) + whole[4:10] + name + whole[10:]
+    row("MAR-A202", "a byte behind a whole piece", lambda: named + b"\n", lambda: named)
     row("MAR-A202", "2 MB behind", lambda: whole + b"x" * (2 << 20))
     for level in (0, 9):
         row(
@@ -168,6 +172,12 @@ def _kinds(row):
             with_member(TarPiece(name="m/x", kind=kind, header=dict(target))),
             with_member(TarPiece(name="m/x")),
         )
+    row(
+        "MAR-A205",
+        "old file called a folder by a pax header",
+        with_member(TarPiece(name="m/x", kind=b"\0", before=pax({"path": "m/d/"}))),
+        with_member(TarPiece(name="m/x", kind=b"\0", before=pax({"path": "m/d"}))),
+    )
     row(
         "MAR-A120",
         "link inside",

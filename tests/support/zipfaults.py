@@ -217,6 +217,12 @@ def _directory(row):
         lambda: _spliced(b"PK\x05\x05" + struct.pack("<H", 4) + b"sign"),
         sound,
     )
+    row(
+        "MAR-A105",
+        "the first bytes of an entry in the directory",
+        lambda: _spliced(b"PK\x01\x02" + bytes(20)),
+        sound,
+    )
     change("MAR-A111", "two entries share one place", good=replace(EVIL, name="b.py"), offset=0)
     change("MAR-A110", "entry points behind its header", offset=90)
     change("MAR-A110", "entry points beyond the end", offset=1 << 30)

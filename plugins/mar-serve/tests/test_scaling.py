@@ -7,6 +7,7 @@ import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 import serving
 import serving_handlers as handlers
@@ -101,8 +102,6 @@ def test_a_request_whose_deadline_has_passed_is_not_run(tmp_path):
 
 
 def test_a_request_whose_client_has_gone_is_not_run(tmp_path):
-    import httpx
-
     source = handlers.ECHO.replace(
         "    answers = []", "    open('ran','a').write('x')\n    answers = []"
     )
@@ -120,6 +119,35 @@ def test_a_request_whose_client_has_gone_is_not_run(tmp_path):
             assert first.result().status_code == 200
         assert ask(server, "x").status_code == 200
         assert len((tmp_path / "ran").read_text()) <= 2 + 3  # what was with the worker already
+
+
+def test_a_request_that_is_with_its_worker_is_not_run_when_its_client_has_gone(tmp_path):
+    source = handlers.ECHO.replace(
+        "    answers = []",
+        """    for row in data:
+        open("RAN", "ab").write(bytes(row["body"], "ascii") + b" ")
+    while b"wait" in open("RAN", "rb").read() and not os.path.exists("GO"):
+        time.sleep(0.01)
+    answers = []""",
+    )
+    source = source.replace("RAN", str(tmp_path / "ran")).replace("GO", str(tmp_path / "go"))
+    echo = handlers.make(tmp_path, "echo", source)
+    with serving.running(echo, folder=tmp_path) as server, ThreadPoolExecutor(20) as pool:
+        for _ in range(30):  # then it is known to be quick, and is given some ahead
+            assert ask(server, "x").status_code == 200
+        first = pool.submit(ask, server, "wait")
+        serving.eventually(lambda: "wait" in (tmp_path / "ran").read_text())
+        stays = pool.submit(ask, server, "stays")
+
+        def leave(_):
+            with server.client(timeout=1.0) as client, pytest.raises(httpx.ReadTimeout):
+                client.post("/predictions/echo", content="gone", headers=TEXT)
+
+        list(pool.map(leave, range(4)))
+        assert ask(server, path="/ping", content="").status_code == 200
+        (tmp_path / "go").touch()
+        assert (first.result().status_code, stays.result().status_code) == (200, 200)
+    assert (tmp_path / "ran").read_text().split()[30:] == ["wait", "stays"]
 
 
 def test_sequences_stay_with_their_worker_and_in_order(tmp_path):

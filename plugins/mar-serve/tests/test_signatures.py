@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import jsonschema
 import pytest
@@ -18,6 +19,15 @@ signature = {
 
 def handle(data, context):
     return [sum(row.get("data", row.get("body"))) for row in data or []]
+""",
+    "odd": """
+signature = {
+    "inputs": [{"name": "data", "type": "float32", "shape": [2]}],
+    "outputs": [{"name": "same", "type": "float32", "shape": [2]}],
+}
+
+def handle(data, context):
+    return [[float(one) for one in row.get("data", row.get("body"))] for row in data or []]
 """,
     "texts": """
 signature = {
@@ -157,3 +167,23 @@ def test_a_model_that_says_nothing_has_no_path_of_its_own(client):
     assert "/predictions/echo" not in document["paths"]
     names = [one["operationId"] for item in document["paths"].values() for one in item.values()]
     assert len(names) == len(set(names))
+
+
+def test_numbers_that_json_does_not_have_are_strings_but_on_torchserves_paths(client):
+    """As in the files of `mar run`; a tensor of them may be sent back as it came."""
+    rows = [["NaN", 1.5], ["-Infinity", "Infinity"]]
+    sent = {"inputs": [tensor("data", "FP32", [2, 2], rows)]}
+    answer = client.post("/v2/models/odd/infer", json=sent)
+    (found,) = json.loads(answer.text, parse_constant=pytest.fail)["outputs"]
+    assert found == tensor("same", "FP32", [2, 2], [one for row in rows for one in row])
+    answer = client.post(
+        "/v1/models/odd:predict", json={"instances": [{"data": one} for one in rows]}
+    )
+    assert json.loads(answer.text, parse_constant=pytest.fail) == {"predictions": rows}
+    assert "NaN" in client.post("/predictions/odd", json=rows[0]).text
+    assert '"NaN"' not in client.post("/predictions/odd", json=rows[0]).text
+
+
+def test_no_other_string_is_a_number(client):
+    sent = {"inputs": [tensor("data", "FP32", [1, 2], ["nan", 1])]}
+    assert client.post("/v2/models/odd/infer", json=sent).status_code == 400

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from dropin import DropIn, started
 
@@ -16,12 +18,13 @@ def handle(data, context):
     return [repr(sorted(row.items())) for row in data]
 """
 BROKEN = "def handle(data, context):\n    raise RuntimeError('no')\n"
+FULL = "def handle(data, context):\n    raise MemoryError('no room')\n"
 
 
 @pytest.fixture(scope="module")
 def drop_in(tmp_path_factory):
     made = DropIn(tmp_path_factory.mktemp("like"))
-    for name, source in (("echo", HANDLER), ("broken", BROKEN)):
+    for name, source in (("echo", HANDLER), ("broken", BROKEN), ("full", FULL)):
         handler = made.folder / f"{name}_handler.py"
         handler.write_text(source)
         make_archive(made.store, handler=handler, model_name=name)
@@ -59,6 +62,29 @@ def test_kserves_paths_hand_the_body_to_a_handler_without_an_envelope(client, pa
 
 def test_without_the_open_inference_protocol_there_is_no_health_of_v2(client):
     assert client.get("/v2/health/ready").status_code == 404
+
+
+def test_the_page_is_for_browsers(client):
+    for accept, status in (("*/*", 405), ("", 405), ("text/html,*/*;q=0.8", 200)):
+        assert client.get("/", headers={"accept": accept}).status_code == status
+    assert client.get("/").json()["type"] == "MethodNotAllowedException"
+
+
+def test_a_body_without_a_length_costs_its_request_nothing(drop_in):
+    """As Netty's clients send it whose author has forgotten the length."""
+    with socket.create_connection(("127.0.0.1", drop_in.ports[0]), timeout=30) as connection:
+        connection.sendall(b"POST /predictions/echo HTTP/1.1\r\n\r\ndata=x y\r\n")
+        answer = b"".join(iter(lambda: connection.recv(9999), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert body == b"[('body', bytearray(b''))]"
+
+
+def test_a_lack_of_memory_has_a_status_of_its_own(admin):
+    params = {"url": "full.mar", "initial_workers": 1}
+    answer = admin.post("/models", params=params)
+    text = "Failed to start workers for model full version: 1.0"
+    assert (answer.status_code, answer.json()["message"]) == (507, text)
 
 
 def test_a_form_may_name_the_model(admin, client):
@@ -131,10 +157,14 @@ def test_what_cannot_be_fetched(admin, url):
     assert answer.json()["message"] == f"Failed to download archive from: {url}"
 
 
-def test_a_scaling_that_fails_names_the_version_that_was_asked_for(admin):
+def test_a_scaling_that_fails_names_the_version_and_logs_the_lines_of_the_handler(drop_in, admin):
     assert admin.post("/models", params={"url": "broken.mar"}).status_code == 200
     wanted = {"min_worker": 1, "synchronous": "true"}
     for path, version in (("/models/broken", "null"), ("/models/broken/1.0", "1.0")):
         answer = admin.put(path, params=wanted)
         text = f"Failed to start workers for model broken version: {version}"
         assert (answer.status_code, answer.json()["message"]) == (500, text)
+    log = drop_in.log()
+    assert "broken 1.0 worker" in log
+    assert 'broken_handler.py", line 2, in handle' in log
+    assert "RuntimeError: no" in log

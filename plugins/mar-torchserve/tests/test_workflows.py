@@ -194,7 +194,7 @@ def test_removing_it_ends_its_models(server, management):
         ),
         (
             "POST", "/workflows?url=../store/seq.war", 404, "WorkflowNotFoundException",
-            "Workflow not found in workflow store: ../store/seq.war",
+            "Relative path is not allowed in url: ../store/seq.war",
         ),
         ("GET", "/workflows/no", 404, "WorkflowNotFoundException", "Workflow not found: no"),
         ("DELETE", "/workflows/no", 404, "WorkflowNotFoundException", "Workflow not found: no"),

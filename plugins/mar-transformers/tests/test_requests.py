@@ -28,6 +28,16 @@ def failure(predictor, request):
     return found.message
 
 
+def deep(pixels, form="PNG"):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form)
+    return stream.getvalue()
+
+
+def floating():
+    return deep(np.random.default_rng(5).random((4, 4), dtype=np.float32), "TIFF")
+
+
 def photo(width=40, height=30, **save):
     pixels = np.random.default_rng(5).integers(0, 255, (height, width, 3), dtype=np.uint8)
     stream = io.BytesIO()
@@ -127,13 +137,29 @@ def test_no_path_and_no_address_is_opened(loaded, tmp_path, monkeypatch, address
         ("text-generation", {"inputs": [TEXT, TEXT], "stream": True}, "list is not streamed"),
         ("text-generation", {"inputs": TEXT, "parameters": {"seed": "x"}}, "seed"),
         ("text-generation", {"inputs": TEXT, "parameters": {"max_new_tokens": 60}}, "60 more"),
+        ("text-generation", {"inputs": TEXT, "parameters": {"max_length": 99}}, "takes 64 in all"),
         ("text-generation", {"inputs": TEXT, "parameters": {"max_new_tokens": "x"}}, "str"),
+        (
+            "image-to-text",
+            {"inputs": base64.b64encode(photo()).decode(), "parameters": {"max_new_tokens": 999}},
+            "writes 64 at most",
+        ),
         (
             "text-generation",
             {"inputs": TEXT, "parameters": {"num_return_sequences": 2}, "stream": True},
             "none is streamed",
         ),
         ("fill-mask", {"data": TEXT}, "mask_token"),
+        ("fill-mask", {"data": ["the [MASK]", TEXT]}, "mask_token"),
+        ("text-classification", {"data": [TEXT, "the " * 70]}, "72 tokens, and the model takes"),
+        ("depth-estimation", {"data": photo(9, 1)}, "has 9×1 pixels"),
+        ("image-classification", {"data": floating()}, "floating-point pixels"),
+        ("ctc", {"data": {"array": [0.5], "sampling_rate": 16_000}}, "smaller than the model"),
+        (
+            "zero-shot-image-classification",
+            {"image": photo(), "candidate_labels": ["cat", 7]},
+            "where a list of texts is expected",
+        ),
         ("zero-shot-image-classification", {"data": photo()}, "candidate_labels"),
         ("image-classification", {"data": b"no picture"}, "10 bytes are no image"),
         ("image-classification", {"data": photo()[:300]}, "cannot be decoded"),
@@ -251,3 +277,24 @@ def test_the_config_can_have_everything_streamed(loaded):
     text = "".join([*streamed.streamed, streamed.result])
     assert whole.result[0]["generated_text"].endswith(text)
     assert not whole.streamed
+
+
+def test_what_is_written_ends_where_the_models_positions_do(loaded):
+    """Where a request does not say how much; and its answer is the same in a batch."""
+    predictor = loaded(
+        "text-generation", parameters={"do_sample": False, "return_full_text": False}
+    )
+    texts = ["the cat " * 30, "the cat", "the dog " * 31]
+    alone = [predictor.predict([text])[0] for text in texts]
+    assert predictor.predict(texts) == alone
+    counts = [len(one[0]["generated_text"].split()) for one in alone]
+    assert counts[0] <= 4
+    assert counts[2] <= 2
+
+
+def test_16_bits_are_not_cut_off_at_255(loaded):
+    grey = np.random.default_rng(6).integers(0, 256, (30, 40), dtype=np.uint8)
+    predictor = loaded("image-classification")
+    rows = [deep(grey), deep(grey.astype(np.uint16) * 257)]
+    one, other = predictor.predict(rows)
+    assert close(one, other)

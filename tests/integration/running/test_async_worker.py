@@ -271,3 +271,48 @@ def test_a_worker_ends_with_its_parent(tmp_path):
             return
         time.sleep(0.05)
     pytest.fail("the worker lives on")
+
+
+def test_a_request_that_is_forgotten_before_its_call_begins_is_not_run(prepared, tmp_path):
+    async def main():
+        worker = await AsyncWorker.start(prepared)
+        first = worker.call([ask(0, sleep=1.0)], on_part=print)
+        requests = [ask(1), ask(2), ask(3)]
+        second, third = (worker.call(some, on_part=print) for some in (requests, [ask(4)]))
+        second.forget(requests[1])
+        third.forget(third._requests[0])
+        third.forget(ask(5))  # of another call: nothing
+        calls = [await one for one in (first, second, third)]
+        calls.append(await worker.run([ask(6)]))
+        described = await worker.describe()
+        second.forget(requests[0])  # it has been answered
+        await worker.close()
+        return calls, described
+
+    (_, second, third, last), described = asyncio.run(main())
+    assert [reply.failure is None for reply in second] == [True, False, True]
+    assert [json.loads(reply.body)["size"] for reply in (second[0], second[2], last[0])] == [
+        2,
+        2,
+        1,
+    ]
+    assert second[1].failure.type == third[0].failure.type == "Forgotten"
+    assert described == {"calls": 3}  # the third was not run at all
+
+
+def test_a_worker_that_has_ended_holds_nothing_open(prepared):
+    import psutil
+
+    async def main():
+        me, workers, counts = psutil.Process(), [], []
+        for _ in range(3):
+            worker = await AsyncWorker.start(prepared)
+            workers.append(worker)
+            await worker.run([ask(1)])
+            await worker.close()
+            await asyncio.sleep(0)  # what it was asked through is closed in the loop's next turn
+            counts.append(me.num_fds())
+        return counts
+
+    first, *others = asyncio.run(main())
+    assert others == [first, first]

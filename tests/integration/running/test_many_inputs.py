@@ -12,7 +12,7 @@ import textwrap
 import pytest
 from packs import mar
 
-from mar_core.runtime.cores import cores, keeping_threads, use_threads
+from mar_core.runtime.machine import cores, keeping_threads, use_threads
 from mar_core.testing import make_archive
 
 NOOP = """

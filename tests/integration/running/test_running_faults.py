@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mar_core.testing import make_archive
+
 GOOD = [{"n": n} for n in range(3)]
 
 
@@ -99,3 +101,38 @@ def test_what_writes_without_end_is_cut(zoo_archive, run_rows, capfd):
     noise = capfd.readouterr().err
     assert 60_000 < len(noise) < 200_000
     assert "the rest is left out" in noise
+
+
+COUNTDOWN = """
+def handle(data, context):
+    if data is None:
+        context.cache = {}
+        return None
+    names = [context.get_request_id(at) for at in range(len(data))]
+    for name in set(context.cache) - set(names):
+        del context.cache[name]
+    results = []
+    for name, row in zip(names, data):
+        asked = row["body"]
+        if "bad" in asked and context.cache.get(name) == asked["bad"]:
+            raise ValueError("no such digit")
+        context.cache[name] = context.cache.get(name, asked["n"]) - 1
+        results.append(context.cache[name])
+    context.stopping_criteria = [lambda left: left <= 0] * len(data)
+    return results
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_step_that_fails_leaves_no_state_behind(tmp_path, run_rows, workers):
+    """Each of the others counts from its own number again, and not on from where it was."""
+    (tmp_path / "handler.py").write_text(COUNTDOWN)
+    config = {"continuousBatching": True, "batchSize": 4}
+    archive = make_archive(
+        tmp_path, handler=tmp_path / "handler.py", model_name="count", config=config
+    )
+    inputs = [{"n": 3}, {"n": 4}, {"n": 5, "bad": 3}, {"n": 2}, {"n": 1}]
+    _, rows = run_rows(archive, *inputs, workers=workers, batch_size=4)
+    assert [row.get("result") for row in rows] == [0, 0, None, 0, 0]
+    assert [row.get("streamed") for row in rows] == [[2, 1], [3, 2, 1], None, [1], None]
+    assert rows[2]["error"]["type"] == "ValueError"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cacheplace import let_go, own_cache
+from memory_archive import write_zip
 from packs import HANDLER, weights
 
 from mar_core import ArchiveError, UsageError, archive, open_archive
@@ -192,6 +194,20 @@ def test_archives_without_digests_are_known_by_all_their_bytes(place, made, tmp_
             packed.writestr(zipfile.ZipInfo("MAR-INF/MANIFEST.json"), json.dumps(told))
         assert (unpack(path) / "handler.py").read_text() == text
     assert len(cache.entries()) == 2
+
+
+def test_a_manifest_that_lists_some_members_names_no_entry(place, tmp_path):
+    handler = hashlib.sha256(HANDLER.encode()).hexdigest()
+    for listed in ({"handler.py": {"sha256": handler}}, {"handler.py": {"sha256": 7}, "x.txt": {}}):
+        for text in ("one", "two"):
+            told = {
+                "model": {"modelName": "old", "handler": "handler.py"},
+                "mar": {"members": listed},
+            }
+            content = {"MAR-INF/MANIFEST.json": json.dumps(told), "handler.py": HANDLER}
+            path = write_zip(tmp_path / "some.mar", content | {"x.txt": text})
+            assert (unpack(path) / "x.txt").read_text() == text
+    assert len(cache.entries()) == 4
 
 
 def edited_at_the_same_length(folder):

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from mar_core import ArchiveError, UsageError
-from mar_core.cache.location import bound, cache_folder, memory_place, prepared_place, prepared_root
+from mar_core.cache.location import (
+    bound,
+    cache_folder,
+    memory_place,
+    prepared_memory,
+    prepared_place,
+    prepared_root,
+)
 
 
 @pytest.fixture
@@ -89,6 +96,16 @@ def test_the_folder_in_memory_is_one_for_each_cache(home, monkeypatch):
     assert first.parent.name.startswith(f"mar-{os.getuid()}-")
     monkeypatch.setenv("MAR_CACHE_DIR", str(home / "b"))
     assert memory_place() != first
+    monkeypatch.setattr("mar_core.cache.location._MEMORY", str(home))
+    folder = prepared_memory()
+    assert folder == memory_place()
+    assert folder.parent.parent == home
+    for part in (folder, folder.parent):
+        assert part.stat().st_mode & 0o777 == 0o700
+        part.chmod(0o777)
+        with pytest.raises(ArchiveError, match="Others may write"):
+            prepared_memory()
+        part.chmod(0o700)
 
 
 def test_how_much_it_may_hold(monkeypatch):

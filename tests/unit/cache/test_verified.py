@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import struct
+import zipfile
 
 import pytest
 from cacheplace import own_cache
-from memory_archive import HANDLER
+from memory_archive import HANDLER, files, write_zip
 from packs import weights
 
 from mar_core import ValidationError, archive, open_archive
@@ -75,6 +77,29 @@ def test_a_file_that_was_changed_is_compared_again(made, root):
         with pytest.raises(ValidationError, match=NAME):
             verify(made)
     assert len(records(root)) == 1  # of what it was
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_member_that_is_deflated_or_has_no_digest_is_compared_too(tmp_path, root, listed):
+    (tmp_path / "handler.py").write_bytes(HANDLER)
+    (tmp_path / "x.txt").write_bytes(b"ab" * 99_999)
+    if listed:
+        path = archive("m", handler=tmp_path / "handler.py", version="1", export_path=tmp_path,
+                       extra_files=[tmp_path / "x.txt"])  # fmt: skip
+    else:
+        path = write_zip(tmp_path / "m.mar", files({"x.txt": b"ab" * 99_999}))
+    with open_archive(path) as opened:
+        assert opened.members["x.txt"].offset is None
+        assert bool(opened.sha256_of("x.txt")) == listed
+    verify(path, "x.txt")
+    assert len(records(root)) == 1
+    with zipfile.ZipFile(path) as packed:
+        start = packed.getinfo("x.txt").header_offset
+    raw = path.read_bytes()
+    place = start + 30 + sum(struct.unpack_from("<2H", raw, start + 26)) + 5  # within the data
+    path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
+    with pytest.raises(ValidationError, match=r"x\.txt"):
+        verify(path, "x.txt")
 
 
 def test_what_is_written_while_it_is_read_is_not_vouched_for(made, root, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 
@@ -88,3 +89,123 @@ def test_a_link_is_not_followed(tmp_path):
     link.symlink_to("real")
     locks.clear_away(link, os.unlink)
     assert link.is_symlink()
+
+
+def locked(path, *, shared):
+    """Whether another descriptor may take it, too; closed again."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def test_many_may_hold_what_one_may_not_take(tmp_path):
+    first, second = locks.hold(tmp_path), locks.hold(tmp_path)
+    assert None not in {first, second}
+    assert locks.try_exclusive(tmp_path) is None
+    assert locks.is_held(tmp_path)
+    os.close(first)
+    assert locks.is_held(tmp_path)
+    os.close(second)
+    assert not locks.is_held(tmp_path)
+    taken = locks.try_exclusive(tmp_path)
+    assert locked(tmp_path, shared=True)
+    assert locks.hold(tmp_path) is None
+    assert not os.get_inheritable(taken)
+    os.close(taken)
+    assert locks.hold(tmp_path / "none") is None
+    assert not locks.is_held(tmp_path / "none")
+
+
+def test_a_file_that_is_waited_for_is_made(tmp_path):
+    path = tmp_path / "x.lock"
+    descriptor = locks.wait_exclusive(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert locked(path, shared=True)
+    taken = []
+    waiting = threading.Thread(target=lambda: taken.append(locks.wait_exclusive(path)))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    os.close(descriptor)
+    waiting.join(60)
+    assert taken[0] is not None
+    os.close(taken[0])
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        locks.wait_exclusive(link)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_file_is_let_go_when_it_is_done_with(tmp_path):
+    path = tmp_path / "m.mar"
+    path.write_text("1")
+    with pytest.raises(FileNotFoundError), locks.alone(path):
+        (tmp_path / "none").unlink()
+    assert not locked(path, shared=False)
+    with locks.alone(path):  # nor does the thread think that it still has it
+        assert locked(path, shared=True)
+
+
+def test_what_somebody_has_is_not_cleared_away(tmp_path):
+    path, removed = tmp_path / "partial", []
+    path.write_text("1")
+    held = locks.hold(path)
+    locks.clear_away(path, removed.append)
+    locks.clear_away(tmp_path / "none", removed.append)
+    assert removed == []
+    os.close(held)
+    locks.clear_away(path, removed.append)
+    assert removed == [path]
+    assert not locked(path, shared=False)
+    os.mkfifo(tmp_path / "pipe")  # is not waited for
+    locks.clear_away(tmp_path / "pipe", removed.append)
+    assert len(removed) == 2
+
+
+def test_what_is_kept_is_what_has_the_name(tmp_path):
+    path = tmp_path / "partial"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    path.rename(tmp_path / "other")
+    assert locks.keep(descriptor)
+    assert not locks.keep(descriptor, path)
+    path.touch()
+    assert not locks.keep(descriptor, path)
+    mine = locks.try_exclusive(path)
+    other = os.open(path, os.O_RDONLY)
+    assert not locks.keep(other, path)  # somebody clears it away just now
+    for one in (descriptor, mine, other):
+        os.close(one)
+
+
+def test_what_was_replaced_while_it_was_waited_for_is_waited_for_again(tmp_path, monkeypatch):
+    path, real, seen = tmp_path / "m.mar", locks._flock, []
+    path.write_text("old")
+
+    def meanwhile(descriptor, **how):
+        if not seen:
+            (tmp_path / "new").write_text("new")
+            (tmp_path / "new").replace(path)
+        seen.append(os.fstat(descriptor).st_ino)
+        return real(descriptor, **how)
+
+    monkeypatch.setattr(locks, "_flock", meanwhile)
+    with locks.alone(path):
+        assert locked(path, shared=True)
+    assert seen[1:] == [path.stat().st_ino]
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    for take in (locks.hold, locks.try_exclusive):
+        os.close(take(tmp_path))
+    locks.clear_away(tmp_path, os.rmdir)  # where nobody can know whose it is
+    assert tmp_path.exists()

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from mar_core import Failure, Outcome, Response
-from mar_core.run.brief import brief, error_line
+from mar_core.run.render import brief, error_line
 from mar_core.run.shapes import label_scores
 from mar_core.run.writers import open_writer
 
@@ -47,6 +47,18 @@ def test_a_single_picture_with_found_objects():
     found = [{"dog": [1.0, 2.0, 3.0, 4.0], "score": 0.5}, {"cat": [0, 0, 1, 1], "score": 0.75}]
     assert show(outcome(found)) == [
         "x.png", " cat  ██████████████████        75.0%", " dog  ████████████              50.0%",
+    ]  # fmt: skip
+
+
+def test_a_single_picture_with_segments():
+    """Several have one label, and what is said of each counts."""
+    mask = Image.new("1", (4, 3))
+    found = [
+        {"label": "cat", "score": 0.5, "mask": mask},
+        {"label": "cat", "score": 0.75, "mask": mask, "area": 12},
+    ]
+    assert show(outcome(found)) == [
+        "x.png", " cat  75.0%  mask picture 1 4x3; area 12", " cat  50.0%  mask picture 1 4x3",
     ]  # fmt: skip
 
 

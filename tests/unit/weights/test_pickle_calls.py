@@ -74,6 +74,8 @@ PARAMETER = utils("parameter", T, True, HOOKS)
 CHANNELS = torch.per_channel_affine
 TENSOR, KIND = torch._utils._rebuild_tensor_v2, torch.Tensor
 INNER = (F, 0, (3,), (1,), False, HOOKS)
+META = utils("meta_tensor_no_storage", torch.float32, (1,), (1,), False)
+MOVED = utils("device_tensor_from_cpu_tensor", T, torch.float32, "cpu", False)
 FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
 COO = (v2(L, shape=(2, 2), strides=(2, 1)), v2(F, shape=(2,)), Made("torch.Size", (4, 4)), False)
 CSR = (v2(L), v2(L, shape=(0,)), v2(F, shape=(0,)), (2, 2))
@@ -105,7 +107,15 @@ SOUND = {
         (Q, 0, (3,), (1,), (torch.per_tensor_affine, 0.5, 1), False, HOOKS),
         (Q, 0, (3, 2), (2, 1), (CHANNELS, DOUBLES, LONGS, 0), False, HOOKS),
     ],
-    "parameter": [(T, True, HOOKS), (T, False, HOOKS), (LONGS, False, HOOKS)],
+    "parameter": [
+        (T, True, HOOKS),
+        (T, False, HOOKS),
+        (LONGS, False, HOOKS),
+        (PARAMETER, True, HOOKS),
+        (Made(FROM_TYPE, TENSOR, KIND, INNER, {}), True, HOOKS),
+        (META, True, HOOKS),
+        (MOVED, True, HOOKS),
+    ],
     "parameter_with_state": [(T, True, HOOKS, {"a": 1}), (T, True, HOOKS, ({"a": 1}, {"b": 2}))],
     "sparse_tensor": [(layout("torch.sparse_coo"), COO), (layout("torch.sparse_csr"), CSR)],
     "meta_tensor_no_storage": [(torch.float32, (2, 3), (3, 1), True), (torch.int64, (), (), False)],
@@ -214,6 +224,11 @@ NEARLY = {
         (None, True, HOOKS),
         (F, True, HOOKS),
         (Made("torch.Size", (1,)), True, HOOKS),
+        (utils("parameter", LONGS, False, HOOKS), True, HOOKS),
+        (Made(FROM_TYPE, TENSOR, KIND, (L, *INNER[1:]), {}), True, HOOKS),
+        (utils("meta_tensor_no_storage", torch.int64, (1,), (1,), False), True, HOOKS),
+        (utils("device_tensor_from_cpu_tensor", LONGS, torch.int64, "cpu", False), True, HOOKS),
+        (utils("tensor_v3", *INNER, torch.uint8), True, HOOKS),
         (T, True, FULL),
         (T, 1, HOOKS),
     ],
@@ -236,7 +251,7 @@ NEARLY = {
         (layout("torch.sparse_csr"), CSR[:3]),
         (layout("torch.strided"), COO),
         ("torch.sparse_coo", COO),
-        (Made("torch.device", "torch.sparse_coo"), COO),
+        (Made("builtins.bytearray", "torch.sparse_coo", "latin-1"), COO),
         (layout("torch.sparse_coo"), (1, *COO[1:])),
         (layout("torch.sparse_csr"), (*CSR[:2], 1, CSR[3])),
         (layout("torch.sparse_coo"), COO, 1),

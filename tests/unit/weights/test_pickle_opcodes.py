@@ -11,7 +11,7 @@ import torch
 from mar_core.weights.cost import Allowance
 from mar_core.weights.machine import MAX_LINE
 from mar_core.weights.pickles import walk_pickle
-from mar_core.weights.stand_ins import LongText, Storage
+from mar_core.weights.stand_ins import LongText, Made, Storage
 
 SHARED = [1]
 VALUES = [0, 1, 255, 256, 65535, 65536, -1, 2**31 - 1, -(2**31), 2**100, -(2**100), 1.5,
@@ -43,7 +43,8 @@ def test_values_are_what_pickle_makes(protocol):
     [
         *(b"I01\n.", b"I00\n.", b"I5\n.", b"I-5\n."),
         *(b"L12L\n.", b"L12\n.", b"F1.5\n.", b"J\xff\xff\xff\xff."),
-        *(b"T\x03\0\0\0a\xc3\xa9.", b"U\x01a.", b"S'a\\n'\n.", b'S"a"\n.', b"Va\\u0101\n."),
+        *(b"T\x03\0\0\0a\xc3\xa9.", b"U\x01a.", b"U\0.", b"S''\n."),
+        *(b"S'a\\n'\n.", b'S"a"\n.', b"Va\\u0101\n."),
         *(b"\x8b\x02\0\0\0\xff\xff.", b"\x8a\x01\xff.", b"\x8a\0.", b"B\x01\0\0\0a.", b"C\x01a."),
         *(b"\x8d\x01" + bytes(7) + b"a.", b"\x8e\x01" + bytes(7) + b"a.", b"\x8c\x01a."),
         *(b"K\x01K\x022l.", b"(K\x01K\x02l.", b"(K\x01K\x02d.", b"K\x012\x86.", b"K\x01K\x020."),
@@ -122,6 +123,11 @@ COMPUTED, DEQUES = "something computed", "what collections.deque returns"
         (DICT + b")R}b.", [], [f"a call of {COMPUTED}", f"attributes set on {COMPUTED}"], True),
         (b"c__builtin__\nset\n)R}b.", ["attributes set on what builtins.set returns"], [], False),
         (b"cos\nstat\n)R}b.", ["attributes set on what os.stat returns"], ["os.stat"], True),
+        (b"cos\nsystem\n)}\x92.", ["the opcode NEWOBJ_EX"], ["os.system"], True),
+        (b"(ios\nsystem\n.", ["the opcode INST"], ["os.system"], True),
+        (b"(cos\nsystem\no.", ["the opcode OBJ"], ["os.system"], True),
+        (b"(()" + b"2\x86" * 60 + b"NNNNtQ.", ["the opcode DUP"],  # whose hash takes for ever
+         ["a persistent reference that is no storage"], False),
         (b"\x82\x07.", ["the opcode EXT1"], ["number 7 of the extension registry"], True),
         (b"\x83\x07\x01.", ["the opcode EXT2"], ["number 263 of the extension registry"], True),
         (b"Pid\n.", ["the opcode PERSID"], ["a persistent reference that is no storage"], False),
@@ -182,7 +188,7 @@ ODD = ["a storage that is described in a way that torch never writes, or in two 
 def test_a_storage_is_described_as_torch_does(data, fields, refused):
     walked = walk_pickle(data, storage_fields=fields)
     assert (walked.refused, walked.fault) == (refused, None)
-    assert isinstance(walked.value, Storage) == (not refused)
+    assert isinstance(walked.value, Made if refused else Storage)
 
 
 @pytest.mark.parametrize(("data", "fields"), [(described(), 6), (described("module"), 5)])
@@ -192,22 +198,29 @@ def test_what_is_no_storage(data, fields):
     assert not walked.acts
 
 
-@pytest.mark.parametrize(("last", "latin"), [("ÿ", True), ("Ā", False), ("", True)])
-def test_a_long_string_is_not_kept(last, latin):
-    value = "é" * (1 << 20) + "x" + last  # a letter lies across the end of a chunk
+@pytest.mark.parametrize(
+    ("first", "last", "latin"),
+    [("", "ÿ", True), ("", "Ā", False), ("", "", True), ("Ā", "", False), ("Ā", "é", False)],
+)
+def test_a_long_string_is_not_kept(first, last, latin):
+    value = first + "é" * (1 << 20) + "x" + last  # a letter lies across the end of a chunk
     data = b"X" + struct.pack("<I", len(value.encode())) + value.encode()
     walked = walk_pickle(data + b".")
     assert isinstance(walked.value, LongText)
     assert (walked.value.size, walked.value.latin) == (len(value.encode()), latin)
     assert walk_pickle(data[:-1] + b"\xff.").fault or not last
-    assert walk_pickle(b"c_codecs\nencode\n(" + data + b"U\x06latin1tR.").refused == (
+    encoded = walk_pickle(b"c_codecs\nencode\n(" + data + b"U\x06latin1tR.")
+    assert isinstance(encoded.value, Made)
+    assert encoded.refused == (
         [] if latin else ["a call of _codecs.encode with arguments that torch never writes"]
     )
 
 
 def test_long_bytes_and_numbers_are_not_kept():
     walked = walk_pickle(b"B\1\0\x10\0" + b"x" * ((1 << 20) + 1) + b".")
-    assert isinstance(walked.value, LongText)
+    assert (walked.value.size, walked.value.latin) == ((1 << 20) + 1, True)
+    assert walk_pickle(b"U\xc8" + b"a" * 200 + b".").value == "a" * 200
+    assert walk_pickle(b"U\x01\xff.").value == "\xff"
     assert walk_pickle(b"B\0\0\x10\0" + b"x" * (1 << 20) + b".").value == b"x" * (1 << 20)
     too_long = MAX_LINE + 1
     walked = walk_pickle(b"\x8b" + struct.pack("<i", too_long) + b"\1" * too_long + b".")
@@ -220,7 +233,9 @@ def test_long_bytes_and_numbers_are_not_kept():
 def test_long_lines_are_not_kept():
     long = b"x" * (MAX_LINE * 2)
     for data in (b"S'" + long + b"'\n.", b"V" + long + b"\n.", b"F1" + b"0" * len(long) + b"\n."):
-        assert walk_pickle(data, plain=True).fault is None
+        walked = walk_pickle(data, plain=True)
+        assert walked.fault is None
+        assert getattr(walked.value, "latin", True)
         assert walk_pickle(data, budget=Allowance(MAX_LINE)).unchecked
     assert walk_pickle(b"I" + b"1" * 5000 + b"\n.").value == 0
     (name,) = walk_pickle(b"cos\n" + long + b"\n.").forbidden

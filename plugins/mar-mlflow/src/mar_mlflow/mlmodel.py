@@ -11,10 +11,10 @@ import yaml
 
 from mar_core import UsageError
 
-__all__ = ["FILE", "Column", "MLmodel", "read_mlmodel"]
+__all__ = ["FILE", "MOST_BYTES", "Column", "MLmodel", "parse_mlmodel", "read_mlmodel"]
 
 FILE = "MLmodel"
-_MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 20
 
 
 class _Loader(yaml.SafeLoader):
@@ -26,15 +26,19 @@ class _Loader(yaml.SafeLoader):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One input of the signature.
+    """One input or output of the signature.
 
     Attributes:
         name: Its name, or None.
         dtype: NumPy's name of a tensor's type; None for a column of a table.
+        shape: A tensor's shape, -1 for any length; None where it is not told.
+        kind: MLflow's name of a column's type; None for a tensor.
     """
 
     name: str | None
     dtype: str | None
+    shape: tuple[int, ...] | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +48,12 @@ class MLmodel:
     Attributes:
         flavors: Each flavour's settings by its name.
         inputs: The inputs of the signature; empty where there is none.
+        outputs: Its outputs; likewise.
     """
 
     flavors: dict[str, dict[str, Any]]
     inputs: tuple[Column, ...] = ()
+    outputs: tuple[Column, ...] = ()
 
     def path(self, flavor: str, key: str) -> str | None:
         """The name of a file or folder that a flavour names, inside the model's folder.
@@ -74,9 +80,21 @@ def read_mlmodel(folder: Path) -> MLmodel | None:
     if not path.is_file():
         return None
     with path.open("rb") as stream:
-        raw = stream.read(_MOST_BYTES + 1)
-    if len(raw) > _MOST_BYTES:
-        raise UsageError(f"{path} has more than {_MOST_BYTES:,} bytes.")
+        return parse_mlmodel(stream.read(MOST_BYTES + 1), path)
+
+
+def parse_mlmodel(raw: bytes, path: Path | str = FILE) -> MLmodel:
+    """Read what an ``MLmodel`` holds.
+
+    Args:
+        raw: Its bytes; more than ``MOST_BYTES`` are refused.
+        path: What to call it in a sentence.
+
+    Raises:
+        UsageError: It is not what MLflow writes.
+    """
+    if len(raw) > MOST_BYTES:
+        raise UsageError(f"{path} has more than {MOST_BYTES:,} bytes.")
     try:
         content = _Loader(raw).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -88,11 +106,14 @@ def read_mlmodel(folder: Path) -> MLmodel | None:
     if not isinstance(flavors, dict):
         raise UsageError(f"{path} names no flavors, as MLflow does.")
     known = {str(name): value for name, value in flavors.items() if isinstance(value, dict)}
-    return MLmodel(flavors=known, inputs=_inputs(content.get("signature")))
+    told = content.get("signature")
+    return MLmodel(
+        flavors=known, inputs=_columns(told, "inputs"), outputs=_columns(told, "outputs")
+    )
 
 
-def _inputs(signature: Any) -> tuple[Column, ...]:
-    text = signature.get("inputs") if isinstance(signature, dict) else None
+def _columns(signature: Any, key: str) -> tuple[Column, ...]:
+    text = signature.get(key) if isinstance(signature, dict) else None
     try:
         told = json.loads(text) if isinstance(text, str) else []
     except (ValueError, RecursionError):
@@ -104,9 +125,13 @@ def _inputs(signature: Any) -> tuple[Column, ...]:
 
 def _column(told: dict[str, Any]) -> Column:
     tensor = told.get("tensor-spec")
-    dtype = tensor.get("dtype") if isinstance(tensor, dict) else None
-    name = told.get("name")
+    tensor = tensor if isinstance(tensor, dict) else {}
+    name, kind = told.get("name"), told.get("type")
+    dtype, shape = tensor.get("dtype"), tensor.get("shape")
+    lengths: list[Any] = shape if isinstance(shape, list) else [None]
     return Column(
         name=name if isinstance(name, str) else None,
         dtype=dtype if isinstance(dtype, str) else None,
+        shape=tuple(lengths) if all(type(one) is int for one in lengths) else None,
+        kind=kind if isinstance(kind, str) and not tensor else None,
     )

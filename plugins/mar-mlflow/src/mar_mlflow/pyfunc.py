@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from mar_core import HandlerError, PredictionException
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PyfuncFlavor"]
 
+_SERVERS_FAULT = 500
+
 
 class PyfuncFlavor(Scoring):
     """Serves an MLflow model through ``mlflow.pyfunc``, and answers ``{"predictions": …}``.
@@ -20,6 +23,8 @@ class PyfuncFlavor(Scoring):
     or ``inputs``, with ``params``. mlflow and what the model needs must be installed; loading it
     may run any code, so that the archive must be trusted.
     """
+
+    signature = "mar_mlflow.signatures:signature_of"
 
     def __init__(self) -> None:
         self.initialized = False
@@ -38,7 +43,9 @@ class PyfuncFlavor(Scoring):
                 hint="Pass --trust (or --allow-pickle) if you trust whoever made it.",
             )
         try:
-            import mlflow.pyfunc
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what mlflow says of its own source
+                import mlflow.pyfunc
         except ImportError as error:
             raise HandlerError(
                 f"This MLflow model needs mlflow, which cannot be imported here: {error}.",
@@ -50,12 +57,17 @@ class PyfuncFlavor(Scoring):
 
     def answer(self, asked: Asked) -> dict[str, Any]:
         """See ``Scoring.answer``."""
+        from mlflow.exceptions import MlflowException
+
         value = self._value(asked)
-        answer = (
-            self._model.predict(value, params=asked.params)
-            if asked.params
-            else self._model.predict(value)
-        )
+        more = {"params": asked.params} if asked.params else {}
+        try:
+            answer = self._model.predict(value, **more)
+        except MlflowException as error:  # above all, what does not fit the signature
+            status = error.get_http_status_code()
+            if not BAD_REQUEST <= status < _SERVERS_FAULT:
+                raise
+            raise PredictionException(" ".join(str(error).split()), status) from error
         return {"predictions": _plain(answer)}
 
     def _value(self, asked: Asked) -> Any:

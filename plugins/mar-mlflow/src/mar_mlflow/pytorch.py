@@ -29,6 +29,8 @@ class PytorchFlavor(Scoring, BaseHandler):
     take the type of the signature and are answered by lists.
     """
 
+    signature = "mar_mlflow.signatures:signature_of"
+
     def __init__(self) -> None:
         super().__init__()
         self._inputs: tuple[Column, ...] = ()

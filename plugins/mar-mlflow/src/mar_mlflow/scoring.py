@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from mar_core import PredictionException, as_text, payload
+from mar_core import PredictionException, as_text, fields_of, payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +67,8 @@ def asked_of(row: Mapping[str, Any], context: Context, index: int) -> Asked:
         PredictionException: It is none of MLflow's forms.
     """
     body = payload(row, form=True)
+    if body is row:  # the fields of a form, or KServe's tensors by their names
+        body = fields_of(row)
     kind = _content_type(context, index)
     raw = bytes(body) if isinstance(body, (bytes, bytearray, memoryview)) else None
     if kind == CSV and (raw is not None or isinstance(body, str)):

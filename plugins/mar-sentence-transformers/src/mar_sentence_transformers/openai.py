@@ -8,7 +8,7 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mar_serve import Answer, Extension, ServeError
+from mar_serve import Answer, Extension, ServeError, strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -168,7 +168,7 @@ def _answer(asked: _Asked, replies: list[Reply]) -> bytes:
         data.append({"object": "embedding", "index": index, "embedding": shown})
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     answer = {"object": "list", "data": data, "model": asked.model, "usage": usage}
-    return json.dumps(answer, separators=(",", ":")).encode()
+    return strict_json(answer, separators=(",", ":"))
 
 
 def _embedding(model: str, reply: Reply) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import typer
 
     from mar_serve.answers import Answer as Answer
+    from mar_serve.answers import strict_json as strict_json
     from mar_serve.calls import Call as Call
     from mar_serve.config import Address as Address
     from mar_serve.config import ModelSource as ModelSource
@@ -38,6 +39,7 @@ _HOME = {
     "Server": "server",
     "ServerConfig": "config",
     "run": "life",
+    "strict_json": "answers",
 }
 
 __all__ = sorted([*_HOME, "mar_register_commands"])  # noqa: PLE0605 - the table is the one list

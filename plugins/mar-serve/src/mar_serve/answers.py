@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from mar_core import to_json
 from mar_serve.whole import send_whole
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from mar_serve.config import ServerConfig
     from mar_serve.errors import ServeError
 
-__all__ = ["JSON", "Answer", "Headers", "common_headers", "error_answer", "json_bytes", "send_to"]
+__all__ = [
+    "JSON", "Answer", "Headers", "common_headers", "error_answer", "json_bytes", "send_to",
+    "strict_json",
+]  # fmt: skip
 
 JSON = b"application/json"
 BAD = 400
@@ -54,7 +58,24 @@ class Answer:
 
 def json_bytes(value: Any) -> bytes:
     """A value as TorchServe writes JSON."""
-    return json.dumps(value, indent=2).encode() + b"\n"
+    return strict_json(value, indent=2) + b"\n"
+
+
+def strict_json(value: Any, **how: Any) -> bytes:
+    """A value as JSON that every client can read, whatever a model's numbers are.
+
+    NaN and the infinities, which JSON does not have, become the strings ``NaN``, ``Infinity`` and
+    ``-Infinity``, as in the files of ``mar run``. Python writes them bare, and so does TorchServe:
+    what a handler answers on TorchServe's own paths goes as it is.
+
+    Args:
+        value: The value.
+        **how: Handed to ``json.dumps``.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, **how).encode()
+    except ValueError:
+        return json.dumps(to_json(value), **how).encode()
 
 
 def common_headers(config: ServerConfig) -> Headers:

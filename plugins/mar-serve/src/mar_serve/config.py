@@ -136,6 +136,8 @@ class ServerConfig:
         device: Where models run; None takes the best that is there.
         gpus: How many GPUs to deal out; None counts them.
         grace: Seconds for what was taken, when the server ends.
+        page_for_browsers: Whether ``GET /`` gives the page only to who takes HTML: TorchServe has
+            nothing there, and says 405.
         max_requests: Requests after which a worker is replaced; 0 never.
         max_memory: Bytes of memory above which a worker is replaced; 0 never.
         idle_seconds: After so long without requests a model shrinks to its minimum.
@@ -191,6 +193,7 @@ class ServerConfig:
     device: str | None = None
     gpus: int | None = None
     grace: float = 30.0
+    page_for_browsers: bool = False
     max_requests: int = 0
     max_memory: int = 0
     idle_seconds: float = 60.0

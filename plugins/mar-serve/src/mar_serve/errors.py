@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mar_core import HandlerError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,15 +21,19 @@ __all__ = [
     "method_not_allowed",
     "model_not_found",
     "model_version_not_found",
+    "no_packages",
     "no_start",
     "no_worker",
     "not_found",
+    "not_run",
     "stopping",
     "timed_out",
     "too_large",
     "unsupported_encoding",
     "version_not_found",
 ]
+
+OUT_OF_RESOURCES = 507
 
 
 class ServeError(Exception):
@@ -124,6 +130,11 @@ def timed_out(message: str) -> ServeError:
     return ServeError(408, "RequestTimeoutException", message)
 
 
+def not_run() -> ServeError:
+    """Its deadline passed while it waited."""
+    return timed_out("The request was not run before its deadline.")
+
+
 def body_too_slow() -> ServeError:
     """The client was too slow with its body."""
     return timed_out("The body did not arrive in time.")
@@ -151,9 +162,24 @@ def internal(message: str) -> ServeError:
     return ServeError(500, "InternalServerException", message)
 
 
-def no_start(name: str, version: str) -> ServeError:
-    """Workers of a model that do not come up."""
-    return internal(f"Failed to start workers for model {name} version: {version}")
+def no_start(name: str, version: str, reason: object = None) -> ServeError:
+    """Workers of a model that do not come up.
+
+    Args:
+        name: The model.
+        version: The version that was asked for.
+        reason: What went wrong: for a lack of memory there is a status of its own.
+    """
+    found = internal(f"Failed to start workers for model {name} version: {version}")
+    if isinstance(reason, HandlerError) and reason.code == OUT_OF_RESOURCES:
+        found.status = OUT_OF_RESOURCES
+    return found
+
+
+def no_packages(name: str, findings: list[dict[str, object]]) -> ServeError:
+    """A model whose packages cannot be installed."""
+    text = f"Custom pip package installation failed for model {name}"
+    return ServeError(400, "ModelException", text, more={"findings": findings})
 
 
 def no_worker(name: str, version: str | None, *, retry_after: int = 1) -> ServeError:

@@ -134,7 +134,7 @@ class Management:
             await repository.examine(found, handler=handler)
             prepared = await repository.prepare(found, overrides, handler=handler)
         except MarError as error:
-            raise refusal(error, found) from error
+            raise refusal(error, found, name) from error
         initial = max(0, workers(given.get("initial_workers"), 0))
         version = repository.add(prepared, found, overrides, name=name, default_workers=initial)
         title = f'Model "{version.name}" Version: {version.version} registered with'
@@ -192,9 +192,9 @@ class Management:
                 await asyncio.shield(scaling)
         except TimeoutError:
             return PARTIAL, {"status": "Workers scaling in progress..."}
-        except (MarError, OSError):
+        except (MarError, OSError) as error:
             # TorchServe's text has the version that the client named, as Java writes none.
-            raise no_start(name, version or "null") from None
+            raise no_start(name, version or "null", error) from None
         of = f"{name}, version: {version}" if version is not None else name
         return OK, {"status": f"Workers scaled to {least} for model: {of}"}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from mar_serve.answers import strict_json
 from mar_serve.errors import bad_request
 from mar_serve.tensors import Tensor, flat, shape_of
 
@@ -76,7 +77,7 @@ def _tensor(name: str, rows: list[Any], declared: str | None = None) -> Tensor:
     found = flat(rows) if shape is not None else []
     kind = _kind(found)
     if shape is None or kind is None:
-        texts = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        texts = [row if isinstance(row, str) else strict_json(row).decode() for row in rows]
         return Tensor(name, "BYTES", [len(rows)], texts)
     if kind in {"INT64", "FP64"} and declared is not None and _holds(declared, found, kind):
         kind = declared
@@ -87,7 +88,7 @@ def _tensor(name: str, rows: list[Any], declared: str | None = None) -> Tensor:
 def _holds(datatype: str, values: Sequence[float], kind: str) -> bool:
     """Whether a tensor of a datatype holds these numbers, but for the last digits."""
     if datatype in _LARGEST:
-        return all(abs(value) <= _LARGEST[datatype] for value in values)
+        return all(abs(value) <= _LARGEST[datatype] or not isfinite(value) for value in values)
     bits = datatype.lstrip("UINT")
     if kind == "FP64" or not bits.isdigit():
         return datatype == kind

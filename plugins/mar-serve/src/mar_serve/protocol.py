@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from mar_serve.tls import Prompt
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -75,6 +77,8 @@ class MarProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
+        if transport.get_extra_info("ssl_object") is not None:
+            transport = Prompt(transport, self.loop)
         super().connection_made(transport)
         self._wait()
 
@@ -133,7 +137,16 @@ class MarProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, or too much of it, in the form of every other error."""
+        """Refuse what is no HTTP, or too much of it, in the form of every other error.
+
+        What follows a whole request, such as a body whose length nobody has given, costs that
+        request nothing: it is answered, and then the connection ends.
+        """
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
         text = {TOO_LONG: "The URL is too long.", TOO_MANY: "The headers are too large."}
         error = {
             "code": self._status,

@@ -7,12 +7,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from mar_serve.errors import not_run
 from mar_serve.streams import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core import Reply, Request
+    from mar_core import Reply, Request, Running
 
 __all__ = ["Job", "Queue"]
 
@@ -32,6 +33,7 @@ class Job:
         begun: When it was given to a worker, likewise; 0.0 before.
         stream: The pieces of its answer; None while there are none.
         queue: Where it waits; None when it does not.
+        call: What it was last given to a worker with; None before.
         suspected: Whether a worker was killed while it ran nothing but this.
         stages: How long each stage of its batch took, where it is traced.
         batch_size: How many requests its batch held, likewise.
@@ -41,6 +43,7 @@ class Job:
         "arrived",
         "batch_size",
         "begun",
+        "call",
         "deadline",
         "explain",
         "future",
@@ -67,6 +70,7 @@ class Job:
         self.begun = 0.0
         self.stream: Stream | None = None
         self.queue: Queue | None = None
+        self.call: Running | None = None
         self.suspected = False
         self.stages: dict[str, float] | None = None
         self.batch_size = 0
@@ -80,12 +84,25 @@ class Job:
         """Give it its answer."""
         self._end(reply)
 
+    def is_late(self, now: float) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline is not None and self.deadline < now
+
+    def ends_late(self) -> bool:
+        """Fail it if its deadline has passed before it was run; whether it has."""
+        late = self.deadline is not None and self.is_late(time.monotonic())
+        if late:
+            self.fail(not_run())
+        return late
+
     def forget(self) -> None:
         """Its client has gone: it need not be run."""
+        self._call_back()
         self._end(None)
 
     def fail(self, error: Exception) -> None:
         """Give it an error in place of an answer."""
+        self._call_back()
         if self.stream is not None:
             self.stream.end(None)
         elif not self.future.done():
@@ -99,6 +116,11 @@ class Job:
             self.future.set_result(self.stream)
         if self.stream is not None and not self.stream.over:
             self.stream.put(piece)
+
+    def _call_back(self) -> None:
+        """Where it has been given to a worker and has not begun there, it is not run."""
+        if self.call is not None and not self.over:
+            self.call.forget(self.request)
 
     def _end(self, reply: Reply | None) -> None:
         if self.stream is not None:
@@ -156,9 +178,9 @@ class Queue:
         return taken
 
     def oldest(self) -> Job | None:
-        """The job that has waited longest."""
+        """The job that has waited longest, of those that somebody waits for."""
         jobs = self._jobs
-        while jobs and jobs[0].over:
+        while jobs and (jobs[0].over or jobs[0].ends_late()):
             jobs.popleft()
             self.gone -= 1
         return jobs[0] if jobs else None

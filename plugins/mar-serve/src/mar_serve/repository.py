@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core import MarError, Severity, ValidationError, examine_in_child
+from mar_core import MarError, PackagesError, Severity, ValidationError, examine_in_child
 from mar_serve.config import Overrides
 from mar_serve.errors import (
     conflict,
@@ -15,6 +15,7 @@ from mar_serve.errors import (
     invalid_model,
     model_not_found,
     model_version_not_found,
+    no_packages,
     no_start,
     timed_out,
     version_not_found,
@@ -313,7 +314,7 @@ class Repository:
         except (MarError, OSError) as error:
             logger.error("%s cannot be loaded: %s", version, error)  # noqa: TRY400 - a sentence
             await self._withdraw(version)
-            raise no_start(version.name, version.version) from error
+            raise no_start(version.name, version.version, error) from error
 
     async def _withdraw(self, version: ModelVersion) -> None:
         model = self.models.get(version.name)
@@ -328,11 +329,14 @@ class Repository:
             version.found.discard()
 
 
-def refusal(error: MarError, found: Found) -> ServeError:
+def refusal(error: MarError, found: Found, name: str | None) -> ServeError:
     """What a client is told of an archive that cannot be served: findings, and no paths."""
     if isinstance(error, ValidationError):
         findings = [finding.to_dict() for finding in error.findings]
         unreadable = any(finding.code.startswith(UNREADABLE) for finding in error.findings)
         return invalid_model(NO_NAME if unreadable else "The archive failed validation.", findings)
     text = error.message.replace(str(found.source), found.url)
-    return invalid_model(NO_NAME, [{"severity": "error", "message": text}])
+    findings = [{"severity": "error", "message": text}]
+    if isinstance(error, PackagesError):
+        return no_packages(name or Path(found.url).name.partition(".")[0], findings)
+    return invalid_model(NO_NAME, findings)

@@ -56,7 +56,7 @@ class Routes:
         self._has_page = inference is not None
         routes: list[Route] = []
         if inference is not None:
-            routes += page.routes(server.snapshot)
+            routes += page.routes(server.snapshot, for_browsers=server.config.page_for_browsers)
             routes += self._inference(inference)
         if "management" in kinds:
             routes += self._management()

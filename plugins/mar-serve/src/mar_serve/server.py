@@ -196,13 +196,17 @@ class Server:
         """
         await self.repository.remove_all(name)
 
-    async def fetch(self, url: str) -> Path:
-        """Bring a file that is allowed into the model store.
+    async def fetch(self, url: str, folder: Path | None = None) -> Path:
+        """Bring a file that is allowed into the model store, or into another folder.
+
+        Args:
+            url: Where it is.
+            folder: Where it goes; None is the model store.
 
         Raises:
             ServeError: It is not allowed, or cannot be had.
         """
-        found = await asyncio.to_thread(fetched, url, self.config)
+        found = await asyncio.to_thread(fetched, url, self.config, folder)
         if not isinstance(found.source, Path):
             raise internal(f"{url} is no file.")
         return found.source

@@ -106,8 +106,13 @@ def registered(url: str, config: ServerConfig) -> Found:
     return Found(path, url)
 
 
-def fetched(url: str, config: ServerConfig) -> Found:
-    """A model behind a URL, brought into the model store.
+def fetched(url: str, config: ServerConfig, folder: Path | None = None) -> Found:
+    """A file behind a URL, brought into the model store or another folder.
+
+    Args:
+        url: The URL.
+        config: What says whether it may be fetched.
+        folder: Where the file goes; None is the model store.
 
     Raises:
         ServeError: The URL is not allowed, or nothing can be had there.
@@ -115,10 +120,11 @@ def fetched(url: str, config: ServerConfig) -> Found:
     allowed = config.allowed_urls or ((ANY_URL,) if config.open_urls else ())
     if not any(re.fullmatch(pattern, url) for pattern in allowed):
         raise model_not_found(f"Given URL {url} does not match any allowed URL(s)")
-    if config.model_store is None:
+    folder = folder or config.model_store
+    if folder is None:
         raise model_not_found("Model store has not been configured.")
     name = urllib.parse.unquote(url.partition("?")[0].rstrip("/")).rpartition("/")[2]
-    target = target_in(config.model_store, name)
+    target = target_in(folder, name)
     if target.exists():
         raise internal(f"Model file already exists {name}")
     try:

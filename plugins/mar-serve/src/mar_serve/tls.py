@@ -4,21 +4,81 @@ from __future__ import annotations
 
 import logging
 import ssl
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from mar_core import UsageError
 
 if TYPE_CHECKING:
+    import asyncio
     from pathlib import Path
 
-__all__ = ["server_context"]
+__all__ = ["Prompt", "server_context"]
 
 # What OpenSSL calls too weak where a distribution has raised its level: 1024 bits, SHA-1. A server
 # that ran with such a certificate goes on with it.
 _WEAK = frozenset({"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"})
 _OLD_LEVEL = "DEFAULT@SECLEVEL=1"
+CHECKS = 2
+LATER_SECONDS, SECONDS = 0.1, 30.0
 
 logger = logging.getLogger("mar_serve.server")
+
+
+class Prompt:
+    """A TLS transport whose connection ends soon after it is closed.
+
+    By itself it waits half a minute for the client's farewell. Clients that send none, as Netty's
+    do, take the connection for an open one meanwhile, and send requests that nobody answers.
+
+    Args:
+        transport: The transport.
+        loop: Its event loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Send what is left and the farewell, and end."""
+        self._transport.close()
+        self._loop.call_soon(self._end, CHECKS, time.monotonic() + SECONDS)
+
+    def _end(self, checks: int, until: float) -> None:
+        """End when all is sent: what still waits would be lost.
+
+        Below the transport is another, whose buffer cannot be seen; it is empty where the
+        system's is, but for a moment: hence more than one check.
+        """
+        sent = self._is_sent()
+        if sent is None or time.monotonic() > until:
+            return
+        if not sent:
+            self._loop.call_later(LATER_SECONDS, self._end, CHECKS, until)
+        elif checks > 1:
+            self._loop.call_soon(self._end, checks - 1, until)
+        else:
+            self._transport.abort()
+
+    def _is_sent(self) -> bool | None:
+        """Whether the client's machine has everything; None where that cannot be told."""
+        if self._transport.get_write_buffer_size():
+            return False
+        import fcntl
+        import termios
+
+        try:
+            number = self._transport.get_extra_info("socket").fileno()
+            waiting = fcntl.ioctl(number, termios.TIOCOUTQ, b"\0" * 4)
+        except (OSError, ValueError, AttributeError):
+            return None
+        return not any(waiting)
 
 
 def server_context(certificate: Path, private_key: Path) -> ssl.SSLContext:

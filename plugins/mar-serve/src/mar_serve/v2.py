@@ -180,9 +180,14 @@ def _listed(data: Any, datatype: str) -> list[Any]:
     values = flat(data)
     if datatype == "BYTES":
         return [value if isinstance(value, str) else json.dumps(value) for value in values]
+    if datatype.startswith(("FP", "BF")):  # as answers write them
+        values = [_NOT_FINITE.get(v, v) if isinstance(v, str) else v for v in values]
     if not all(isinstance(value, (int, float)) for value in values):
         raise bad_request(f"The data of a tensor of {datatype} must be numbers.")
     return values
+
+
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def _rows(inputs: list[Tensor], single: Collection[str]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mar_serve.dispatch import Dispatch
-from mar_serve.errors import ServeError, no_worker, timed_out
+from mar_serve.errors import ServeError, no_worker, not_run, timed_out
 from mar_serve.queues import Job
 from mar_serve.scaling import Scaler
 from mar_serve.sequences import with_sequence
@@ -191,7 +191,7 @@ class ModelVersion:
         if isinstance(outcome, Stream) or outcome is None:
             return outcome
         self.answered(job, outcome, named=named)
-        if job.deadline is not None and job.deadline < time.monotonic():
+        if job.is_late(time.monotonic()):
             raise timed_out("The answer came after its deadline.")
         return outcome
 
@@ -290,10 +290,10 @@ class ModelVersion:
     def tick(self, now: float) -> None:
         """Look after deadlines, workers that hang, and the number of workers."""
         for job in list(self.dispatch.jobs()):
-            if job.deadline is not None and job.deadline < now and not job.over:
-                job.fail(timed_out("The request was not run before its deadline."))
+            if job.is_late(now) and not job.over:
+                job.fail(not_run())
         for job in [job for slot in self.slots for job in slot.jobs()]:
-            if job.deadline is not None and job.deadline < now and not job.over:
+            if job.is_late(now) and not job.over:
                 job.fail(timed_out("The request was not answered before its deadline."))
         self.dispatch.tick(now)
         if self._refused and now - self._told > TELLING_SECONDS:

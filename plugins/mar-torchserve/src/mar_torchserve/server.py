@@ -80,7 +80,10 @@ class TorchServe(Extension):
 
 
 def _models(server: Server) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """What is served, as a snapshot holds it; nodes of workflows are left out, as in TorchServe."""
+    """What is served, as a snapshot holds it, of a model's versions the newest first.
+
+    Nodes of workflows are left out, as in TorchServe.
+    """
     for name, model in sorted(server.repository.models.items()):
         states = {
             version.version: {
@@ -92,8 +95,9 @@ def _models(server: Server) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
                 "maxBatchDelay": version.settings.max_batch_delay,
                 "responseTimeout": version.settings.response_timeout,
                 "startupTimeout": version.settings.startup_timeout,
+                "runtimeType": version.prepared.manifest.data.get("runtime") or "python",
             }
-            for version in model.versions.values()
+            for version in reversed(model.versions.values())
             if "__" not in name or version.listed
         }
         if states:

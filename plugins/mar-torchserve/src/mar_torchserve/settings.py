@@ -95,6 +95,8 @@ def read_settings(
     settings.server.env = "auto" if installs else environment.get("MAR_ENV")
     # As in TorchServe, a model sees the server's packages behind its own.
     settings.server.inherit = installs
+    # pip built what has no wheel.
+    settings.server.allow_build = installs
     oip = environment.get("TS_OPEN_INFERENCE_PROTOCOL")
     if oip:
         settings.server.open_inference = oip == "oip"
@@ -130,7 +132,12 @@ def _put_flags(properties: Properties, asked: argparse.Namespace) -> None:
     _check_paths(asked)
     given = {key: getattr(asked, key) for key in _FLAGS}
     given["load_models"] = ",".join(asked.models) if asked.models else None
-    given |= {key: "true" if getattr(asked, flag) else None for flag, key in _SWITCHES.items()}
+    given |= {
+        key: "true"
+        for flag, key in _SWITCHES.items()
+        # Who may ask for what is the environment's to say, before the command line's.
+        if getattr(asked, flag) and properties.sources.get(key) != VARIABLES[key]
+    }
     for key, value in given.items():
         if value is not None:
             properties.put(key, value, "the command line")
@@ -223,6 +230,7 @@ class _Reader:
             decode=properties.flag("decode_input_request", default=True),
             limit_image_pixels=properties.flag("limit_max_image_pixels", default=True),
             kserve="raw",
+            page_for_browsers=True,
             open_inference=properties.flag("ts_open_inference_protocol"),
             key_folder=self._folder,
             access_log=True,
@@ -285,7 +293,8 @@ class _Reader:
         if not isinstance(models, dict):
             raise self._bad("model_snapshot", "has no object `models`")
         for name, versions in models.items():
-            for _, state in self._objects("model_snapshot", versions):
+            # The newest is the first there.
+            for _, state in reversed(list(self._objects("model_snapshot", versions))):
                 yield ModelSource(
                     name=name,
                     source=str(state.get("marName") or f"{name}.mar"),

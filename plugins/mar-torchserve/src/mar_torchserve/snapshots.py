@@ -52,7 +52,7 @@ def write(
         properties: The keys and values that the server runs with.
         models: By name and version: ``defaultVersion``, ``marName``, ``minWorkers``,
             ``maxWorkers``, ``batchSize``, ``maxBatchDelay``, ``responseTimeout``,
-            ``startupTimeout``.
+            ``startupTimeout``, ``runtimeType``.
     """
     now = dt.datetime.now().astimezone()
     name = f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}-{kind}.cfg"

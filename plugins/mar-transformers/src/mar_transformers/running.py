@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mar_core import PredictionException, bad_item
+from mar_transformers.lengths import check_lengths, check_written, length_of, room_of
 from mar_transformers.tasks import GENERATION, LABELS_INSIDE, Takes, Task
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ _LONGER, _MORE = 1.5, 8
 _TOGETHER = 16
 # Tasks whose answer has a part for each token, filling included: only equal lengths go together.
 _TOKEN_BY_TOKEN = frozenset({"feature-extraction"})
-# They cut long texts themselves, or read them in windows.
-_ANY_LENGTH = frozenset({"question-answering", "token-classification", "zero-shot-classification"})
 # What a pipeline raises at a request that it cannot answer. PanicException is the tokenizers
 # library's: an assertion of Rust's, and no Exception.
 _AT_FAULT = (ValueError, TypeError, KeyError, PredictionException)
 _AT_FAULT_BY_NAME = frozenset({"PipelineException", "PanicException"})
+# What PyTorch says where an embedding has no row of that number, and of windows.
+_NO_POSITION = "index out of range in self"
+_TOO_SMALL = "Kernel size can't be greater than actual input size"
 _ONE_BY_ONE = frozenset({Takes.DOCUMENT, Takes.IMAGE_AND_TEXT, Takes.TABLE})
 
 
@@ -80,10 +82,11 @@ def answer(
     for group in _alike(requests):
         first = requests[group[0][0]]
         values = [requests[place].items[item] for place, item in group]
-        for part in _cut(_parts(loaded, values, first), max(len(requests), _TOGETHER)):
+        alone = len(requests) == 1  # then nobody asks again for one at a time
+        for part in _cut(_parts(loaded, values, first, alone), max(len(requests), _TOGETHER)):
             chosen = [values[at] for at in part]
             places = [group[at] for at in part]
-            results = _call(loaded, chosen, first, lambda at, text: send(places[at][0], text))  # noqa: B023
+            results = _ask(loaded, chosen, first, alone, lambda at, text: send(places[at][0], text))  # noqa: B023
             found.update(zip(places, results, strict=True))
     return [
         Answer([found[place, item] for item in range(len(request.items))], request.many)
@@ -102,6 +105,22 @@ def _alike(requests: Sequence[Prepared]) -> Iterator[list[tuple[int, int]]]:
     yield from groups.values()
 
 
+def _ask(
+    loaded: Loaded,
+    values: list[Any],
+    asked: Prepared,
+    alone: bool,  # noqa: FBT001 - one of five, inside
+    send: Callable[[int, str], None],
+) -> list[Any]:
+    """Ask for several items at once, and where that fails for those of one request one by one."""
+    try:
+        return _call(loaded, values, asked, send)
+    except ValueError:
+        if not alone or len(values) == 1:
+            raise
+    return [_call(loaded, [value], asked, send)[0] for value in values]
+
+
 def _call(
     loaded: Loaded, values: list[Any], asked: Prepared, send: Callable[[int, str], None]
 ) -> list[Any]:
@@ -109,6 +128,10 @@ def _call(
     import torch
 
     pipe, parameters, streams = loaded.pipe, dict(asked.parameters), None
+    check_written(loaded, asked)
+    if len(values) == 1 and loaded.task.takes is Takes.PROMPT:
+        room = room_of(loaded, length_of(pipe, values[0]), asked)
+        parameters |= {} if room is None else {"max_new_tokens": room}
     if asked.seed is not None:
         torch.manual_seed(asked.seed)
     if asked.stream and parameters.get("num_return_sequences", 1) != 1:
@@ -125,12 +148,22 @@ def _call(
             else:
                 results = list(pipe(values, batch_size=len(values), **parameters))
     except BaseException as error:
+        error = _known(error)
         if not isinstance(error, _AT_FAULT) and type(error).__name__ not in _AT_FAULT_BY_NAME:
             raise
         if len(values) > 1:  # they are asked one by one, and the one that is at fault says so
             raise ValueError(str(error)) from error
         raise _refusal(error) from error
     return results if streams is None else streams.tails
+
+
+def _known(error: BaseException) -> BaseException:
+    """What PyTorch says of an input that is too long or too short, in the client's words."""
+    if isinstance(error, IndexError) and _NO_POSITION in str(error):
+        return bad_item("the text, with what is written, has more tokens than the model takes")
+    if isinstance(error, RuntimeError) and _TOO_SMALL in str(error):
+        return bad_item("the sound or the picture is smaller than the model's windows")
+    return error
 
 
 def _refusal(error: BaseException) -> PredictionException:
@@ -143,7 +176,12 @@ def _refusal(error: BaseException) -> PredictionException:
 # ── What goes together ────────────────────────────────────────────────────────────────────────────
 
 
-def _parts(loaded: Loaded, values: list[Any], asked: Prepared) -> Iterator[list[int]]:
+def _parts(
+    loaded: Loaded,
+    values: list[Any],
+    asked: Prepared,
+    alone: bool,  # noqa: FBT001 - one of four, inside
+) -> Iterator[list[int]]:
     """Places of items that may share a batch without changing each other's answers."""
     task = loaded.task
     if task.takes in _ONE_BY_ONE or task.name == "zero-shot-object-detection":
@@ -154,13 +192,16 @@ def _parts(loaded: Loaded, values: list[Any], asked: Prepared) -> Iterator[list[
         resized = _has_one_size(loaded.pipe.image_processor)
         yield from _equal(None if resized else value.size for value in values)
     else:
-        lengths = [_length(loaded.pipe, value) for value in values]
-        _check_lengths(loaded, lengths, asked)
+        lengths = [length_of(loaded.pipe, value) for value in values]
+        check_lengths(loaded, lengths, asked, alone=alone)
+        # What is written to some ends where the model's positions do: at each one's own length.
+        full = [room_of(loaded, one, asked) is not None for one in lengths]
+        yield from ([at] for at, is_full in enumerate(full) if is_full)
+        rest = [at for at, is_full in enumerate(full) if not is_full]
         padded = "attention_mask" in loaded.pipe.tokenizer.model_input_names
-        if padded and task.name not in _TOKEN_BY_TOKEN:
-            yield from _near(lengths)
-        else:
-            yield from _equal(lengths)
+        together = _near if padded and task.name not in _TOKEN_BY_TOKEN else _equal
+        for part in together([lengths[at] for at in rest]):
+            yield [rest[at] for at in part]
 
 
 def _cut(parts: Iterable[list[int]], most: int) -> Iterator[list[int]]:
@@ -207,47 +248,6 @@ def _has_one_size(processor: Any) -> bool:
 
 def _keys(size: Any) -> set[str]:
     return {key for key, value in dict(size).items() if value is not None} if size else set()
-
-
-# ── How long ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _length(pipe: Any, value: Any) -> int:
-    """How many tokens an item has; of a chat, about."""
-    if isinstance(value, str):
-        return len(pipe.tokenizer(value)["input_ids"])
-    if isinstance(value, dict):
-        return sum(len(pipe.tokenizer(text)["input_ids"]) for text in value.values())
-    return sum(_length(pipe, str(message["content"])) for message in value)
-
-
-def _check_lengths(loaded: Loaded, lengths: list[int], asked: Prepared) -> None:
-    """Refuse what has no position in the model: on a GPU it would end the process.
-
-    Raises:
-        PredictionException: The one item is too long.
-    """
-    config, task = loaded.pipe.model.config.get_text_config(), loaded.task
-    most = getattr(config, "max_position_embeddings", None)
-    if not most or task.name in _ANY_LENGTH or asked.parameters.get("truncation"):
-        return
-    more = 0
-    if task.takes is Takes.PROMPT:
-        wanted = asked.parameters.get("max_new_tokens")
-        more = wanted if type(wanted) is int else 1
-    elif task.model is None:  # positions of RoBERTa's begin with 2: the tokenizer knows
-        most = min(most, loaded.pipe.tokenizer.model_max_length)
-    longest = max(lengths)
-    if longest + more > most and len(lengths) == 1:
-        also = f" and asks for {more} more" if more > 1 else ""
-        cut = (
-            "" if task.takes is Takes.PROMPT else "; send the parameter truncation: true to cut it"
-        )
-        raise bad_item(
-            f"the text has {longest} tokens{also}, and the model takes {most} in all{cut}"
-        )
-    if longest + more > most:
-        raise ValueError(f"a text of the batch has {longest} tokens; the model takes {most}")
 
 
 def parameters_of(task: Task, asked: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from PIL import Image
 
 from mar_core import Failure, Outcome, RunSummary, WriteOptions
 from mar_core.run.report.compact import compact
-from mar_core.run.report.page import begin_page
-from mar_core.run.report.writer import ReportWriter
+from mar_core.run.report.writer import ReportWriter, begin_page
 from mar_core.run.writers import open_writer
 
 HOSTILE = "</script><script>alert(1)</script><!-- ]]> &lt; \u2028 \ud800 \"'\\"

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -46,18 +47,21 @@ TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-NOT_FOUND, NOT_MODIFIED = 404, 304
+NOT_FOUND, NOT_ALLOWED, NOT_MODIFIED = 404, 405, 304
 
 
-def routes(snapshot: Callable[[], Mapping[str, Any]]) -> list[Route]:
+def routes(snapshot: Callable[[], Mapping[str, Any]], *, for_browsers: bool = False) -> list[Route]:
     """The page's routes, for the inference listener.
 
     Args:
         snapshot: How the models do now, as plain JSON values; asked every two seconds by each open
             page.
+        for_browsers: Whether the page is only for those who say that they take HTML.
     """
 
     async def front(request: Request) -> Response:
+        if for_browsers and "text/html" not in request.headers.get("accept", ""):
+            raise HTTPException(NOT_ALLOWED)
         return _file(request, "index.html")
 
     async def file(request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_serve import ModelSource, Overrides, ServeError
 
-from mar_core import ArchiveRequest, MarError
+from mar_core import ArchiveRequest, MarError, PackagesError
 from mar_torchserve.workflows.archive import WorkflowArchive, unpacked
 from mar_torchserve.workflows.execution import execute, model_name
 
@@ -28,15 +29,16 @@ __all__ = ["WorkflowStore"]
 
 logger = logging.getLogger("mar_torchserve.workflows")
 NOT_FOUND = "WorkflowNotFoundException"
-MISSING = 404
+MISSING, NO_START = 404, 500
 
 
 @dataclass(slots=True)
 class _Served:
-    """A workflow, and where it is from."""
+    """A workflow, where it is from, and the file that was fetched for it."""
 
     archive: WorkflowArchive
     url: str
+    fetched: Path | None
 
 
 class WorkflowStore:
@@ -65,24 +67,33 @@ class WorkflowStore:
             ServeError: There is none there, it is there already, or it cannot be served.
         """
         async with self._changing:
-            path = await self._fetched(url)
+            path = await self._found(url)
+            fetched = path if "://" in url else None
             try:
-                archive = await asyncio.to_thread(unpacked, path, name=name)
-            except MarError as error:
-                raise ServeError(400, "InvalidWorkflowException", error.message) from error
-            called = archive.name
-            if called in self._served:
-                shutil.rmtree(archive.folder, ignore_errors=True)
-                raise ServeError(
-                    409, "ConflictStatusException", f"Workflow {called} is already registered."
-                )
-            try:
-                await self._start(archive)
+                archive = await self._unpacked_and_started(path, name)
             except BaseException:
-                await self._end(archive)
+                _discard(fetched)
                 raise
-            self._served[called] = _Served(archive, url)
-        return f"Workflow {called} has been registered and scaled successfully."
+            self._served[archive.name] = _Served(archive, url, fetched)
+        return f"Workflow {archive.name} has been registered and scaled successfully."
+
+    async def _unpacked_and_started(self, path: Path, name: str | None) -> WorkflowArchive:
+        try:
+            archive = await asyncio.to_thread(unpacked, path, name=name)
+        except MarError as error:
+            raise ServeError(400, "InvalidWorkflowException", error.message) from error
+        called = archive.name
+        if called in self._served:
+            shutil.rmtree(archive.folder, ignore_errors=True)
+            raise ServeError(
+                409, "ConflictStatusException", f"Workflow {called} is already registered."
+            )
+        try:
+            await self._start(archive)
+        except BaseException:
+            await self._end(archive)
+            raise
+        return archive
 
     async def unregister(self, name: str) -> str:
         """Remove a workflow and its nodes.
@@ -94,6 +105,7 @@ class WorkflowStore:
             found = self._find(name)
             del self._served[name]
             await self._end(found.archive)
+            _discard(found.fetched)
         return f'Workflow "{name}" unregistered'
 
     def describe(self, name: str) -> list[dict[str, Any]]:
@@ -156,15 +168,17 @@ class WorkflowStore:
             raise ServeError(404, NOT_FOUND, f"Workflow not found: {name}")
         return found
 
-    async def _fetched(self, url: str) -> Path:
+    async def _found(self, url: str) -> Path:
         """The archive as a file of this machine."""
         if not url:
             raise ServeError(404, NOT_FOUND, "empty url")
+        if ".." in url:
+            raise ServeError(404, NOT_FOUND, f"Relative path is not allowed in url: {url}")
         if "://" in url:
-            return await self._server.fetch(url)
+            return await self._server.fetch(url, self._folder)
         path = self._folder / url
         inside = path.resolve().is_relative_to(self._folder.resolve())
-        if ".." in url or not inside or path.suffix != ".war" or not path.is_file():
+        if not inside or path.suffix != ".war" or not path.is_file():
             raise ServeError(404, NOT_FOUND, f"Workflow not found in workflow store: {url}")
         return path
 
@@ -188,7 +202,7 @@ class WorkflowStore:
                 raise ServeError(
                     500, "InternalServerException",
                     f"Workflow {archive.name} has failed to register. Failures: "
-                    f"[Workflow Node {source.name} failed to register. Details: {error.message}]",
+                    f"[{_told(str(source.name), error)}]",
                 ) from error  # fmt: skip
 
     def _source(self, archive: WorkflowArchive, node: Node) -> str | ArchiveRequest:
@@ -210,6 +224,22 @@ class WorkflowStore:
                 if error.status != MISSING:
                     raise
         shutil.rmtree(archive.folder, ignore_errors=True)
+
+
+def _discard(fetched: Path | None) -> None:
+    if fetched is not None:
+        with contextlib.suppress(OSError):
+            fetched.unlink()
+
+
+def _told(node: str, error: ServeError | MarError) -> str:
+    """Why a node is not there, in TorchServe's words."""
+    if isinstance(error, ServeError) and error.status >= NO_START:
+        return error.message
+    text = error.message
+    if isinstance(error, PackagesError):
+        text = f"Custom pip package installation failed for model {node}"
+    return f"Workflow Node {node} failed to register. Details: {text}"
 
 
 def _extra(folder: Path, file: str) -> str:

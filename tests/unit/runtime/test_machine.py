@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mar_core import Input, Recipe, RunOptions, RunSummary
-from mar_core.runtime import gpus
+from mar_core.runtime import machine
 from mar_core.runtime.pool import WorkerPool
 from mar_core.testing import make_archive
 from mar_core.ts import device
@@ -16,7 +16,7 @@ def four(tmp_path, monkeypatch):
     """A machine with four GPUs, as NVIDIA's driver shows them."""
     for number in range(4):
         (tmp_path / "gpus" / f"0000:0{number}:00.0").mkdir(parents=True)
-    monkeypatch.setattr(gpus, "_NVIDIA", tmp_path / "gpus")
+    monkeypatch.setattr(machine, "_NVIDIA", tmp_path / "gpus")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -26,14 +26,14 @@ def four(tmp_path, monkeypatch):
 def test_those_that_are_visible_count(four, monkeypatch, visible, count):
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert gpus.count_gpus() == count
+    assert machine.count_gpus() == count
 
 
 def test_without_a_driver_there_are_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpus, "_NVIDIA", tmp_path / "none")
-    assert gpus.count_gpus() == 0
+    monkeypatch.setattr(machine, "_NVIDIA", tmp_path / "none")
+    assert machine.count_gpus() == 0
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert gpus.count_gpus() == 0
+    assert machine.count_gpus() == 0
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_without_a_driver_there_are_none(tmp_path, monkeypatch):
     ],
 )
 def test_the_archive_may_name_them(config, expected):
-    assert gpus.gpus_for(config, count=4) == expected
+    assert machine.gpus_for(config, count=4) == expected
 
 
 def test_a_gpu_that_pytorch_does_not_see_is_not_taken(monkeypatch):
