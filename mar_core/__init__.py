@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builtin_handlers.class_maps import class_map as class_map
     from builtin_handlers.images import decode_image as decode_image
+    from builtin_handlers.images import to_rgb as to_rgb
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
     from mar_core.build import ArchiveFormat as ArchiveFormat
     from mar_core.build import ArchiveRequest as ArchiveRequest
@@ -129,7 +130,7 @@ _HOME = {
     "mar_core.text": ("did_you_mean",),
     "mar_core.handlers.saved": ("SavedFiles",),
     "builtin_handlers.class_maps": ("class_map",),
-    "builtin_handlers.images": ("decode_image",),
+    "builtin_handlers.images": ("decode_image", "to_rgb"),
     "builtin_handlers.vision_handler": ("VisionHandler",),
     "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),

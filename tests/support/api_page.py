@@ -40,7 +40,7 @@ GROUPS = {
     "Write handlers": (
         "VisionHandler",
         "BaseHandler", "Context", "PredictionException", "bad_item", "each_item",
-        "reject_item", "payload", "fields_of", "as_text", "from_base64", "decode_image",
+        "reject_item", "payload", "fields_of", "as_text", "from_base64", "decode_image", "to_rgb",
         "class_map", "HandlerOption", "handler_options", "MODEL_OPTIONS", "did_you_mean",
         "stacked", "to_device",
         "handler_device", "compile_options",

@@ -235,6 +235,14 @@ def test_a_head_that_is_not_there_is_not_made_up(packed):
         load(packed("feature-extraction", task="text-classification"), device="cpu")
 
 
+def test_what_the_library_says_of_weights_is_not_in_the_way_of_results(packed, capfd, caplog):
+    """The head of the classifier is left over; transformers reports it in a table."""
+    with caplog.at_level("INFO", logger="mar_transformers"):
+        load(packed("text-classification", task="feature-extraction"), device="cpu").close()
+    assert "classifier" in caplog.text
+    assert "classifier" not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

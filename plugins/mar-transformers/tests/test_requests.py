@@ -28,6 +28,16 @@ def failure(predictor, request):
     return found.message
 
 
+def deep(pixels, form="PNG"):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form)
+    return stream.getvalue()
+
+
+def floating():
+    return deep(np.random.default_rng(5).random((4, 4), dtype=np.float32), "TIFF")
+
+
 def photo(width=40, height=30, **save):
     pixels = np.random.default_rng(5).integers(0, 255, (height, width, 3), dtype=np.uint8)
     stream = io.BytesIO()
@@ -140,6 +150,11 @@ def test_no_path_and_no_address_is_opened(loaded, tmp_path, monkeypatch, address
             "none is streamed",
         ),
         ("fill-mask", {"data": TEXT}, "mask_token"),
+        ("fill-mask", {"data": ["the [MASK]", TEXT]}, "mask_token"),
+        ("text-classification", {"data": [TEXT, "the " * 70]}, "72 tokens, and the model takes"),
+        ("depth-estimation", {"data": photo(9, 1)}, "has 9×1 pixels"),
+        ("image-classification", {"data": floating()}, "floating-point pixels"),
+        ("ctc", {"data": {"array": [0.5], "sampling_rate": 16_000}}, "smaller than the model"),
         (
             "zero-shot-image-classification",
             {"image": photo(), "candidate_labels": ["cat", 7]},
@@ -275,3 +290,11 @@ def test_what_is_written_ends_where_the_models_positions_do(loaded):
     counts = [len(one[0]["generated_text"].split()) for one in alone]
     assert counts[0] <= 4
     assert counts[2] <= 2
+
+
+def test_16_bits_are_not_cut_off_at_255(loaded):
+    grey = np.random.default_rng(6).integers(0, 256, (30, 40), dtype=np.uint8)
+    predictor = loaded("image-classification")
+    rows = [deep(grey), deep(grey.astype(np.uint16) * 257)]
+    one, other = predictor.predict(rows)
+    assert close(one, other)

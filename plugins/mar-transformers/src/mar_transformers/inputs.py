@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mar_core import ModelError, as_text, bad_item, decode_image, from_base64
+from mar_core import ModelError, as_text, bad_item, decode_image, from_base64, to_rgb
 from mar_transformers.tasks import LABELS_INSIDE, Takes, Task
 
 if TYPE_CHECKING:
@@ -119,8 +119,16 @@ def _table(task: Task, value: Any, _: dict[str, Any]) -> dict[str, Any]:
 # ── Pictures ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _image_only(_: Task, value: Any, __: dict[str, Any]) -> Image.Image:
-    return _image(value["image"] if isinstance(value, Mapping) and "image" in value else value)
+def _image_only(task: Task, value: Any, _: dict[str, Any]) -> Image.Image:
+    image = _image(value["image"] if isinstance(value, Mapping) and "image" in value else value)
+    if task.name == "depth-estimation" and min(image.size) < _LEAST_SIDE:
+        size = "×".join(map(str, image.size))
+        raise bad_item(f"the picture has {size} pixels, too few for depths to differ")
+    return image
+
+
+# With a side of one pixel the pipeline takes height for width.
+_LEAST_SIDE = 2
 
 
 def _image_and_labels(task: Task, value: Any, parameters: dict[str, Any]) -> Any:
@@ -210,8 +218,11 @@ def _image(value: Any) -> Image.Image:
         return load_image(value)  # type: ignore[no-any-return]
     if not isinstance(value, _BYTES):
         raise _other(value, Takes.IMAGE)
+    image = decode_image(value)
+    if image.mode == "F" or image.mode.startswith("I"):  # Pillow would cut 16 bits off at 255
+        return to_rgb(image)
     try:
-        return load_image(decode_image(value))  # type: ignore[no-any-return]
+        return load_image(image)  # type: ignore[no-any-return]
     except ValueError as error:  # colours that Pillow turns into no others
         raise bad_item(f"the image cannot be turned into RGB: {error}") from error
 

@@ -38,11 +38,18 @@ def _positions(loaded: Loaded, *, writes: bool = False) -> int | None:
     return found if type(found) is int and found > 0 else None
 
 
-def check_lengths(loaded: Loaded, lengths: list[int], asked: Prepared) -> None:
+def check_lengths(loaded: Loaded, lengths: list[int], asked: Prepared, *, alone: bool) -> None:
     """Refuse what has no position in the model: on a GPU it would end the process.
 
+    Args:
+        loaded: The pipeline.
+        lengths: How many tokens the items have.
+        asked: What is asked of them.
+        alone: Whether they are all of one request.
+
     Raises:
-        PredictionException: The one item is too long.
+        PredictionException: An item of the one request is too long.
+        ValueError: An item of one of several requests is.
     """
     task, most = loaded.task, _positions(loaded)
     if not most or task.name in _ANY_LENGTH or asked.parameters.get("truncation"):
@@ -53,7 +60,7 @@ def check_lengths(loaded: Loaded, lengths: list[int], asked: Prepared) -> None:
         more = _wanted(asked.parameters, longest) or 1
     elif task.model is None:  # positions of RoBERTa's begin with 2: the tokenizer knows
         most = min(most, loaded.pipe.tokenizer.model_max_length)
-    if longest + more > most and len(lengths) == 1:
+    if longest + more > most and alone:
         also = f" and asks for {more} more" if more > 1 else ""
         cut = (
             "" if task.takes is Takes.PROMPT else "; send the parameter truncation: true to cut it"

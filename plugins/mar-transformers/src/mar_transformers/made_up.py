@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mar_transformers.tasks import Task
 
 __all__ = ["refusing_made_up_heads"]
+
+logger = logging.getLogger(__name__)
 
 # A row of the report that transformers logs when it has loaded weights.
 _ROW = re.compile(r"^(\S+)\s*\|\s*MISSING\b", re.MULTILINE)
@@ -31,19 +34,25 @@ _HEADS = frozenset({
 def refusing_made_up_heads(task: Task) -> Iterator[None]:
     """Refuse a model that is loaded within, if its weights lack the part that answers.
 
+    What transformers says meanwhile would stand above the results of a run: it goes to the log of
+    this module, unless the user has asked for it by ``TRANSFORMERS_VERBOSITY``.
+
     Raises:
         ModelError: They do.
     """
     listener = _Listener(level=logging.WARNING)
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.addHandler(listener)
-    logger.setLevel(logging.WARNING)  # below which it makes no report
+    library = logging.getLogger("transformers")
+    level, handlers, propagates = library.level, library.handlers[:], library.propagate
+    if "TRANSFORMERS_VERBOSITY" in os.environ:
+        library.addHandler(listener)
+    else:
+        library.handlers, library.propagate = [listener], False
+    library.setLevel(logging.WARNING)  # below which it makes no report
     try:
         yield
     finally:
-        logger.setLevel(level)
-        logger.removeHandler(listener)
+        library.setLevel(level)
+        library.handlers, library.propagate = handlers, propagates
     if listener.missing:
         first, *others = sorted(set(listener.missing))
         listed = f"{first} and {len(others)} more" if others else first
@@ -60,5 +69,6 @@ class _Listener(logging.Handler):
         self.missing: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        logger.info("%s", record.getMessage())
         names = _ROW.findall(record.getMessage())
         self.missing += [name for name in names if name.partition(".")[0] in _HEADS]

@@ -28,8 +28,9 @@ _TOKEN_BY_TOKEN = frozenset({"feature-extraction"})
 # library's: an assertion of Rust's, and no Exception.
 _AT_FAULT = (ValueError, TypeError, KeyError, PredictionException)
 _AT_FAULT_BY_NAME = frozenset({"PipelineException", "PanicException"})
-# What PyTorch says where an embedding has no row of that number.
+# What PyTorch says where an embedding has no row of that number, and of windows.
 _NO_POSITION = "index out of range in self"
+_TOO_SMALL = "Kernel size can't be greater than actual input size"
 _ONE_BY_ONE = frozenset({Takes.DOCUMENT, Takes.IMAGE_AND_TEXT, Takes.TABLE})
 
 
@@ -81,10 +82,11 @@ def answer(
     for group in _alike(requests):
         first = requests[group[0][0]]
         values = [requests[place].items[item] for place, item in group]
-        for part in _cut(_parts(loaded, values, first), max(len(requests), _TOGETHER)):
+        alone = len(requests) == 1  # then nobody asks again for one at a time
+        for part in _cut(_parts(loaded, values, first, alone), max(len(requests), _TOGETHER)):
             chosen = [values[at] for at in part]
             places = [group[at] for at in part]
-            results = _call(loaded, chosen, first, lambda at, text: send(places[at][0], text))  # noqa: B023
+            results = _ask(loaded, chosen, first, alone, lambda at, text: send(places[at][0], text))  # noqa: B023
             found.update(zip(places, results, strict=True))
     return [
         Answer([found[place, item] for item in range(len(request.items))], request.many)
@@ -101,6 +103,22 @@ def _alike(requests: Sequence[Prepared]) -> Iterator[list[tuple[int, int]]]:
             key = f"{place}"
         groups[key] += [(place, item) for item in range(len(request.items))]
     yield from groups.values()
+
+
+def _ask(
+    loaded: Loaded,
+    values: list[Any],
+    asked: Prepared,
+    alone: bool,  # noqa: FBT001 - one of five, inside
+    send: Callable[[int, str], None],
+) -> list[Any]:
+    """Ask for several items at once, and where that fails for those of one request one by one."""
+    try:
+        return _call(loaded, values, asked, send)
+    except ValueError:
+        if not alone or len(values) == 1:
+            raise
+    return [_call(loaded, [value], asked, send)[0] for value in values]
 
 
 def _call(
@@ -130,14 +148,22 @@ def _call(
             else:
                 results = list(pipe(values, batch_size=len(values), **parameters))
     except BaseException as error:
-        if isinstance(error, IndexError) and _NO_POSITION in str(error):
-            error = bad_item("the text, with what is written, has more tokens than the model takes")
+        error = _known(error)
         if not isinstance(error, _AT_FAULT) and type(error).__name__ not in _AT_FAULT_BY_NAME:
             raise
         if len(values) > 1:  # they are asked one by one, and the one that is at fault says so
             raise ValueError(str(error)) from error
         raise _refusal(error) from error
     return results if streams is None else streams.tails
+
+
+def _known(error: BaseException) -> BaseException:
+    """What PyTorch says of an input that is too long or too short, in the client's words."""
+    if isinstance(error, IndexError) and _NO_POSITION in str(error):
+        return bad_item("the text, with what is written, has more tokens than the model takes")
+    if isinstance(error, RuntimeError) and _TOO_SMALL in str(error):
+        return bad_item("the sound or the picture is smaller than the model's windows")
+    return error
 
 
 def _refusal(error: BaseException) -> PredictionException:
@@ -150,7 +176,12 @@ def _refusal(error: BaseException) -> PredictionException:
 # ── What goes together ────────────────────────────────────────────────────────────────────────────
 
 
-def _parts(loaded: Loaded, values: list[Any], asked: Prepared) -> Iterator[list[int]]:
+def _parts(
+    loaded: Loaded,
+    values: list[Any],
+    asked: Prepared,
+    alone: bool,  # noqa: FBT001 - one of four, inside
+) -> Iterator[list[int]]:
     """Places of items that may share a batch without changing each other's answers."""
     task = loaded.task
     if task.takes in _ONE_BY_ONE or task.name == "zero-shot-object-detection":
@@ -162,11 +193,11 @@ def _parts(loaded: Loaded, values: list[Any], asked: Prepared) -> Iterator[list[
         yield from _equal(None if resized else value.size for value in values)
     else:
         lengths = [length_of(loaded.pipe, value) for value in values]
-        check_lengths(loaded, lengths, asked)
+        check_lengths(loaded, lengths, asked, alone=alone)
         # What is written to some ends where the model's positions do: at each one's own length.
-        alone = [at for at, one in enumerate(lengths) if room_of(loaded, one, asked) is not None]
-        yield from ([at] for at in alone)
-        rest = [at for at in range(len(values)) if at not in alone]
+        full = [room_of(loaded, one, asked) is not None for one in lengths]
+        yield from ([at] for at, is_full in enumerate(full) if is_full)
+        rest = [at for at, is_full in enumerate(full) if not is_full]
         padded = "attention_mask" in loaded.pipe.tokenizer.model_input_names
         together = _near if padded and task.name not in _TOKEN_BY_TOKEN else _equal
         for part in together([lengths[at] for at in rest]):
