@@ -32,7 +32,7 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
 
     subject = Subject(archive)
     families = [manifest_findings, reference_findings]
-    if subject.data_members or subject.manifest.serialized_file:
+    if subject.other_members or subject.manifest.serialized_file:
         from mar_core.checks.weights import weights_findings
 
         families.append(weights_findings)

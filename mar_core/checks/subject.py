@@ -32,7 +32,6 @@ _MAX_SOURCE = 4 << 20
 _HEAD = 4096
 _MAX_SCRIPT = 1 << 20
 SCRIPT_OPENING = "# /// script"  # of PEP 723, in a handler's own file
-_CODE = (".py", ".pyc", ".so", ".pyd")
 
 
 class Subject:
@@ -69,13 +68,14 @@ class Subject:
         return weights_formats(self._plugins)
 
     @functools.cached_property
-    def data_members(self) -> list[str]:
-        """The members that are no code: Python files have rules of their own."""
-        return [
-            name
-            for name in self.archive.members
-            if name != MANIFEST_NAME and not name.endswith(_CODE)
-        ]
+    def other_members(self) -> list[str]:
+        """The members that the manifest names for nothing, or as weights.
+
+        Of the handler's file and the model file the rules of code say whether they are Python.
+        """
+        handler = self.handler.member if self.handler else None
+        known = {MANIFEST_NAME, handler, self.manifest.model_file}
+        return [name for name in self.archive.members if name not in known]
 
     @functools.cached_property
     def lists_requirements(self) -> bool:

@@ -30,6 +30,7 @@ _WORD = RULES["MAR-W011"].remedy
 _NEVER_TEXT = (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl", ".npy", ".npz", ".pkl", ".pickle",
                ".pck", ".p", ".joblib", ".safetensors", ".onnx", ".so")  # fmt: skip
 _POINTER = b"version https://git-lfs.github.com/spec/"
+_NATIVE = "MAR-W013"
 
 
 def weights_findings(subject: Subject) -> Iterator[Finding]:
@@ -43,7 +44,7 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
     if name and report is not None:
         yield from _faults(name, report)
         yield from _use(subject, name, report)
-    for other in subject.data_members:
+    for other in subject.other_members:
         if other != name:
             yield from _other(other, subject.examine(other))
 
@@ -54,10 +55,11 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
     What cannot be looked into could run anything. A library is code of the archive, as its Python
     files are: only a handler that means to loads it.
     """
-    if report.format.name == "shared-library":
-        return
+    library = report.format.name == "shared-library"
     for fault in report.faults:
         message = printable(fault.message)
+        if library and fault.code == _NATIVE:
+            continue
         if fault.code in TRUST_CODES:
             yield finding(fault.code, message, member=name, hint=_WORD)
         elif fault.code == "MAR-W008":

@@ -5,6 +5,9 @@ What the walks come to, and no more; the numbers only ever shrink.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from walk import walked
 
@@ -17,6 +20,32 @@ RUN_CHANGES = 540
 ROW_FILES = 19  # the aim is 15
 ROW_CALLS = 80
 FEW, MANY = 5, 25
+# The same in its worker.
+WORKER_FILES, WORKER_CALLS = 13, 52
+ROWS = 20
+COUNTING = """
+import sys
+from pathlib import Path
+
+import mar_core
+
+sys.path.insert(0, {support!r})
+from walk import Counter
+
+counter = Counter(str(Path(mar_core.__file__).parent))
+
+def handle(data, context):
+    if data is None:
+        return None
+    (row,) = data
+    n = row["body"]
+    if n == 20:
+        sys.setprofile(counter)
+    if n == 40:
+        sys.setprofile(None)
+        return [[sorted(counter.files), counter.calls]]
+    return [n]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +83,20 @@ def test_a_row(made, folder):
     row = more.each(less, MANY - FEW)
     assert len(row) <= ROW_FILES, row
     assert 0 < sum(row.values()) <= ROW_CALLS, row
+
+
+def test_a_row_in_its_worker(tmp_path):
+    """In its worker, from frame to frame; what PyTorch's own threads do is not counted."""
+    (tmp_path / "handler.py").write_text(
+        COUNTING.format(support=str(Path(__file__).parents[1] / "support"))
+    )
+    with (tmp_path / "rows.jsonl").open("w") as rows:
+        rows.writelines(f"{n}\n" for n in range(4 * ROWS))
+    words = ("run", "--handler", "handler.py", "rows.jsonl", "--batch-size", "1", "-o", "out.jsonl")
+    walked("--no-plugins", *words, cwd=tmp_path)
+    results = [
+        json.loads(row)["result"] for row in (tmp_path / "out.jsonl").read_text().splitlines()
+    ]
+    files, calls = next(result for result in results if isinstance(result, list))
+    assert 0 < len(files) <= WORKER_FILES, "\n".join(files)
+    assert 0 < calls <= WORKER_CALLS * ROWS

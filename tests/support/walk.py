@@ -7,11 +7,11 @@ when it is imported; a change is a call or a return that leads to another file o
 
 from __future__ import annotations
 
+import collections
 import json
 import subprocess
 import sys
 import threading
-from collections import Counter
 from dataclasses import dataclass
 from inspect import CO_OPTIMIZED
 from pathlib import Path
@@ -53,12 +53,12 @@ class Walk:
         return {file: calls for file, calls in more.items() if calls >= SELDOM}
 
 
-class _Counter:
+class Counter:
     """A profile function that follows each thread by itself."""
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.files: Counter[str] = Counter()
+        self.files: collections.Counter[str] = collections.Counter()
         self.changes = self.calls = 0
         self._here = threading.local()
 
@@ -96,7 +96,7 @@ def main() -> None:
 
     sys.argv = ["mar", *sys.argv[1:]]
     root = str(Path(mar_core.__file__).parent)
-    counter = _Counter(root)
+    counter = Counter(root)
     threading.setprofile(counter)
     sys.setprofile(counter)
     code: Any = 0

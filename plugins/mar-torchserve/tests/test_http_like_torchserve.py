@@ -157,10 +157,14 @@ def test_what_cannot_be_fetched(admin, url):
     assert answer.json()["message"] == f"Failed to download archive from: {url}"
 
 
-def test_a_scaling_that_fails_names_the_version_that_was_asked_for(admin):
+def test_a_scaling_that_fails_names_the_version_and_logs_the_lines_of_the_handler(drop_in, admin):
     assert admin.post("/models", params={"url": "broken.mar"}).status_code == 200
     wanted = {"min_worker": 1, "synchronous": "true"}
     for path, version in (("/models/broken", "null"), ("/models/broken/1.0", "1.0")):
         answer = admin.put(path, params=wanted)
         text = f"Failed to start workers for model broken version: {version}"
         assert (answer.status_code, answer.json()["message"]) == (500, text)
+    log = drop_in.log()
+    assert "broken 1.0 worker" in log
+    assert 'broken_handler.py", line 2, in handle' in log
+    assert "RuntimeError: no" in log

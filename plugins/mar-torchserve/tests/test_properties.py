@@ -10,8 +10,10 @@ import javaproperties
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mar_torchserve.command import parser
 from mar_torchserve.keys import KEYS, VARIABLES, fates
 from mar_torchserve.properties import read_properties
+from mar_torchserve.settings import read_settings
 
 from mar_core import UsageError
 
@@ -152,3 +154,20 @@ def test_mar_doctor_says_what_each_key_does(tmp_path):
         "warning vmargs: It belongs to Java's virtual machine; there is none here.",
         "warning zebra: It is no key of TorchServe's.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said", "told"),
+    [
+        ({}, (), (True, False)),
+        ({}, ("--dt", "--enable-model-api"), (False, True)),
+        # The environment before the command line, where the file lets it.
+        ({"TS_DISABLE_TOKEN_AUTHORIZATION": "false"}, ("--dt",), (True, False)),
+        ({"TS_ENABLE_MODEL_API": "true"}, (), (True, True)),
+    ],
+)
+def test_who_says_what_may_be_done(tmp_path, variables, said, told):
+    config = write(tmp_path, f"enable_envvars_config=true\nmodel_store={tmp_path}\n")
+    asked = parser().parse_args(["--start", "--ts-config", str(config), *said])
+    server = read_settings(asked, variables, tmp_path).server
+    assert (server.tokens, server.model_api) == told

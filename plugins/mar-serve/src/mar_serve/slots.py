@@ -54,6 +54,12 @@ def _seen(first: asyncio.Future[None]) -> None:
         first.exception()
 
 
+def _trace(error: Exception) -> str:
+    """The handler's own lines of a traceback, on lines of their own; empty where it has none."""
+    trace = getattr(error, "traceback", "")
+    return f"\n{trace}" if trace else ""
+
+
 class Slot:
     """A place for a worker of one model version.
 
@@ -190,7 +196,7 @@ class Slot:
                 if not self.first.done():
                     self._fail(error)
                     return
-                logger.error("%s does not start: %s", self, error)  # noqa: TRY400 - a sentence
+                logger.error("%s does not start: %s%s", self, error, _trace(error))  # noqa: TRY400 - a sentence
                 now = time.monotonic()
                 first_failure = first_failure if failures else now
                 failures += 1
@@ -246,7 +252,7 @@ class Slot:
             begun = time.monotonic()
             fresh = await self._make()
         except MarError as error:
-            logger.error("%s cannot be replaced: %s", self, error)  # noqa: TRY400 - a sentence
+            logger.error("%s cannot be replaced: %s%s", self, error, _trace(error))  # noqa: TRY400 - likewise
             return
         finally:
             self._replacing = None
@@ -257,6 +263,8 @@ class Slot:
 
     def _fail(self, error: Exception) -> None:
         self.state = "failed"
+        if trace := _trace(error):
+            logger.error("%s does not start:%s", self, trace)
         self.first.set_exception(error)
         self.version.schedule()
 

@@ -132,7 +132,12 @@ def _put_flags(properties: Properties, asked: argparse.Namespace) -> None:
     _check_paths(asked)
     given = {key: getattr(asked, key) for key in _FLAGS}
     given["load_models"] = ",".join(asked.models) if asked.models else None
-    given |= {key: "true" if getattr(asked, flag) else None for flag, key in _SWITCHES.items()}
+    given |= {
+        key: "true"
+        for flag, key in _SWITCHES.items()
+        # Who may ask for what is the environment's to say, before the command line's.
+        if getattr(asked, flag) and properties.sources.get(key) != VARIABLES[key]
+    }
     for key, value in given.items():
         if value is not None:
             properties.put(key, value, "the command line")
