@@ -30,7 +30,7 @@ class Walk:
     calls: int
 
 
-class _Counter:
+class Counter:
     """A profile function that follows each thread by itself."""
 
     def __init__(self, root: str) -> None:
@@ -73,7 +73,7 @@ def main() -> None:
 
     sys.argv = ["mar", *sys.argv[1:]]
     root = str(Path(mar_core.__file__).parent)
-    counter = _Counter(root)
+    counter = Counter(root)
     threading.setprofile(counter)
     sys.setprofile(counter)
     code: Any = 0
