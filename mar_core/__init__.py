@@ -7,7 +7,10 @@ Everything public is here, and in ``mar_core.testing``. Names are loaded when th
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+
+# Not typing's: of `python -m mar_core` this is imported while the current folder, which may be an
+# archive's, is still the first to be looked at.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from builtin_handlers.class_maps import class_map as class_map

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import posixpath
 import sys
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ class _Form(enum.Enum):
     PACKAGE = enum.auto()
     EXTENSION = enum.auto()
     SOURCE = enum.auto()
+    FOLDER = enum.auto()
 
 
 # Parsing costs; files that nobody names are parsed while they are few and small.
@@ -102,12 +104,17 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
 
 
 def _twins(subject: Subject) -> Iterator[Finding]:
-    """Files that are one module to Python: a package before an extension before a source."""
+    """Files that are one module to Python: a package before an extension, a source, a folder."""
     modules: dict[str, dict[_Form, str]] = {}
     for name in subject.archive.members:
         for module, form in _modules(name):
             modules.setdefault(folded(module), {}).setdefault(form, name)
     named = {subject.manifest.model_file, subject.handler.member if subject.handler else None}
+    for name in filter(None, named):
+        for folder in itertools.accumulate(name.split("/")[:-1], "{}/{}".format):
+            forms = modules.setdefault(folded(folder), {})
+            if _Form.PACKAGE not in forms:  # which would be a module of its own
+                forms[_Form.FOLDER] = name
     for forms in modules.values():
         if len(forms) > 1:
             files = sorted(forms.values(), key=len)

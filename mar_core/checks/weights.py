@@ -31,8 +31,7 @@ _WORD = RULES["MAR-W011"].remedy
 _NEVER_TEXT = (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl", ".npy", ".npz", ".pkl", ".pickle",
                ".pck", ".p", ".joblib", ".safetensors", ".onnx", ".so")  # fmt: skip
 _POINTER = b"version https://git-lfs.github.com/spec/"
-# Python files have rules of their own, and are code already.
-_CODE = (".py", ".pyc", ".so", ".pyd")
+_NATIVE = "MAR-W013"
 
 
 def weights_findings(subject: Subject) -> Iterator[Finding]:
@@ -48,8 +47,11 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
         yield from _use(subject, name, report)
     elif not name:
         yield from _nothing(subject)
+    handler = subject.handler.member if subject.handler else None
+    # Of these two the rules of code say whether they are Python.
+    known = {name, MANIFEST_NAME, handler, subject.manifest.model_file}
     for other in subject.archive.members:
-        if other not in {name, MANIFEST_NAME} and not other.endswith(_CODE):
+        if other not in known:
             yield from _other(other, subject.examine(other))
 
 
@@ -59,10 +61,11 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
     What cannot be looked into could run anything. A library is code of the archive, as its Python
     files are: only a handler that means to loads it.
     """
-    if report.format.name == "shared-library":
-        return
+    library = report.format.name == "shared-library"
     for fault in report.faults:
         message = printable(fault.message)
+        if library and fault.code == _NATIVE:
+            continue
         if fault.code in TRUST_CODES:
             yield finding(fault.code, message, member=name, hint=_WORD)
         elif fault.code == "MAR-W008":

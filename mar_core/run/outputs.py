@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from mar_core.build import ArchiveRequest
 
-__all__ = ["Outputs", "check_apart", "is_note"]
+__all__ = ["Outputs", "check_apart", "is_note", "standard_files"]
 
 Identity = tuple[int, int]
 
@@ -30,10 +31,12 @@ class Outputs:
     Attributes:
         file: The output, or None for standard output.
         folders: Where bytes, pictures and traces go.
+        streams: The files that standard output and errors go to (``> results.jsonl``).
     """
 
     file: Path | None = None
     folders: tuple[Path, ...] = ()
+    streams: frozenset[Identity] = frozenset()
 
     def files(self) -> tuple[Path, ...]:
         """The output, the rows on their way there, and the note of what made it."""
@@ -45,7 +48,8 @@ class Outputs:
 
     def identities(self) -> frozenset[Identity]:
         """What is there now of all this, by device and inode: links to it count as it."""
-        return frozenset(filter(None, map(_identity, (*self.files(), *self.folders))))
+        named = map(_identity, (*self.files(), *self.folders))
+        return frozenset(filter(None, named)) | self.streams
 
     def holds(self, path: str) -> bool:
         """Whether a path leads to a file or folder that the run writes, or will write."""
@@ -56,7 +60,12 @@ class Outputs:
 
 
 def check_apart(
-    outputs: Outputs, *, archive: Path | ArchiveRequest, inputs: Iterable[str], lists: Iterable[str]
+    outputs: Outputs,
+    *,
+    archive: Path | ArchiveRequest,
+    inputs: Iterable[str],
+    lists: Iterable[str],
+    stdin: bool = False,
 ) -> None:
     """Refuse a run that would write over what it reads, before anything is opened.
 
@@ -65,18 +74,21 @@ def check_apart(
         archive: What it runs.
         inputs: The paths that the user named: files, folders, patterns.
         lists: What lists of inputs name.
+        stdin: Standard input is read, too.
 
     Raises:
         UsageError: An output is an input, or lies in the archive.
     """
     hint = "Name another place with --output or --output-dir."
+    files = outputs.files()
+    if stdin and _stream(0) in {*map(_identity, files), *outputs.streams} - {None}:
+        raise UsageError("Standard input is a file that the run writes.", hint=hint)
     for source in (*inputs, *lists, *map(str, _files_of(archive))):
         if is_url(source):
             continue
-        for file in outputs.files():
-            if same_file(source, file):
-                name = printable(source)
-                raise UsageError(f"{name} is read and written by one run.", hint=hint)
+        if _identity(source) in outputs.streams or any(same_file(source, file) for file in files):
+            name = printable(source)
+            raise UsageError(f"{name} is read and written by one run.", hint=hint)
         for folder in outputs.folders:
             if same_file(source, folder):
                 name = printable(source)
@@ -103,6 +115,20 @@ def _identity(path: str | Path) -> Identity | None:
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
+
+
+def standard_files() -> frozenset[Identity]:
+    """The files that standard output and errors go to."""
+    return frozenset(filter(None, map(_stream, (1, 2))))
+
+
+def _stream(number: int) -> Identity | None:
+    """The file that a standard stream is; None where it is a terminal, a pipe, or closed."""
+    try:
+        status = os.fstat(number)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def _files_of(archive: Path | ArchiveRequest) -> Iterator[Path]:

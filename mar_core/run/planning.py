@@ -10,6 +10,7 @@ from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
+from mar_core.run.outputs import standard_files
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import STREAMS, Job
@@ -32,19 +33,8 @@ def job_of(asked: Asked) -> Job:
         UsageError: There is nothing to run, nothing to run it on, or a flag makes no sense.
     """
     source, inputs = _sources(asked)
-    recipe = Recipe(
-        source=source,
-        device=asked.device,
-        allow_pickle=asked.allow_pickle,
-        envelope=asked.envelope,
-        limit_image_pixels=not asked.no_pixel_limit,
-        env=environment_named(asked.env),
-        allow_build=asked.allow_build,
-        offline=asked.offline,
-        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
-    )
     return Job(
-        recipe=recipe,
+        recipe=_recipe(asked, source),
         sources=inputs,
         form=tuple(field for word in asked.form for field in parse_field(word)),
         data=(
@@ -56,6 +46,7 @@ def job_of(asked: Asked) -> Job:
         running=_running(asked),
         engine=asked.engine,
         output=asked.output,
+        streams=standard_files(),
         resume=asked.resume,
         force=asked.force,
         writing=WriteOptions(
@@ -69,6 +60,20 @@ def job_of(asked: Asked) -> Job:
         limit=asked.limit,
         quiet=asked.quiet,
         verbose=asked.verbose,
+    )
+
+
+def _recipe(asked: Asked, source: Path | ArchiveRequest) -> Recipe:
+    return Recipe(
+        source=source,
+        device=asked.device,
+        allow_pickle=asked.allow_pickle,
+        envelope=asked.envelope,
+        limit_image_pixels=not asked.no_pixel_limit,
+        env=environment_named(asked.env),
+        allow_build=asked.allow_build,
+        offline=asked.offline,
+        metrics_config=None if asked.metrics_config is None else asked.metrics_config.absolute(),
     )
 
 

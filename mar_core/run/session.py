@@ -59,6 +59,7 @@ class Job:
         running: How to run them.
         engine: The engine's name.
         output: Where results go; None is standard output.
+        streams: The files that standard output and errors are, by device and inode.
         resume: Go on with what ``output`` holds.
         force: Replace an output that mar did not write, or that holds an interrupted run.
         writing: How results are written.
@@ -77,6 +78,7 @@ class Job:
     running: RunOptions = field(default_factory=RunOptions)
     engine: str = "local"
     output: Path | None = None
+    streams: frozenset[tuple[int, int]] = frozenset()
     resume: bool = False
     force: bool = False
     writing: WriteOptions = field(default_factory=WriteOptions)
@@ -89,14 +91,16 @@ class Job:
     def outputs(self) -> Outputs:
         """Where it writes."""
         folders = (self.running.output_dir, self.running.profile)
-        return Outputs(self.output, tuple(folder for folder in folders if folder is not None))
+        given = tuple(folder for folder in folders if folder is not None)
+        return Outputs(self.output, given, self.streams)
 
     @property
     def sent_files(self) -> tuple[str, ...]:
-        """The files that are sent as they are, or as parts of one request."""
+        """The files that are sent as they are or as parts of one request, and settings."""
         parts = [part.path for part in self.form] + [part.path for part in self.data]
-        labels = Truth.path_of(self.truth)
-        return (*self.uploads, *(path for path in (*parts, labels) if path is not None))
+        metrics = self.recipe.metrics_config
+        settings = (Truth.path_of(self.truth), None if metrics is None else str(metrics))
+        return (*self.uploads, *(path for path in (*parts, *settings) if path is not None))
 
 
 def check_outputs(job: Job) -> None:
@@ -108,8 +112,10 @@ def check_outputs(job: Job) -> None:
     outputs = job.outputs
     # Lists are read for it only where there is something to lose.
     lists = listed(job.sources) if outputs.identities() else ()
-    named = [source for source in (*job.sources, *job.sent_files) if source not in STREAMS]
-    check_apart(outputs, archive=job.recipe.source, inputs=named, lists=lists)
+    given = (*job.sources, *job.sent_files)
+    named = [source for source in given if source not in STREAMS]
+    stdin = len(named) < len(given)
+    check_apart(outputs, archive=job.recipe.source, inputs=named, lists=lists, stdin=stdin)
 
 
 def execute(

@@ -25,11 +25,11 @@ def refuse_single(inputs: Any) -> None:
     """Refuse what is one input where a list of inputs belongs: a text is a list of letters.
 
     Raises:
-        UsageError: It is a text, bytes, a path, a mapping or a picture.
+        UsageError: It is a text, bytes, a path, a mapping, a picture, a file, or no list at all.
     """
-    if isinstance(inputs, (str, bytes, bytearray, memoryview, PurePath, Mapping, Input)) or (
-        type(inputs).__module__.partition(".")[0] == "PIL"
-    ):
+    one = isinstance(inputs, (str, bytes, bytearray, memoryview, PurePath, Mapping, Input))
+    picture = type(inputs).__module__.partition(".")[0] == "PIL"
+    if one or picture or hasattr(inputs, "read") or not hasattr(inputs, "__iter__"):
         raise UsageError(
             f"predict takes a list of inputs, not one {type(inputs).__name__}.",
             hint="Put it in a list: `model.predict([x])`.",

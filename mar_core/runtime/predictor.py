@@ -209,12 +209,13 @@ class Predictor:
         """Run a stage that belongs to no request."""
         try:
             run(self.context)
-        except MarError:
+        except (MarError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             failure = failure_of(error, stage)
+            why = f"{failure.type}: {failure.message.removesuffix('.')}"
             raise HandlerError(
-                f"{self.loaded.name} failed in {stage}: {failure.type}: {failure.message}.",
+                f"{self.loaded.name} failed in {stage}: {why}.",
                 stage=stage,
                 handler=self.loaded.name,
                 distribution=self.loaded.distribution,

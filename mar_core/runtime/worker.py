@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 from mar_core.runtime.protocol import Setup
 
 __all__ = ["main"]
+
+# How long what a handler leaves behind may take to end: executors, processes, exit functions.
+LEFT_BEHIND_SECONDS = 5.0
 
 
 def main() -> None:
@@ -64,7 +68,15 @@ def main() -> None:
             outbox.flush()
     flush_printed()
     # Not past what the handler left behind: a thread that never ends must not hold this up.
+    threading.Thread(target=_end_late, args=(status,), daemon=True).start()
     run_exit_functions()
+    flush_printed()
+    os._exit(status)
+
+
+def _end_late(status: int) -> None:
+    """End this when what the handler left behind keeps its end up, such as a process that stays."""
+    time.sleep(LEFT_BEHIND_SECONDS)
     os._exit(status)
 
 

@@ -52,7 +52,7 @@ def _without_prefixes(
 ) -> dict[str, torch.Tensor]:
     for _ in _PREFIXES:
         for prefix in _PREFIXES:
-            wrapped = state and all(key.startswith(prefix) for key in state)
+            wrapped = all(key.startswith(prefix) for key in state)
             if wrapped and not any(key.startswith(prefix) for key in expected):
                 state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state

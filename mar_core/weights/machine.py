@@ -34,6 +34,7 @@ class PickleReport:
         fault: Why no unpickler comes to its end, or None.
         unchecked: Whether it costs more to walk than there is to spend.
         acts: Whether something forbidden is called or changed, not only imported.
+        ends: Whether it imports what no module can be called: an unpickler comes no further.
         end: Where it ends in the stream.
     """
 
@@ -44,6 +45,7 @@ class PickleReport:
     fault: str | None = None
     unchecked: bool = False
     acts: bool = False
+    ends: bool = False
     end: int = 0
 
 
@@ -67,8 +69,13 @@ class Machine:
 
     def forbid(self, what: str, *, acts: bool = True) -> None:
         """Note what could run code; ``acts`` where it calls or changes something."""
-        self.report.acts |= acts
+        if acts:
+            self.act()
         _note(self.report.forbidden, what)
+
+    def act(self) -> None:
+        """Note that something is called or changed, where an unpickler comes so far."""
+        self.report.acts |= not self.report.ends
 
     def refuse(self, what: str) -> None:
         """Note what torch does not take."""

@@ -304,6 +304,8 @@ def _import(m: Machine, module: str, name: str) -> None:
     full = f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}"
     if not m.knows(full):
         m.forbid(full[:_MAX_NAME], acts=False)
+    # Text, read as a pickle, imports parts of sentences.
+    m.report.ends |= not all(map(str.isidentifier, full.split(".")))
     m.stack.append(Global(full))
 
 
@@ -358,7 +360,8 @@ def _call(m: Machine, maker: Any, args: Any) -> None:
         m.forbid("a call of something computed")
         m.stack.append(Made(None, args))
     elif maker.name not in ALLOWED:
-        m.report.acts |= not m.knows(maker.name)
+        if not m.knows(maker.name):
+            m.act()
         m.stack.append(Made(maker, args))
     else:
         _call_allowed(m, maker, args)
@@ -386,7 +389,7 @@ def _build(m: Machine) -> None:
     elif isinstance(target, Made):
         target.state = state
         if not m.knows(str(target.maker)):
-            m.report.acts = True  # the name itself has been noted
+            m.act()  # the name itself has been noted
         m.refuse(f"attributes set on what {_short(target.maker)} returns")
     else:
         build(target, state)

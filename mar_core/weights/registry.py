@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
 _MAX_DEPTH = 3
+_PICKLES = 20  # the rank of pickles: of what is asked before them, it is not known that it is none
 # What loading the inner file could do, or whether that could be told.
 _TOLD = {"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W008", "MAR-W011", "MAR-W013", "MAR-W016"}
 
@@ -89,14 +90,29 @@ def examine_file(file: WeightsFile) -> WeightsReport:
     try:
         if file.depth > _MAX_DEPTH:
             report.fault("MAR-W005", f"It lies in more than {_MAX_DEPTH} other files.")
-        elif row.examine is not None:
-            row.examine(file, report)
+        else:
+            if row.examine is not None:
+                row.examine(file, report)
+            if row.rank < _PICKLES:
+                _look_for_another(file, report)
     except TooCostlyError:
         report.listed = False
         report.fault("MAR-W005", "There is too much in it to be checked.")
     except ModelError as error:
         report.fault("MAR-W008", f"The file cannot be read: {error.message}.")
     return report
+
+
+def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
+    """A file may be of two formats at once, and a handler reads it as the other."""
+    found = file.first_pickle
+    if found.acts and not file.head.startswith(b"P"):  # a zip begins as a persistent reference
+        names = ", ".join(found.forbidden)
+        report.fault("MAR-W003", f"Read as a pickle, which it is too, it imports or calls {names}.")
+    elif found.unchecked:
+        report.fault("MAR-W005", "There is too much in it to be checked.")
+    if file.is_hidden_zip:
+        report.fault("MAR-W005", "The file ends as a zip, which cannot be checked.")
 
 
 def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]:
@@ -152,6 +168,8 @@ def _knows(row: WeightsFormat, file: WeightsFile) -> bool:
         return bool(row.identify(file))
     except (TooCostlyError, TooCostly):
         raise
+    except MemoryError as error:
+        raise TooCostlyError from error
     except Exception as error:  # noqa: BLE001 - a plugin's may raise anything
         from mar_core.plugins import PluginWarning
 

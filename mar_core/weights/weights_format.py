@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _HEAD = 512
+_ZIP = b"PK\x03\x04"
+_ZIP_END, _ZIP_COMMENT = 22, (1 << 16) - 1  # the record that ends a zip, and the longest behind it
 _RECORD = 2048  # what reading one record of a zip's directory costs, in bytes read
 _LOOK = 8192  # what it costs to tell what one file is
 _BASE = "mar_core.ts.base_handler"
@@ -137,7 +139,7 @@ class WeightsFile:
     @functools.cached_property
     def entries(self) -> list[ZipEntry]:
         """The records of its zip, in the order of the directory; none where it is no zip."""
-        if not self.head.startswith(b"PK\x03\x04"):
+        if not self.head.startswith(_ZIP):
             return []
         try:
             entries = read_directory(self.stream)
@@ -164,6 +166,24 @@ class WeightsFile:
     def prefix(self) -> str:
         """The folder of the first record, with its slash."""
         return self.entries[0].name.partition("/")[0] + "/" if self.entries else "/"
+
+    @functools.cached_property
+    def is_hidden_zip(self) -> bool:
+        """Whether it begins as something else and ends as a zip, which readers go by."""
+        if self.head.startswith(_ZIP):
+            return False
+        self.stream.seek(max(0, self.size - _ZIP_END - _ZIP_COMMENT))
+        tail = self.stream.read(_ZIP_END + _ZIP_COMMENT)
+        at = tail.rfind(b"PK\x05\x06")
+        record = tail[at : at + _ZIP_END]
+        if at < 0 or len(record) < _ZIP_END:
+            return False
+        # Four bytes may come about by chance; that the directory stands before them may not.
+        length = int.from_bytes(record[12:16], "little")
+        begin = self.size - len(tail) + at - length
+        self.stream.seek(max(0, begin))
+        large = tail[max(0, at - 20) :].startswith(b"PK\x06\x07")
+        return large or (length > 0 and begin >= 0 and self.stream.read(2) == b"PK")
 
     @functools.cached_property
     def first_pickle(self) -> PickleReport:

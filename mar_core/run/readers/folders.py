@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
@@ -86,7 +87,7 @@ def _candidates(source: str, include: tuple[str, ...], outputs: Outputs) -> Iter
         yield from _below(source, "", include, outputs, ())
     else:
         for path in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - keeps `./` as given
-            if outputs.holds(path) or is_note(path):
+            if outputs.holds(path) or is_note(path) or _is_special(path):
                 continue
             if is_folder(path):
                 yield from _below(path, "", include, outputs, ())
@@ -110,14 +111,26 @@ def _below(
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     left_out = _written(folder, found, outputs, results=not include)
-    for name, is_dir in [(entry.name, entry.is_dir()) for entry in found]:
+    kinds = [(entry.name, entry.is_dir(), entry.is_file()) for entry in found]
+    for name, is_dir, is_file in kinds:
         path = f"{inner}/{name}" if inner else name
         if name in left_out:
             continue
         if is_dir and wanted(path, ()):
             yield from _below(root, path, include, outputs, (*above, here))
         elif not is_dir and wanted(path, include):
-            yield os.path.join(root, path)  # noqa: PTH118
+            whole = os.path.join(root, path)  # noqa: PTH118
+            if is_file or not _is_special(whole):
+                yield whole
+
+
+def _is_special(path: str) -> bool:
+    """Whether this is a pipe, a socket or a device: opening one that was found may never end."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _written(

@@ -80,7 +80,9 @@ class FileOutput(Output):
         self._part = self._path
         if not writer.streams:
             self._part = self._path.with_name(f"{self._path.name}.part")
-        _check_replaceable(self._path, force=force or resume)
+        _check_ordinary(self._path)
+        if not force:
+            _check_replaceable(self._path, self._part, resume=resume)
         self._journal = Journal(self._part, parse=writer.parse if writer.streams else parse)
         try:
             self._check(resume=resume, force=force)
@@ -200,17 +202,31 @@ def _check_options(path: Path, writer: Writer, options: WriteOptions, *, resume:
     writer.check(options)
 
 
-def _check_replaceable(path: Path, *, force: bool) -> None:
-    """Refuse what is no file, and what somebody else wrote unless the user insists."""
-    name = named(path)
+def _check_ordinary(path: Path) -> None:
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise OutputError(f"{name} cannot be written: it is no ordinary file.")
-    if force or not path.is_file() or path.stat().st_size == 0:
-        return
-    state = RunState.load(path)
-    why = f"{name} is there, and mar did not write it" if state is None else state.changed(path)
+        raise OutputError(f"{named(path)} cannot be written: it is no ordinary file.")
+
+
+def _check_replaceable(path: Path, part: Path, *, resume: bool) -> None:
+    """Refuse to replace what somebody else wrote: the output, its note, or its part."""
+    state, note = RunState.load(path), RunState.path(path)
+    ours = {path: resume or state is not None, note: state is not None}
+    if part != path:
+        ours[part] = resume or not (state is None or state.finished)  # a finished run leaves none
+    strange = next(
+        (file for file, is_ours in ours.items() if not is_ours and _is_filled(file)), None
+    )
+    why = ""
+    if strange is not None:
+        why = f"{named(strange)} is there, and mar did not write it"
+    elif state is not None and not resume and _is_filled(path):
+        why = state.changed(path)
     if why:
         raise OutputError(f"{why}.", hint="Name another output, or replace it with --force.")
+
+
+def _is_filled(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _check_resume(

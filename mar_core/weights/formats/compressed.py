@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT"]
 
 _CHUNK = 256 << 10
+_STEP = 1 << 10  # what is damaged is followed so closely
 _IN_MEMORY = 8 << 20
 _INFLATING = 4  # what unpacking a byte costs, in bytes read
+_DEFLATE = 8
+_LZMA_HEADER, _LZMA_CODERS, _LZMA_LONGEST = 13, 9 * 5 * 5, 1 << 38
+_LZMA_MEMORY = 100 << 20  # what the strongest preset takes, and more
+_MARKS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"ZF0x", b"x\x01", b"x\x9c", b"x\xda")  # no text
 _OLD_JOBLIB = b"ZF0x"
 _OLD_JOBLIB_HEADER = 2 + len(hex(2**64))
 # LZ4 frames and Zstandard, which Python 3.11 cannot unpack.
@@ -33,22 +38,39 @@ def _opener(head: bytes) -> tuple[Callable[[], Any], int] | None:
         import bz2
 
         return bz2.BZ2Decompressor, 0
-    if head.startswith((b"\xfd7zXZ", b"\x5d\x00\x00")):
+    if head.startswith(b"\xfd7zXZ") or _is_lzma(head):
         import lzma
 
-        return lzma.LZMADecompressor, 0
+        return (lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)), 0
     if head.startswith(_OLD_JOBLIB):
         return zlib.decompressobj, _OLD_JOBLIB_HEADER
-    if head[:1] == b"x" and len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0:
+    # Whatever the window's size, which the first half of the first byte says.
+    if len(head) > 1 and head[0] & 0x8F == _DEFLATE and int.from_bytes(head[:2], "big") % 31 == 0:
         return zlib.decompressobj, 0
     return None
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Whether a file begins as one of the old format, which has no mark: by what liblzma takes."""
+    window, size = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:13], "little")
+    return (
+        len(head) > _LZMA_HEADER
+        and head[0] < _LZMA_CODERS
+        and window.bit_count() in {1, 2, 32}
+        and (size < _LZMA_LONGEST or size == 2**64 - 1)
+    )
+
+
+def _wants_memory(error: BaseException) -> bool:
+    """Whether unpacking failed for want of memory, and not because of the bytes."""
+    return isinstance(error, MemoryError) or "emory" in str(error)
 
 
 def _faults() -> tuple[type[Exception], ...]:
     """What unpacking raises where the bytes are wrong."""
     import lzma
 
-    return zlib.error, OSError, lzma.LZMAError, EOFError
+    return zlib.error, OSError, lzma.LZMAError, EOFError, MemoryError
 
 
 def _identify(file: WeightsFile) -> bool:
@@ -61,8 +83,8 @@ def _identify(file: WeightsFile) -> bool:
     file.stream.seek(start)
     try:  # two bytes are no proof: text may begin with them
         make().decompress(file.stream.read(_CHUNK), 1)
-    except _faults():
-        return False
+    except _faults() as error:
+        return _wants_memory(error)
     return True
 
 
@@ -73,30 +95,51 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
         report.fault("MAR-W005", f"The file is compressed with {closed} and cannot be checked.")
         return
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
-        _unpack(file, opener, cast("BinaryIO", copy))
+        error = _unpack(file, opener, cast("BinaryIO", copy))
+        if error is not None and _wants_memory(error):
+            report.fault("MAR-W005", "What is compressed takes too much memory to be checked.")
+        elif error is not None and file.head.startswith(_MARKS):
+            report.fault("MAR-W005", "What is compressed is damaged and cannot be checked.")
         copy.seek(0)
         look_inside(file, cast("BinaryIO", copy), "what is compressed in it", report)
 
 
-def _unpack(file: WeightsFile, opener: tuple[Callable[[], Any], int], copy: BinaryIO) -> None:
-    """Unpack as far as it goes: so much of it would be read; streams may follow one another."""
+def _unpack(
+    file: WeightsFile, opener: tuple[Callable[[], Any], int], copy: BinaryIO
+) -> Exception | None:
+    """Unpack as far as it goes: so much of it would be read. Streams may follow one another.
+
+    Returns:
+        Why it ended inside a stream. Of one that is damaged readers get some bytes more than come
+        here before they find out.
+    """
     make, start = opener
     file.stream.seek(start)
-    machine, data = make(), file.stream.read(_CHUNK)
+    machine, data, begun = make(), file.stream.read(_CHUNK), True
+    step = _CHUNK if file.head.startswith(_MARKS) else _STEP
     try:
         while data or not getattr(machine, "needs_input", True):
-            out = machine.decompress(data, _CHUNK)
+            out = machine.decompress(data, step)
+            begun = begun or bool(out)
             file.budget.spend((len(out) + 1) * _INFLATING)
             copy.write(out)
             if machine.eof:
-                data = machine.unused_data or file.stream.read(_CHUNK)
-                machine = make()
+                data = _next_stream(file, machine.unused_data)
+                machine, begun = make(), False
             elif hasattr(machine, "needs_input"):  # bz2's and lzma's
                 data = file.stream.read(_CHUNK) if machine.needs_input else b""
             else:
                 data = machine.unconsumed_tail or file.stream.read(_CHUNK)
-    except _faults():
-        return
+    except _faults() as error:  # what stands behind a stream and is none is passed by
+        return error if begun or _wants_memory(error) else None
+    return None
+
+
+def _next_stream(file: WeightsFile, data: bytes) -> bytes:
+    """What stands behind a stream; zeros between two are passed by, as gzip does."""
+    while not (rest := data.lstrip(b"\0")) and (data := file.stream.read(_CHUNK)):
+        file.budget.spend(len(data))
+    return rest
 
 
 FORMAT = WeightsFormat(

@@ -24,7 +24,7 @@ _MAX_PARSED = 10_000  # what NumPy itself reads without being told that the file
 # A plain type: byte order, kind, width. NumPy knows other spellings, such as ``object``; it writes
 # these.
 _PLAIN = re.compile(r"[<>|=]?(?:[?bBhHiIlLqQefdgFDG]|[biufc]\d{1,2}|[SUVa]\d*|[mM]8(?:\[\w+\])?)")
-_WIDTH = re.compile(r"[<>|=]?([biufcSVaU])(\d+)")
+_WIDTH = re.compile(r"[<>|=]?([biufcSVaUmM])(\d+)")
 
 
 def _identify(file: WeightsFile) -> bool:
@@ -93,12 +93,29 @@ def _is_numbers(kind: Any, depth: int = 0) -> bool:
 
 
 def _end(kind: Any, shape: Any, begin: int) -> int | None:
-    width = _WIDTH.fullmatch(kind) if isinstance(kind, str) else None
-    sizes = isinstance(shape, tuple) and all(type(n) is int and 0 <= n < 2**48 for n in shape)
-    if width is None or not sizes or len(shape) > 64:  # noqa: PLR2004
+    width, count = _width(kind), _count(shape)
+    return None if width is None or count is None else begin + count * width
+
+
+def _width(kind: Any) -> int | None:
+    """How many bytes one element takes; None where its spelling does not say that."""
+    if isinstance(kind, str):
+        found = _WIDTH.match(kind)
+        if found is None:
+            return 1 if kind.lstrip("<>|=") in {"?", "b", "B"} else None
+        return int(found[2]) * (4 if found[1] == "U" else 1)
+    if isinstance(kind, tuple):
+        width, count = _width(kind[0]), _count(kind[1])
+        return None if width is None or count is None else width * count
+    widths = [_width(field[1] if len(field) == 2 else tuple(field[1:])) for field in kind]  # noqa: PLR2004
+    return None if None in widths else sum(filter(None, widths))
+
+
+def _count(shape: Any) -> int | None:
+    sizes = shape if isinstance(shape, tuple) else (shape,)
+    if len(sizes) > 64 or not all(type(n) is int and 0 <= n < 2**48 for n in sizes):  # noqa: PLR2004
         return None
-    count: int = math.prod(shape)
-    return begin + count * int(width[2]) * (4 if width[1] == "U" else 1)
+    return math.prod(sizes)
 
 
 FORMAT = WeightsFormat(

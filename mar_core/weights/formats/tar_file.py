@@ -12,11 +12,31 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT"]
 
+_BLOCK, _BINARY = 512, (0x80, 0xFF)
 _HEADER = 4096  # what reading one header costs, in bytes read
 
 
 def _identify(file: WeightsFile) -> bool:
-    return file.head[257:262] == b"ustar"
+    return file.head[257:262] == b"ustar" or _has_checksum(file.head)
+
+
+def _has_checksum(head: bytes) -> bool:
+    """Whether a file begins as tars did before there was the mark: tarfile reads those, too."""
+    field = head[148:156]
+    if len(head) < _BLOCK:
+        return False
+    if field[0] in _BINARY:
+        told = int.from_bytes(field[1:], "big")
+    else:
+        try:
+            told = int(field.split(b"\0")[0].strip() or b"0", 8)
+        except ValueError:
+            return False
+    sums = (
+        sum(head) - sum(field),
+        sum(memoryview(head).cast("b")) - sum(memoryview(field).cast("b")),
+    )
+    return told - 8 * ord(" ") in sums and any(head)
 
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:

@@ -16,10 +16,14 @@ __all__ = ["FORMAT"]
 
 
 def _identify(file: WeightsFile) -> bool:
-    return file.head.startswith(b"PK\x03\x04")
+    """By its first bytes, or by its last: Python's zipfile goes by these alone."""
+    return file.head.startswith(b"PK\x03\x04") or file.is_hidden_zip
 
 
 def _examine(file: WeightsFile, report: WeightsReport) -> None:
+    if file.is_hidden_zip:
+        report.fault("MAR-W008", "The file is no exact zip: it ends as one and begins otherwise.")
+        return
     entries = file.entries
     if file.zip_fault:
         report.fault("MAR-W008", f"The file is no exact zip: {file.zip_fault}.")

@@ -15,6 +15,14 @@ class Net(nn.Linear):
     def __init__(self):
         super().__init__(2, 2)
 """
+GIVES_UP = """\
+import asyncio
+class Handler:
+    def initialize(self, context):
+        raise asyncio.CancelledError("no")
+    def handle(self, data, context):
+        return data
+"""
 STARTS = """
 class Starts:
     def initialize(self, context):
@@ -47,6 +55,7 @@ def bad_sources(tmp_path_factory):
         "exits.py": f"{ECHO}\nimport sys; sys.exit(3)\n",
         "nothing.py": "answer = 42\n",
         "starts.py": STARTS,
+        "gives_up.py": GIVES_UP,
         "text.mar": "just some text\n",
         "x.txt": "x",
     }
@@ -114,6 +123,7 @@ LOADING = [
     ("raises.py", "raises.py (line 4) raised RuntimeError while it was loaded: not today"),
     ("exits.py", "exits.py (line 4) raised SystemExit while it was loaded: 3"),
     ("starts.py", "starts.py failed in initialize: KeyError: 'weights' (starts.py, line 4,"),
+    ("gives_up.py", "gives_up.py failed in initialize: CancelledError: no (gives_up.py, line 4,"),
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import io
 import multiprocessing
 import pickle
 import threading
@@ -122,7 +123,7 @@ def test_closing_waits_for_who_is_inside_and_happens_once(archive, capsys):
     "one",
     [
         "abc", b"\x89PNG", bytearray(b"x"), Path("7.png"), {"data": 1},
-        Input(id="x", read=dict),
+        Input(id="x", read=dict), 3, None, io.BytesIO(b"one\ntwo\n"),
     ],
     ids=lambda one: type(one).__name__,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import stat
 import subprocess
 import time
@@ -237,3 +238,65 @@ def test_watching_a_folder_that_holds_the_output_does_not_go_round(archive, tmp_
         time.sleep(3)
         assert (tmp_path / "out.jsonl").stat().st_mtime_ns == before
         watching.terminate()
+
+
+@pytest.mark.parametrize("source", ["-", "@-"])
+def test_standard_input_is_not_written_over(archive, tmp_path, source):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(ROWS)
+    words = ("run", str(archive), source, "-o", "rows.jsonl", "--force")
+    with rows.open("rb") as stdin:
+        done = shell(*words, cwd=tmp_path, stdin=stdin, stdout=subprocess.PIPE)
+    assert done.returncode == 2
+    assert "Standard input is a file that the run writes" in done.stderr
+    assert rows.read_text() == ROWS
+
+
+def test_what_the_shell_writes_to_is_no_input_either(archive, tmp_path):
+    """As ``cat`` has it: a file that grows by being read is read for ever."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(ROWS)
+    (tmp_path / "a.txt").write_text("x")
+    with rows.open("a") as stdout:
+        done = shell("run", str(archive), "rows.jsonl", cwd=tmp_path, stdout=stdout)
+        assert done.returncode == 2
+        assert "rows.jsonl is read and written by one run" in done.stderr
+        for source in (".", "*"):
+            done = shell("run", str(archive), source, "-q", cwd=tmp_path, stdout=stdout)
+            assert done.returncode == 0, done.stderr
+    ids = [json.loads(line)["id"] for line in lines(rows)[2:]]
+    assert ids == ["./a.txt", "a.txt"]
+
+
+def test_the_metrics_file_is_read_too(archive, tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "m.csv").write_text("{}")
+    words = ("--metrics-config", "m.csv", "-o", "m.csv", "--force")
+    refused(mar("run", archive, "a.txt", *words, cwd=tmp_path, code=2), "m.csv is read and written")
+
+
+@pytest.mark.parametrize("name", ["out.csv.part", "out.csv.run", "out.jsonl.run"])
+def test_a_file_of_the_users_named_like_a_part_or_a_note_stays(archive, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "a.txt").write_text("x")
+    words = ("run", archive, "a.txt", "-o", name.rpartition(".")[0])
+    refused(mar(*words, cwd=tmp_path, code=2), f"{name} is there, and mar did not write it")
+    mar(*words, "--resume", cwd=tmp_path, code=2)
+    assert (tmp_path / name).read_text() == "mine"
+    mar(*words, "--force", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("source", [".", "*"])
+def test_a_pipe_that_lies_in_a_folder_is_passed_by(archive, tmp_path, source):
+    """Opening one waits until somebody writes to it: for ever."""
+    os.mkfifo(tmp_path / "b.txt")
+    (tmp_path / "c.txt").symlink_to("b.txt")
+    (tmp_path / "a.txt").write_text("x")
+    done = mar("run", archive, source, "-q", cwd=tmp_path)
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] in (["./a.txt"], ["a.txt"])
+
+
+def shell(*words, cwd, **streams):
+    return subprocess.run(
+        [*COMMAND, *words], cwd=cwd, stderr=subprocess.PIPE, text=True, check=False, **streams
+    )

@@ -9,6 +9,10 @@ import pytest
 from packs import mar
 
 HANDLER = """
+    import atexit, threading
+    # The first of its kind, so the last to be called.
+    atexit.register(lambda: FOLDER and print("its end:", threading.enumerate()))
+
     import builtins, concurrent.futures as cf, importlib, json, logging, multiprocessing as mp
     import os, pickle, runpy, signal, subprocess, sys, time, types
 
@@ -132,7 +136,7 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
+def ran(tmp_path_factory):
     """What the handler found, one row for each thing that handlers do, in a run from elsewhere."""
     pytest.importorskip("joblib")
     folder = tmp_path_factory.mktemp("world")
@@ -147,14 +151,26 @@ def answers(tmp_path_factory):
     elsewhere.mkdir()
     lines = "".join(json.dumps({"do": do}) + "\n" for do in EXPECTED)
     (elsewhere / "rows.jsonl").write_text(lines)
-    mar("run", "../world.mar", "rows.jsonl", "-o", "out/rows.jsonl", cwd=elsewhere, code=None)
+    words = ("../world.mar", "rows.jsonl", "-o", "out/rows.jsonl")
+    done = mar("run", *words, cwd=elsewhere, code=None)
     found = [json.loads(line) for line in (elsewhere / "out/rows.jsonl").read_text().splitlines()]
-    return dict(zip(EXPECTED, found, strict=True))
+    return dict(zip(EXPECTED, found, strict=True)), done.stderr
+
+
+@pytest.fixture
+def answers(ran):
+    return ran[0]
 
 
 @pytest.mark.parametrize("do", EXPECTED)
 def test_what_handlers_rely_on(answers, do):
     assert answers[do].get("result") == EXPECTED[do], answers[do]
+
+
+def test_what_a_handler_leaves_behind_does_not_keep_its_worker(ran):
+    """Joblib leaves processes, which are ended before Python would wait for them."""
+    assert "its end:" in ran[1]
+    assert "ExecutorManagerThread" not in ran[1]
 
 
 def test_the_parent_imports_no_torch(tmp_path):

@@ -302,6 +302,16 @@ def test_what_python_would_take_in_the_handlers_place(other):
     assert other in finding.message
 
 
+@pytest.mark.parametrize("other", ["pkg.py", "pkg.so", "Pkg.py", "pkg/deep.so"])
+def test_what_python_would_take_in_place_of_the_handlers_folder(other):
+    files = {"pkg/deep/inner.py": HANDLER, other: b""}
+    found = check(archive(files, handler="pkg/deep/inner.py"))
+    (finding,) = (f for f in found if f.code == "MAR-C010")
+    assert finding.severity is Severity.ERROR
+    packages = {"pkg/__init__.py": b"", "pkg/deep/__init__.py": b"", "pkg/deep/inner.py": HANDLER}
+    assert "MAR-C010" not in codes(check(archive(packages, handler="pkg/deep/inner.py")))
+
+
 def test_twins_that_nobody_names_are_a_warning():
     files = {"utils.py": b"", "utils/__init__.py": b"", "a/b.py": b"", "b.py": b"", "c/x.py": b""}
     (finding,) = (f for f in check(archive(files)) if f.code == "MAR-C010")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import lzma
 import pickle
+import tarfile
 import zipfile
+import zlib
 
 import hostile_pickles
+import numpy as np
 import pytest
 import torch
 import weightsfiles
@@ -108,7 +113,45 @@ def in_numpy(kind: str) -> bytes:
     )
 
 
+def saved(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def in_tar_of_old() -> bytes:
+    """A tar without the mark, which only its checksum tells."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as target:
+        info = tarfile.TarInfo("x")
+        info.size = len(HOSTILE)
+        target.addfile(info, io.BytesIO(HOSTILE))
+    data = bytearray(stream.getvalue())
+    data[257:265], data[148:156] = bytes(8), b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)
+
+
+def deflated(window: int) -> bytes:
+    machine = zlib.compressobj(9, zlib.DEFLATED, window)
+    return machine.compress(HOSTILE) + machine.flush()
+
+
+LZMA = [{"id": lzma.FILTER_LZMA1, "dict_size": 4096, "lc": 0}]
+RECORDS = np.zeros(2, dtype=[("a", "i4"), ("b", "f8", (2,)), ("c", "U3"), ("d", "M8[ns]")])
+
 HIDDEN = {
+    "the mark of a library": b"MZ\x000" + HOSTILE[2:],
+    "a library, then a zip": b"\x7fELF" + packed(x=HOSTILE),
+    "a picture, then a zip": b"\x89PNG\r\n\x1a\n" + bytes(100) + packed(x=HOSTILE),
+    "records, then a pickle": saved(RECORDS) + HOSTILE,
+    "an old tar": in_tar_of_old(),
+    "a small window": deflated(9),
+    "a middling window": deflated(12),
+    "lzma of its own sizes": lzma.compress(HOSTILE, lzma.FORMAT_ALONE, filters=LZMA),
+    "lzma of much memory": b"\x5d\0\0\0\x80" + lzma.compress(HOSTILE, lzma.FORMAT_ALONE)[5:],
+    "gzip, zeros, gzip": gzip.compress(pickle.dumps(1)) + bytes(9) + gzip.compress(HOSTILE),
+    "gzip with a wrong sum": gzip.compress(HOSTILE)[:-8] + bytes(8),
     "a second pickle": pickle.dumps({"a": 1}) + HOSTILE,
     "a third pickle": pickle.dumps(1) + pickle.dumps(2, 0) + HOSTILE,
     "an unknown first opcode": b"(" + HOSTILE[2:-1] + b"t.",
@@ -126,7 +169,7 @@ HIDDEN = {
 }
 
 
-@pytest.mark.parametrize("ending", ["txt", "bin", "pkl", "model"])
+@pytest.mark.parametrize("ending", ["txt", "so", "py", "model"])
 @pytest.mark.parametrize("name", HIDDEN)
 def test_a_hidden_pickle_is_found_whatever_it_is_called(name, ending):
     found = list(check(archive({f"x.{ending}": HIDDEN[name]})))
@@ -140,6 +183,8 @@ def test_a_hidden_pickle_is_found_whatever_it_is_called(name, ending):
 HARMLESS = [
     b"cat\ndog\nbird\n", b"import os\nimport sys\n", b"class A:\n    x = 1\n", b"I am here\n",
     b"Paris\nLondon\n", b"{}", b"[1, 2]", b"key: value\n", b"S is a letter\n", b"N.B. this\n",
+    b"(C) 2026 Somebody\n\nThis software is provided 'as-is', without any\nwarranty.\n",
+    b"x^2 + y^2 = z^2\n", b"XH\n", b"MZ",
     b"\xff\xd8\xff\xe0" + bytes(100), b"\x89PNG\r\n\x1a\n" + bytes(50), b"", bytes(100),
     pickle.dumps({0: "cat", "x": [1.5, None, (True, b"y")]}),
 ]  # fmt: skip
