@@ -9,7 +9,7 @@ import pytest
 from walk import walked
 
 # What the walks come to, and no more; they only ever shrink. The aim of the first is 40.
-ARCHIVE_FILES = 54
+ARCHIVE_FILES = 52
 ROW_FILES, ROW_CALLS = 14, 55
 ROWS = 20
 COUNTING = """
