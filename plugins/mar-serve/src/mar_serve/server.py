@@ -247,7 +247,8 @@ class Server:
 
     async def watch_over(self) -> None:
         """Look after every version, for as long as the server runs."""
-        written = time.monotonic()
+        # The first lines come at once: who reads the log need not wait for an interval's end.
+        written = time.monotonic() - self.config.metric_interval
         while True:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
