@@ -7,7 +7,7 @@ from packs import HANDLER, mar_here
 
 from mar_core import archive
 from mar_core.format import tar_archive
-from mar_core.runtime import recipe
+from mar_core.runtime import load_options
 
 
 @pytest.mark.parametrize(("archive_format", "inflated"), [("default", 0), ("tgz", 1)])
@@ -28,7 +28,7 @@ def test_once(archive_format, inflated, tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, name, call)
 
-    counted(recipe, "open_archive")
+    counted(load_options, "open_archive")
     counted(tar_archive, "inflated_copy")
     mar_here("run", str(made), "rows.jsonl", "--quiet", "-o", "out.jsonl")
     assert (tmp_path / "out.jsonl").read_text().count('"result"') == 1
