@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mar_core.errors import MarError
 from mar_core.runtime.deaths import Death, Part, part_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Process:
         environment: What its environment has beside, or in place of, this process's.
         interpreter: The Python that it runs in; None for this one.
 
+    Raises:
+        MarError: It cannot be started.
+
     Attributes:
         socket: The parent's end of the socket.
         output: What it prints, and what its handler's processes do.
@@ -63,27 +67,40 @@ class Process:
         if interpreter is not None:
             python, variables = str(interpreter.executable), interpreter.variables(variables)
             code = f"import sys; sys.path += {list(interpreter.inherits)!r}; {code}"
-        ours, theirs = socket.socketpair()
-        reading, self._lifeline = os.pipe()
-        with theirs, tempfile.TemporaryFile() as file:
-            file.truncate(PAGE)
-            self._page = mmap.mmap(file.fileno(), PAGE)
-            passed = (theirs.fileno(), reading, file.fileno())
-            try:
-                self._process = subprocess.Popen(
-                    [python, *_COMMAND, code, *map(str, passed)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,  # what it prints goes where its errors go
-                    stderr=subprocess.STDOUT,
-                    pass_fds=passed,
-                    env=_environment(variables, threads),
-                    start_new_session=True,
-                )
-            finally:
-                os.close(reading)
-        self.socket = ours
+        try:
+            self._start([python, *_COMMAND, code], _environment(variables, threads))
+        except OSError as error:
+            raise MarError(
+                f"A worker process cannot be started: {error.strerror}.",
+                hint="It takes some memory, a few open files, and 64 KiB in the folder for "
+                "temporary files: see that there is room, and that no limit (ulimit) forbids it.",
+            ) from error
         self._last = (0, 0, 0)
         self._closed = False
+
+    def _start(self, command: list[str], variables: dict[str, str]) -> None:
+        """Start it; where that fails, nothing that was opened for it stays open."""
+        with contextlib.ExitStack() as kept, contextlib.ExitStack() as given:
+            self.socket, theirs = socket.socketpair()
+            kept.enter_context(self.socket)
+            given.enter_context(theirs)
+            reading, self._lifeline = os.pipe()
+            kept.callback(os.close, self._lifeline)
+            given.callback(os.close, reading)
+            file = given.enter_context(tempfile.TemporaryFile())
+            file.truncate(PAGE)
+            self._page = kept.enter_context(mmap.mmap(file.fileno(), PAGE))
+            passed = (theirs.fileno(), reading, file.fileno())
+            self._process = subprocess.Popen(
+                [*command, *map(str, passed)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,  # what it prints goes where its errors go
+                stderr=subprocess.STDOUT,
+                pass_fds=passed,
+                env=variables,
+                start_new_session=True,
+            )
+            kept.pop_all()
 
     @property
     def pid(self) -> int:

@@ -229,15 +229,17 @@ def test_a_full_disk_stops_with_a_sentence(place, ending, workers):
     output = f"full-{workers}.{ending}"
     words = ("slow.mar", "rows.jsonl", "-o", output, "--workers", workers, "--batch-size", "8")
 
-    def small():
+    def lenient():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))
 
-    running = begin(place, *words, preexec_fn=small)
+    running = begin(place, *words, preexec_fn=lenient)
+    grows = output if ending == "jsonl" else f"{output}.part"
+    wait_for_rows(place / grows, 1)
+    # Only now: a worker starts with a file of its own that is larger.
+    resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))
     told, said = running.communicate(timeout=60)
     assert running.returncode == 2, said
     assert told == ""
-    grows = output if ending == "jsonl" else f"{output}.part"
     last = said.splitlines()[-1]
     assert last == (
         f"mar: error: There is no room left to write {grows}; the rows written before are whole. "
@@ -251,6 +253,25 @@ def test_a_full_disk_stops_with_a_sentence(place, ending, workers):
         assert (place / output).read_bytes() == (place / "undisturbed.jsonl").read_bytes()
     else:
         assert (place / output).read_bytes().count(b"\n") == ROWS + 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "number", "why"),
+    [
+        (resource.RLIMIT_FSIZE, 9000, "File too large"),
+        (resource.RLIMIT_NOFILE, 14, "Too many open files"),
+    ],
+)
+def test_a_worker_that_cannot_be_started_is_a_sentence(place, limit, number, why):
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(limit, (number, number))
+
+    running = begin(place, "slow.mar", "rows.jsonl", preexec_fn=small)
+    told, said = running.communicate(timeout=60)
+    assert (running.returncode, told) == (2, "")
+    assert said.startswith(f"mar: error: A worker process cannot be started: {why}. It takes ")
+    assert len(said.splitlines()) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root; the limit above is for all")
