@@ -244,6 +244,11 @@ def _running(asked: Asked) -> RunOptions:
             f"{here} runs in this process, where --workers and --timeout do nothing.",
             hint="Leave them out, or leave it out.",
         )
+    if here is not None and asked.engine != "local":
+        raise UsageError(
+            f"{here} runs in this process, and --engine {asked.engine} elsewhere.",
+            hint="Leave one of them out.",
+        )
     if here is not None and asked.env not in {None, "", OFF}:
         raise UsageError(
             f"{here} runs in mar's own environment, and --env {asked.env} (or MAR_ENV) in another.",

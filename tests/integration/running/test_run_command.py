@@ -282,6 +282,10 @@ MISTAKES = [
         ("desk.mar", "a.txt", "--profile", "p", "--workers", "1"),
         "--profile runs in this process",
     ),
+    (
+        ("desk.mar", "a.txt", "--in-process", "--engine", "ray"),
+        "--in-process runs in this process, and --engine ray elsewhere.",
+    ),
 ]
 
 
