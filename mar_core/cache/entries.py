@@ -321,7 +321,7 @@ def _fill(archive: Archive, members: list[Member], new: Path) -> None:
     _make_room(new.parent, members)
     (new / FILES).mkdir(mode=0o700)
     unpack(archive, members, new / FILES)
-    cache_entry.write_note(new, name=_name(archive), source=str(archive))
+    cache_entry.write_note(new, name=_name(archive), source=archive.origin)
 
 
 def _make_room(folder: Path, members: list[Member]) -> None:

@@ -179,6 +179,11 @@ class Archive(abc.ABC):
     def __str__(self) -> str:
         return str(self.path) if self.path is not None else "the sources"
 
+    @property
+    def origin(self) -> str:
+        """Where it lies, whatever the current folder is."""
+        return str(self if self.path is None else self.path.absolute())
+
 
 class PackedArchive(Archive):
     """An archive that is one file.

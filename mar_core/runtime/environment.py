@@ -112,8 +112,8 @@ def _brought(
         return None
     _check_python(subject, name)
     if is_locked:
-        return _from_lock(archive.read(LOCK), recipe, name=name, source=str(archive))
-    return _from_lines(lines, recipe, name=name, source=str(archive))
+        return _from_lock(archive.read(LOCK), recipe, name=name, source=archive.origin)
+    return _from_lines(lines, recipe, name=name, source=archive.origin)
 
 
 def _tell(subject: Subject) -> None:

@@ -28,6 +28,9 @@ __all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "w
 
 _MAX_DEPTH = 3
 _PICKLES = 20  # the rank of pickles: of what is asked before them, it is not known that it is none
+# Where an unpickler ends at once: at a persistent reference, which zips begin as, and at the
+# registry of extensions, which is empty.
+_ENDS = (b"P", b"\x82", b"\x83", b"\x84")
 # What loading the inner file could do, or whether that could be told.
 _TOLD = {"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W008", "MAR-W011", "MAR-W013", "MAR-W016"}
 
@@ -105,12 +108,14 @@ def examine_file(file: WeightsFile) -> WeightsReport:
 
 def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
     """A file may be of two formats at once, and a handler reads it as the other."""
-    found = file.first_pickle
-    if found.acts and not file.head.startswith(b"P"):  # a zip begins as a persistent reference
-        names = ", ".join(found.forbidden)
-        report.fault("MAR-W003", f"Read as a pickle, which it is too, it imports or calls {names}.")
-    elif found.unchecked:
-        report.fault("MAR-W005", "There is too much in it to be checked.")
+    if not file.head.startswith(_ENDS):
+        found = file.first_pickle
+        if found.acts:
+            names = ", ".join(found.forbidden)
+            said = f"Read as a pickle, which it is too, it imports or calls {names}."
+            report.fault("MAR-W003", said)
+        elif found.unchecked:
+            report.fault("MAR-W005", "There is too much in it to be checked.")
     if file.is_hidden_zip:
         report.fault("MAR-W005", "The file ends as a zip, which cannot be checked.")
 

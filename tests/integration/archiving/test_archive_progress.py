@@ -13,8 +13,8 @@ from packs import archive_words, model_folder
 
 CODE = """
 import sys
-from mar_core.cli import app, progress
-progress.PATIENCE = float(sys.argv.pop(1))
+from mar_core.cli import app, written
+written.PATIENCE = float(sys.argv.pop(1))
 app(prog_name="mar")
 """
 

@@ -12,7 +12,7 @@ import weightsfiles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mar_core.weights import identify, weights_formats
+from mar_core.weights import examine, identify, weights_formats
 
 
 def kind_of(data: bytes) -> str:
@@ -101,3 +101,12 @@ def test_damage_never_raises(make, data):
     cut = data.draw(st.integers(0, len(raw)))
     assert kind_of(bytes(raw)) in NAMES
     assert kind_of(bytes(raw[:cut])) in NAMES
+
+
+def test_a_sound_file_is_no_pickle_whatever_its_first_byte():
+    """The first byte of safetensors is a length, and so any of a pickle's opcodes."""
+    for low in range(256):
+        length = 256 + low
+        header = b'{"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}'.ljust(length)
+        report = examine(io.BytesIO(length.to_bytes(8, "little") + header + bytes(4)))
+        assert (report.format.name, report.faults) == ("safetensors", []), hex(low)
