@@ -268,7 +268,7 @@ def test_without_an_address_it_brings_its_own_ray_and_takes_it_away(alone):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--profile", "trace"], "--profile looks into this process"),
+        (["--profile", "trace"], "--profile runs in this process, and --engine ray elsewhere."),
         (["--device", "cuda:1"], "Ray chooses the GPU"),
         (
             ["--address", "127.0.0.1:1"],

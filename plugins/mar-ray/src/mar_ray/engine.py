@@ -34,7 +34,7 @@ class RayEngine:
         self, recipe: Recipe, inputs: Iterable[Input], options: RunOptions, summary: RunSummary
     ) -> Iterator[Outcome]:
         """One outcome for each input, in order unless ``options.unordered``."""
-        _check(recipe, options)
+        _check(recipe)
         chunks = Chunker(inputs, batch=options.batch_size or batch_size_of(recipe))
         recipe = _absolute(recipe)
         with (
@@ -143,17 +143,12 @@ def _count(summary: RunSummary, answer: Answer) -> None:
         summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
 
 
-def _check(recipe: Recipe, options: RunOptions) -> None:
+def _check(recipe: Recipe) -> None:
     """Refuse what cannot be done on a cluster.
 
     Raises:
         UsageError: A flag makes no sense here.
     """
-    if options.profile is not None:
-        raise UsageError(
-            "--profile looks into this process, where --engine ray runs nothing.",
-            hint="Profile with the local engine.",
-        )
     if recipe.device is not None and recipe.device.startswith("cuda:"):
         raise UsageError(
             f"With --engine ray, Ray chooses the GPU, and --device says {recipe.device}.",
