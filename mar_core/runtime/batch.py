@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mar_core.runtime.lifecycle import LifeCycle
     from mar_core.ts.context import Context, RequestProcessor
 
-__all__ = ["Batch", "BatchRunner", "check_results"]
+__all__ = ["Batch", "BatchRunner"]
 
 logger = logging.getLogger(__name__)
 
@@ -372,37 +372,3 @@ def _lacked_memory(outcome: Outcome) -> bool:
 
 def _index(outcome: Outcome) -> int:
     return outcome.index
-
-
-def check_results(results: Any, *, expected: int, handler: str) -> list[Any]:
-    """Check what a handler returned for a batch.
-
-    Args:
-        results: What it returned.
-        expected: How many requests there were.
-        handler: The handler's name, for the sentence.
-
-    Returns:
-        The same list.
-
-    Raises:
-        HandlerError: It is not a list, or not of that length.
-    """
-    wanted = f"it must return a list with one result for each request, here {expected}."
-    if not isinstance(results, list):
-        got = "None" if results is None else f"a {type(results).__name__}"
-        raise HandlerError(
-            f"{handler} returned {got}; {wanted}",
-            stage="result",
-            handler=handler,
-            public="Invalid model predict output",
-        )
-    if len(results) != expected:
-        raise HandlerError(
-            f"{handler} returned {len(results)} {plural(len(results), 'result')} for "
-            f"{expected} {plural(expected, 'request')}; {wanted}",
-            stage="result",
-            handler=handler,
-            public="number of batch response mismatched",
-        )
-    return results
