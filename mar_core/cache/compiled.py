@@ -105,7 +105,7 @@ class CompiledCode:
         if descriptor is None:
             return
         try:
-            changed = cache_entry.changed(self._folder)
+            changed = cache_entry.changed_files(self._folder)
             if changed:
                 logger.warning(
                     "What was compiled for this model has changed since, and is compiled again: %s",
