@@ -396,6 +396,15 @@ def test_done_ids(there, asked):
     assert None not in done
 
 
+def test_done_ids_whose_first_halves_are_one(monkeypatch):
+    monkeypatch.setattr(
+        "mar_core.run.writers.journal._digest", lambda name: name.encode().rjust(16)
+    )
+    done = DoneIds("bdfh")
+    assert [name in done for name in "abcdefghi"] == [name in "bdfh" for name in "abcdefghi"]
+    assert "long-before-half-a" not in done
+
+
 def test_done_ids_take_16_bytes_each():
     done = DoneIds(f"rows.jsonl:{n}" for n in range(100_000))
     assert done._highs.nbytes + done._lows.nbytes == 1_600_000
