@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mar_core.checks.table import finding
+from mar_core.checks.table import rule_finding
 from mar_core.format.yamltext import YamlFault
 
 if TYPE_CHECKING:
@@ -39,16 +39,16 @@ def config_findings(subject: Subject) -> Iterator[Finding]:
     try:
         config = subject.config
     except YamlFault as fault:
-        yield finding(fault.code, fault.message, member=name)
+        yield rule_finding(fault.code, fault.message, member=name)
         return
     if config is None:
-        yield finding("MAR-Y004", "The file is empty.", member=name)
+        yield rule_finding("MAR-Y004", "The file is empty.", member=name)
     elif not isinstance(config, dict):
         kind = "a list" if isinstance(config, list) else "a single value"
-        yield finding("MAR-Y003", f"The file holds {kind}.", member=name)
+        yield rule_finding("MAR-Y003", f"The file holds {kind}.", member=name)
     else:
         for code, message in _check_schema(config):
-            yield finding(code, message, member=name)
+            yield rule_finding(code, message, member=name)
 
 
 def _check_schema(config: dict[Any, Any]) -> Iterator[tuple[str, str]]:

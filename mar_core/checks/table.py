@@ -11,7 +11,7 @@ from mar_core.findings import Finding, Severity
 from mar_core.format.codes import CODES as _CONTAINER
 from mar_core.format.codes import Code
 
-__all__ = ["FAMILIES", "RULES", "finding"]
+__all__ = ["FAMILIES", "RULES", "rule_finding"]
 
 FAMILIES = {
     "A": "the file: zip, tar or folder",
@@ -255,7 +255,7 @@ RULES: dict[str, Code] = {
 }
 
 
-def finding(
+def rule_finding(
     code: str,
     message: str,
     *,
