@@ -122,6 +122,17 @@ def test_a_note_is_written_for_what_is_new_and_by_nobody_who_has_let_go():
     assert note.stat().st_ino == before.st_ino
 
 
+def test_an_entry_that_is_taken_away_meanwhile_is_not_noted(monkeypatch):
+    """Whoever has made another in its place may have put other files there."""
+    code = opened()
+    write(code, "x.so")
+    note = code.path.parent / "entry.json"
+    before = note.stat()
+    monkeypatch.setattr(locks, "hold", lambda _: None)
+    code.close()
+    assert note.stat().st_ino == before.st_ino
+
+
 def test_a_start_counts_as_a_use():
     code = opened()
     code.close()
