@@ -8,11 +8,13 @@ is registered, so that it is taken whole or not at all.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import logging
 import os
 import threading
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -81,7 +83,7 @@ class HookManager(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """What the marker of a function says, or None; pluggy asks."""
-        marked = getattr(_function(inspect.getattr_static(plugin, name, None)), _MARKER, None)
+        marked = getattr(_function(_static(plugin, name)), _MARKER, None)
         return None if marked is None else super().parse_hookimpl_opts(plugin, name)
 
 
@@ -108,6 +110,7 @@ def hook_names() -> list[str]:
     return list(hookspecs.HOOKS)
 
 
+@functools.cache
 def hook_arguments(hook: str) -> tuple[str, ...]:
     """The arguments that a hook's specification lists."""
     return tuple(inspect.signature(hookspecs.HOOKS[hook]).parameters)
@@ -134,9 +137,16 @@ def _check_plugin(plugin: object) -> None:
 
 def _routines(plugin: object) -> Iterator[tuple[str, Any]]:
     for attribute in dir(plugin):
-        function = _function(inspect.getattr_static(plugin, attribute, None))
+        function = _function(_static(plugin, attribute))
         if inspect.isroutine(function):
             yield attribute, function
+
+
+def _static(plugin: object, attribute: str) -> Any:
+    """An attribute, for which nothing of the plugin is run."""
+    if type(plugin) is ModuleType:  # as most are; for any object it takes ten times as long
+        return vars(plugin).get(attribute)
+    return inspect.getattr_static(plugin, attribute, None)
 
 
 def _function(value: Any) -> Any:
@@ -146,7 +156,7 @@ def _function(value: Any) -> Any:
 
 def _check_hook(attribute: str, function: Any, options: dict[str, Any]) -> None:
     hook = options.get("specname") or attribute
-    if hook not in hook_names():
+    if hook not in hookspecs.HOOKS:
         if options.get("optionalhook"):
             return
         near = difflib.get_close_matches(hook, hook_names(), n=1)
