@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.handlers import isolation
 from mar_core.handlers.own_process import OwnProcess, UnpackedCode
 from mar_core.ts import compat
-from mar_core.weights import model_code
+from mar_core.weights import model_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -211,4 +211,4 @@ def _installed(name: str) -> bool:
     return spec is not None and spec.loader is not None
 
 
-model_code.provide(code_of)
+model_file.provide(code_of)

@@ -18,20 +18,7 @@ from mar_core.weights.weights_format import (
 )
 
 __all__ = [
-    "Allowance",
-    "Budget",
-    "Fault",
-    "ModelSource",
-    "TensorInfo",
-    "TooCostlyError",
-    "Trust",
-    "WeightsFile",
-    "WeightsFormat",
-    "WeightsReport",
-    "contiguous",
-    "examine",
-    "identify",
-    "require_trust",
-    "seekable",
-    "weights_formats",
-]
+    "Allowance", "Budget", "Fault", "ModelSource", "TensorInfo", "TooCostlyError", "Trust",
+    "WeightsFile", "WeightsFormat", "WeightsReport", "contiguous", "examine", "identify",
+    "require_trust", "seekable", "weights_formats",
+]  # fmt: skip

@@ -1,8 +1,8 @@
 """The formats of weights: one row for each, and telling by its bytes which one a file is.
 
-Each module of ``mar_core.weights.formats`` has one row; plugins add theirs with
-``mar_register_weights_formats``. Those of mar cannot be switched off: what a file may do when it is
-loaded is decided with them.
+Each module of ``mar_core.weights.formats`` has its row, or those of near twins; plugins add theirs
+with ``mar_register_weights_formats``. Those of mar cannot be switched off: what a file may do when
+it is loaded is decided with them.
 """
 
 from __future__ import annotations
@@ -161,7 +161,9 @@ def _built_in() -> tuple[WeightsFormat, ...]:
 
     names = sorted(module.name for module in pkgutil.iter_modules(formats.__path__))
     modules = [importlib.import_module(f"{formats.__name__}.{name}") for name in names]
-    return _by_rank(module.FORMAT for module in modules)
+    return _by_rank(
+        row for module in modules for row in vars(module).values() if isinstance(row, WeightsFormat)
+    )
 
 
 def _by_rank(rows: Iterable[WeightsFormat]) -> tuple[WeightsFormat, ...]:

@@ -28,16 +28,9 @@ if TYPE_CHECKING:
     from mar_core.weights.pickles import PickleReport
 
 __all__ = [
-    "Fault",
-    "ModelSource",
-    "TensorInfo",
-    "Trust",
-    "WeightsFile",
-    "WeightsFormat",
-    "WeightsReport",
-    "contiguous",
-    "require_trust",
-]
+    "Fault", "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat",
+    "WeightsReport", "contiguous", "require_trust",
+]  # fmt: skip
 
 _HEAD = 512
 _ZIP = b"PK\x03\x04"

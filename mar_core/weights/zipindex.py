@@ -22,14 +22,9 @@ if TYPE_CHECKING:
     from mar_core.weights.cost import Budget
 
 __all__ = [
-    "ZipEntry",
-    "check_crc",
-    "check_layout",
-    "data_start",
-    "read_directory",
-    "read_entry",
+    "ZipEntry", "check_crc", "check_layout", "data_start", "read_directory", "read_entry",
     "read_head",
-]
+]  # fmt: skip
 
 # One record for each storage; the largest models have some thousand, and each costs time.
 _LIMITS = Limits(max_members=50_000)

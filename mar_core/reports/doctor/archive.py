@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core.cache.uv import find_uv
+from mar_core.cache.environments import find_uv
 from mar_core.checks.checking import check_archive
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
