@@ -211,7 +211,7 @@ def _lock(subject: Subject) -> Check | None:
 
 def _fault(found: Import, manifest: Manifest) -> Check | None:
     """Why an import fails here, or None when it does not."""
-    if found.module.partition(".")[0] == compat.ROOT and compat.wanted(found.module):
+    if found.module.partition(".")[0] == compat.ROOT and compat.means_ours(found.module):
         absent = None if compat.offers(found.module) else str(compat.missing(found.module))
         return _check(found, f"{found.where}: {absent}", None) if absent else None
     if is_installed(found.module):

@@ -30,18 +30,11 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "GeneralMetricsCacheError",
-    "MetricCacheAbstract",
-    "MetricDefinition",
-    "MetricsCacheIOError",
-    "MetricsCacheKeyError",
-    "MetricsCachePyYamlError",
-    "MetricsCacheTypeError",
-    "MetricsCacheValueError",
-    "MetricsCacheYamlImpl",
-    "MetricsConfig",
+    "GeneralMetricsCacheError", "MetricCacheAbstract", "MetricDefinition",
+    "MetricsCacheIOError", "MetricsCacheKeyError", "MetricsCachePyYamlError",
+    "MetricsCacheTypeError", "MetricsCacheValueError", "MetricsCacheYamlImpl", "MetricsConfig",
     "metrics_for",
-]
+]  # fmt: skip
 
 MetricCacheAbstract = MetricsCache
 
