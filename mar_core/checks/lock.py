@@ -23,15 +23,8 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = [
-    "LOCK",
-    "Lock",
-    "LockError",
-    "Pin",
-    "is_stale",
-    "lock_findings",
-    "parse_lock",
-    "read_lock",
-]
+    "LOCK", "Lock", "LockError", "Pin", "is_stale", "lock_findings", "parse_lock", "read_lock",
+]  # fmt: skip
 
 LOCK = "pylock.toml"
 _MOST = 4 << 20

@@ -1,4 +1,4 @@
-"""Reading the requests of a batch: what each brought; what is wrong with one is said of that one."""
+"""The requests of a batch: what each brought, and what is wrong with one, said of that one."""
 
 from __future__ import annotations
 

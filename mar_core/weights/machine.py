@@ -13,7 +13,7 @@ from mar_core.weights.allowed import ELEMENT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.weights.cost import Budget
+    from mar_core.weights.streams import Allowance
 
 __all__ = [
     "MARK", "MAX_LINE", "FaultError", "Global", "LongText", "Machine", "Made", "OrderedMap",
@@ -136,7 +136,9 @@ class Machine:
     plain: bool
     storage_fields: int
 
-    def __init__(self, stream: BinaryIO, size: int, budget: Budget, report: PickleReport) -> None:
+    def __init__(
+        self, stream: BinaryIO, size: int, budget: Allowance, report: PickleReport
+    ) -> None:
         self.stream, self.size, self.budget, self.report = stream, size, budget, report
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError, PluginError
 from mar_core.format.limits import TooCostly
-from mar_core.weights.cost import TooCostlyError
+from mar_core.weights.streams import TooCostlyError
 from mar_core.weights.weights_format import WeightsFile, WeightsFormat, WeightsReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mar_core.plugins import Plugins
-    from mar_core.weights.cost import Budget
+    from mar_core.weights.streams import Allowance
 
 __all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
@@ -61,7 +61,7 @@ def format_of(file: WeightsFile) -> WeightsFormat:
 def examine(
     stream: BinaryIO,
     *,
-    budget: Budget | None = None,
+    budget: Allowance | None = None,
     formats: tuple[WeightsFormat, ...] | None = None,
 ) -> WeightsReport:
     """Look at a weights file without loading, importing or unpickling anything of it.

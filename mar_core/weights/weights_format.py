@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.cost import Allowance
-from mar_core.weights.streams import window
+from mar_core.weights.streams import Allowance, window
 from mar_core.weights.zipindex import ZipEntry, data_start, read_directory, read_entry
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.cache.files import ModelFiles
-    from mar_core.weights.cost import Budget
     from mar_core.weights.pickles import PickleReport
 
 __all__ = [
@@ -115,7 +113,7 @@ class WeightsFile:
         self,
         stream: BinaryIO,
         *,
-        budget: Budget | None = None,
+        budget: Allowance | None = None,
         formats: tuple[WeightsFormat, ...] | None = None,
         depth: int = 0,
     ) -> None:

@@ -19,7 +19,7 @@ from mar_core.format.zip_records import Entry as ZipEntry
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mar_core.weights.cost import Budget
+    from mar_core.weights.streams import Allowance
 
 __all__ = [
     "ZipEntry", "check_crc", "check_layout", "data_start", "read_directory", "read_entry",
@@ -103,7 +103,7 @@ def read_entry(stream: BinaryIO, entry: ZipEntry, *, limit: int) -> bytes:
     return raw
 
 
-def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Budget) -> None:
+def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Allowance) -> None:
     """Read one record, unpacked, to its end and compare its checksum.
 
     Raises:
