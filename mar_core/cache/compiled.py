@@ -66,8 +66,9 @@ class CompiledCode:
 
     def note(self) -> None:
         """Note what has been compiled, so that the next start takes it for sound."""
-        alone = self._alone()
-        whole = None if alone else time.time() - SETTLED_SECONDS
+        if self._held is None:
+            return
+        whole = None if self._alone(self._held) else time.time() - SETTLED_SECONDS
         found = self._found(before=whole)
         if self._held is not None and found.items() - self._noted.items():
             with contextlib.suppress(OSError):  # the disk is full: the next start compiles again
@@ -121,11 +122,9 @@ class CompiledCode:
         finally:
             os.close(descriptor)
 
-    def _alone(self) -> bool:
+    def _alone(self, held: int) -> bool:
         """Whether no other process has the entry in use; it stays in use here."""
-        if self._held is None:
-            return False
-        os.close(self._held)
+        os.close(held)
         descriptor = locks.try_exclusive(self._folder)
         if descriptor is not None:
             os.close(descriptor)

@@ -9,7 +9,7 @@ import pytest
 
 from mar_core import ArchiveRequest, UsageError
 from mar_core.run.outputs import Outputs, check_apart, is_note
-from mar_core.run.writers.state import LONGEST, RunState, stamp_of
+from mar_core.run.writers.journal import LONGEST, RunState, stamp_of
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from mar_core import Failure, Outcome, OutputError, Response, UsageError, WriteOptions
 from mar_core.run.writers import open_writer
-from mar_core.run.writers.done import DoneIds
-from mar_core.run.writers.journal import Journal
+from mar_core.run.writers.base import parse
+from mar_core.run.writers.journal import DoneIds, Journal
 
 
 def outcomes(*numbers):
@@ -272,7 +272,7 @@ def test_kill_9_at_a_random_moment(path, seed):
 
 def test_a_reader_sees_whole_rows(path):
     """Whatever is there while a run writes ends with a line's end."""
-    journal = Journal(path)
+    journal = Journal(path, parse=parse)
     journal.begin(keep=False)
     for size in (10, 3000, 4096, 70_000):
         journal.append(b'{"id": "%s"}\n' % (b"x" * size))
