@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mar_core.errors import ModelError, PluginError
 from mar_core.format.limits import TooCostly
 from mar_core.weights.streams import TooCostlyError
-from mar_core.weights.weights_format import WeightsFile, WeightsFormat, WeightsReport
+from mar_core.weights.weights_format import (
+    PICKLE_RANK,
+    WeightsFile,
+    WeightsFormat,
+    WeightsReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
 _MAX_DEPTH = 3
-_PICKLES = 20  # the rank of pickles: of what is asked before them, it is not known that it is none
 # Where an unpickler ends at once: at a persistent reference, which zips begin as, and at the
 # registry of extensions, which is empty.
 _ENDS = (b"P", b"\x82", b"\x83", b"\x84")
@@ -96,7 +100,7 @@ def examine_file(file: WeightsFile) -> WeightsReport:
         else:
             if row.examine is not None:
                 row.examine(file, report)
-            if row.rank < _PICKLES:
+            if row.rank < PICKLE_RANK:
                 _look_for_another(file, report)
     except TooCostlyError:
         report.listed = False

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mar_core.weights.pickles import PickleReport
 
 __all__ = [
-    "Fault", "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat",
+    "PICKLE_RANK", "Fault", "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat",
     "WeightsReport", "contiguous", "require_trust",
 ]  # fmt: skip
 
@@ -36,6 +36,8 @@ _ZIP_END, _ZIP_COMMENT = 22, (1 << 16) - 1  # the record that ends a zip, and th
 _RECORD = 2048  # what reading one record of a zip's directory costs, in bytes read
 _LOOK = 8192  # what it costs to tell what one file is
 _BASE = "mar_core.ts.base_handler"
+# The rank of pickles: of what is asked before them, it is not known that it is none.
+PICKLE_RANK = 20
 
 
 class Trust(enum.StrEnum):
