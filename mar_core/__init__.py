@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mar_core.format import Member as Member
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
-    from mar_core.format.model_config import read_model_config as read_model_config
+    from mar_core.format.yamltext import read_model_config as read_model_config
     from mar_core.handlers.hub import hub_offline as hub_offline
     from mar_core.handlers.hub import keep_hub_offline as keep_hub_offline
     from mar_core.handlers.imports import import_file as import_file
@@ -144,7 +144,7 @@ _HOME = {
     "mar_core.handlers.imports": ("import_file",),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
-    "mar_core.format.model_config": ("read_model_config",),
+    "mar_core.format.yamltext": ("read_model_config",),
     "mar_core.ts.adapter": ("NO_RESULT",),
     "mar_core.ts.base_handler": ("BaseHandler",),
     "mar_core.ts.context": ("Context",),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "changed", "clean", "entries", "is_noted", "is_sound", "is_whole",
+    "CacheEntry", "changed_files", "clean", "entries", "is_noted", "is_sound", "is_whole",
     "leftovers",
     "member_names", "note_more", "read_note", "remove", "strangers", "write_note",
 ]  # fmt: skip
@@ -153,7 +153,7 @@ def is_whole(folder: Path) -> bool:
     return is_sound(folder) and not strangers(folder)
 
 
-def changed(folder: Path) -> list[Path]:
+def changed_files(folder: Path) -> list[Path]:
     """The files of an entry that are not as noted, as far as they are there."""
     files = folder / FILES
     found = []

@@ -127,8 +127,10 @@ def _root() -> Path:
         return Path(named).absolute()
     from platformdirs import user_cache_path
 
-    usual = user_cache_path("mar", appauthor=False)
-    # Relative where nobody knows a home folder.
+    try:
+        usual = user_cache_path("mar", appauthor=False)
+    except RuntimeError:  # nobody knows a home folder; older platformdirs gives a relative path
+        return _temporary_place()
     return usual if usual.is_absolute() and _can_be_made(usual) else _temporary_place()
 
 

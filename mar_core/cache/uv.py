@@ -20,7 +20,8 @@ __all__ = ["find_uv", "logger", "uv"]
 # What is said while an environment is made; shown as `mar: info:` lines.
 logger = logging.getLogger("mar_core.environments")
 
-_NO_NETWORK = "the network was disabled"
+_NO_NETWORK = re.compile("network (was|connectivity is) disabled", re.IGNORECASE)
+_NO_BUILD = re.compile("--no-build|building source distributions is disabled", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
 _LONGEST = 2000
 # What is told of all that it says.
@@ -83,16 +84,16 @@ def uv(words: Sequence[str], *, doing: str) -> None:
 
 def _failure(doing: str, said: Sequence[str]) -> PackagesError:
     text = "\n".join(said)
-    begin = text.find("error: ")
-    reason = " ".join((text[begin + 7 :] if begin >= 0 else text).split())
+    before, mark, after = text.partition("error: ")
+    reason = " ".join((after if mark else before).split())
     reason, _, _ = reason.partition(" hint: ")
-    if _NO_NETWORK in text or "network connectivity is disabled" in text:
+    if _NO_NETWORK.search(text):
         hint = "Run it once without --offline (and without UV_OFFLINE), where there is a network."
         return PackagesError(f"{doing} offline: {_sentence(reason)}", hint=hint)
     if "Hash mismatch" in text:
         hint = "Do not install it: it is not what was locked. Ask whoever made the archive."
         return PackagesError(f"{doing}: {_sentence(reason)}", hint=hint)
-    if "--no-build" in text or "building source distributions" in text or "no wheel" in text:
+    if _NO_BUILD.search(text):
         hint = "Building runs code of the package: allow it with --allow-build if you trust it."
         return PackagesError(f"{doing}: {_sentence(reason)}", hint=hint)
     hint = "uv is told by its own configuration where packages are (UV_DEFAULT_INDEX and uv.toml)."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from mar_core.checks.table import RULES, finding
+from mar_core.checks.table import RULES, rule_finding
 from mar_core.checks.trust import TRUST_CODES
 from mar_core.findings import Severity, printable
 from mar_core.plugins import get_plugins
@@ -61,16 +61,18 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
         if library and fault.code == _NATIVE:
             continue
         if fault.code in TRUST_CODES:
-            yield finding(fault.code, message, member=name, hint=_WORD)
+            yield rule_finding(fault.code, message, member=name, hint=_WORD)
         elif fault.code == "MAR-W008":
-            yield finding("MAR-W005", f"It cannot be checked. {message}", member=name, hint=_WORD)
+            yield rule_finding(
+                "MAR-W005", f"It cannot be checked. {message}", member=name, hint=_WORD
+            )
         elif report.format.load is not None:
-            yield finding(fault.code, message, member=name, severity=Severity.WARNING)
+            yield rule_finding(fault.code, message, member=name, severity=Severity.WARNING)
 
 
 def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
     for fault in report.faults:
-        yield finding(fault.code, printable(fault.message), member=name)
+        yield rule_finding(fault.code, printable(fault.message), member=name)
 
 
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
@@ -78,14 +80,14 @@ def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding
     told = {fault.code for fault in report.faults}
     if row.trust is Trust.PYTHON and row.rank != _PICKLES and not told & TRUST_CODES:
         # A plugin's format that says what it is, and leaves it to us to say what follows.
-        yield finding("MAR-W011", f"The file is {row.title}.", member=name)
+        yield rule_finding("MAR-W011", f"The file is {row.title}.", member=name)
     if row.load is None:
         yield from _not_loaded(subject, name, row)
     elif not row.carries_structure and not report.pickled_code and not model_file:
         yield from _bare(subject, name)
     if row.carries_structure and model_file:
         message = f"The file is {row.name} and carries the network itself."
-        yield finding("MAR-W017", message, member=name)
+        yield rule_finding("MAR-W017", message, member=name)
     yield from _ending(subject, name, row)
     yield from _external(subject, name, report)
 
@@ -100,17 +102,17 @@ def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Fin
         message = (
             instead or f"The file is {row.title}, and the handler leaves it to mar to load it."
         )
-        yield finding("MAR-W002", message, member=name, hint=None if instead else row.hint)
+        yield rule_finding("MAR-W002", message, member=name, hint=None if instead else row.hint)
     elif instead is not None and row.name != "empty":
-        yield finding("MAR-W002", instead, member=name)
+        yield rule_finding("MAR-W002", instead, member=name)
     else:
-        yield finding("MAR-W014", instead or f"The file is {row.title}.", member=name)
+        yield rule_finding("MAR-W014", instead or f"The file is {row.title}.", member=name)
 
 
 def _bare(subject: Subject, name: str) -> Iterator[Finding]:
     if subject.is_loaded_by_base_handler:
         message = "The file is a state dict, and there is no model file that defines its network."
-        yield finding("MAR-W001", message, member=name)
+        yield rule_finding("MAR-W001", message, member=name)
 
 
 def _instead_of_weights(subject: Subject, name: str, row: WeightsFormat) -> str | None:
@@ -134,12 +136,12 @@ def _ending(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding
     by_name = {other.name for other in subject.formats if ending in other.endings}
     if by_name and row.name not in by_name and row.name not in {"empty", "text"}:
         message = f"The file ends in {ending} and is {row.name}; mar goes by its content."
-        yield finding("MAR-W015", message, member=name)
+        yield rule_finding("MAR-W015", message, member=name)
     elif row.name == "torchscript" and ending != ".pt":
         message = (
             f"TorchServe loads TorchScript only from .pt files, and this is {ending or 'none'}."
         )
-        yield finding("MAR-W015", printable(message), member=name)
+        yield rule_finding("MAR-W015", printable(message), member=name)
 
 
 def _external(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
@@ -149,4 +151,4 @@ def _external(subject: Subject, name: str, report: WeightsReport) -> Iterator[Fi
         if not inside or posixpath.join(folder, location) not in subject.archive.members:
             shown = printable(location)[:200]
             message = f"Some of its data is in the file {shown!r}, which is not in the archive."
-            yield finding("MAR-W012", message, member=name)
+            yield rule_finding("MAR-W012", message, member=name)

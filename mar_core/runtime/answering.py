@@ -11,7 +11,6 @@ from mar_core.plugins import get_plugins
 from mar_core.records import PLAIN_RESPONSE, Failure, Outcome
 from mar_core.runtime.batch import Batch
 from mar_core.runtime.compiling import keep_compiled
-from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.feed import Row
 from mar_core.runtime.outbox import flush_printed
@@ -19,7 +18,7 @@ from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
 from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
-from mar_core.runtime.values import BlobFolder, plain, to_json
+from mar_core.runtime.values import BlobFolder, encode, plain, to_json
 from mar_core.ts.device import dealt_device
 
 if TYPE_CHECKING:
