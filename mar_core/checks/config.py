@@ -5,11 +5,12 @@ Everything but TorchServe's keys is the handler's own and passes as it is.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mar_core.checks.table import rule_finding
-from mar_core.format.yamltext import YamlFault
+from mar_core.format.yamltext import MAX_BYTES, YamlFault, read_yaml
 
 if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
@@ -47,7 +48,7 @@ def config_findings(subject: Subject) -> Iterator[Finding]:
         kind = "a list" if isinstance(config, list) else "a single value"
         yield rule_finding("MAR-Y003", f"The file holds {kind}.", member=name)
     else:
-        for code, message in _check_schema(config):
+        for code, message in (*_check_schema(config), *_check_metrics(subject, config)):
             yield rule_finding(code, message, member=name)
 
 
@@ -61,6 +62,25 @@ def _check_schema(config: dict[Any, Any]) -> Iterator[tuple[str, str]]:
     fewest, most = config.get("minWorkers", 0), config.get("maxWorkers")
     if isinstance(fewest, int) and isinstance(most, int) and most < fewest:
         yield _RANGE, f"maxWorkers is {most}, less than minWorkers, which is {fewest}."
+
+
+def _check_metrics(subject: Subject, config: dict[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Whether the archive's own file of metrics is there, and is what loading it will take."""
+    from mar_core.ts.metrics.config import CONFIG_ERRORS, CONFIG_KEY, MetricsConfig
+
+    named = config.get(CONFIG_KEY)
+    if not isinstance(named, str):  # a key of the handler's own
+        return
+    member, why = subject.archive.members.get(posixpath.normpath(named)), "it is not in the archive"
+    try:
+        if member is not None:
+            why = f"it is more than {MAX_BYTES:,} bytes" if member.size > MAX_BYTES else ""
+        if not why and member is not None:
+            MetricsConfig.of(read_yaml(subject.archive.read(member.name)))
+    except (YamlFault, *CONFIG_ERRORS) as error:
+        why = str(error.args[0]).rstrip(".")
+    if why:
+        yield "MAR-Y009", f"{CONFIG_KEY} is {named[:100]!r}, which cannot be used: {why}."
 
 
 def _check_keys(

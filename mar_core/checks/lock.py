@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.requirements import lines_digest, read_requirements
+from mar_core.checks.subject import LOCK
 from mar_core.checks.table import rule_finding
 from mar_core.findings import printable
 
@@ -26,7 +27,6 @@ __all__ = [
     "LOCK", "Lock", "LockError", "Pin", "is_stale", "lock_findings", "parse_lock", "read_lock",
 ]  # fmt: skip
 
-LOCK = "pylock.toml"
 _MOST = 4 << 20
 _LONGEST_LINE = 8192  # a key of a million dots would take tomllib hours
 _HASH = re.compile(r"[0-9a-f]{64,128}")

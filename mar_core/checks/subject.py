@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from mar_core.plugins import Plugins
     from mar_core.weights import WeightsFormat
 
-__all__ = ["SCRIPT_OPENING", "Subject"]
+__all__ = ["LOCK", "SCRIPT_OPENING", "Subject"]
 
+LOCK = "pylock.toml"
 _MAX_SOURCE = 4 << 20
 _HEAD = 4096
 _MAX_SCRIPT = 1 << 20

@@ -11,7 +11,7 @@ from mar_core.cli import options
 from mar_core.text import printable
 
 if TYPE_CHECKING:
-    from mar_core.reports.examples import ExampleResult
+    from mar_core.reports.example_runs import ExampleResult
 
 __all__ = ["check_examples"]
 
@@ -45,7 +45,7 @@ def check_examples(
     **Example:** `mar test mnist.mar --device cuda`
     """
     from mar_core.reports.comparison import Tolerance
-    from mar_core.reports.examples import run_examples, update_examples
+    from mar_core.reports.example_runs import run_examples, update_examples
     from mar_core.runtime.interpreter import environment_named
     from mar_core.runtime.recipe import Recipe
 

@@ -26,7 +26,7 @@ from mar_core.run.readers.sources import (
     too_large,
 )
 from mar_core.run.readers.stdin import STDIN, binary_stdin
-from mar_core.runtime.content import request_headers
+from mar_core.runtime.requests import request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -29,7 +29,7 @@ from mar_core.run.readers.sources import (
     reading,
     too_large,
 )
-from mar_core.runtime.content import decode, guess_type, request_headers
+from mar_core.runtime.requests import decode, guess_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

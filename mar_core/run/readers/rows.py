@@ -20,7 +20,7 @@ from mar_core.run.readers.sources import (
     read_lines,
     too_large,
 )
-from mar_core.runtime.content import JSON, request_headers
+from mar_core.runtime.requests import JSON, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

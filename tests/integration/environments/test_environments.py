@@ -19,7 +19,7 @@ from mar_core.checks.subject import Subject
 from mar_core.checks.unmet import version_of
 from mar_core.reports.difference import compare_archives
 from mar_core.reports.doctor.archive import packages_needed
-from mar_core.reports.examples import run_examples
+from mar_core.reports.example_runs import run_examples
 from mar_core.reports.inspection import inspect_archive
 
 NEW = "pebble-2.0-py3-none-any.whl"

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from mar_core.cache import entries as cache
-from mar_core.cache.compiled import SETTLED_SECONDS, CompiledCode
 from mar_core.errors import ArchiveError
 from mar_core.format import locks
+from mar_core.runtime.compiling import SETTLED_SECONDS, CompiledCode
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +119,17 @@ def test_a_note_is_written_for_what_is_new_and_by_nobody_who_has_let_go():
     old = time.time() - 2 * SETTLED_SECONDS
     os.utime(write(code, "planted.so"), (old, old))
     code.note()
+    assert note.stat().st_ino == before.st_ino
+
+
+def test_an_entry_that_is_taken_away_meanwhile_is_not_noted(monkeypatch):
+    """Whoever has made another in its place may have put other files there."""
+    code = opened()
+    write(code, "x.so")
+    note = code.path.parent / "entry.json"
+    before = note.stat()
+    monkeypatch.setattr(locks, "hold", lambda _: None)
+    code.close()
     assert note.stat().st_ino == before.st_ino
 
 
