@@ -53,14 +53,7 @@ def config_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _check_schema(config: dict[Any, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with a config.
-
-    Args:
-        config: The parsed file.
-
-    Yields:
-        Rule codes with one sentence each.
-    """
+    """What is wrong with a config: rule codes with one sentence each."""
     yield from _check_keys(config, _KEYS, prefix="")
     for key in config:
         known = _BY_LOOK.get(_look(key)) if isinstance(key, str) else None

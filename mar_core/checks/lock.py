@@ -24,15 +24,8 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = [
-    "LOCK",
-    "Lock",
-    "LockError",
-    "Pin",
-    "is_stale",
-    "lock_findings",
-    "parse_lock",
-    "read_lock",
-]
+    "LOCK", "Lock", "LockError", "Pin", "is_stale", "lock_findings", "parse_lock", "read_lock",
+]  # fmt: skip
 
 _MOST = 4 << 20
 _LONGEST_LINE = 8192  # a key of a million dots would take tomllib hours

@@ -24,14 +24,9 @@ if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
 
 __all__ = [
-    "Script",
-    "ScriptError",
-    "lines_digest",
-    "read_requirements",
-    "read_script",
-    "requirement_findings",
-    "script_of",
-]
+    "Script", "ScriptError", "lines_digest", "read_requirements", "read_script",
+    "requirement_findings", "script_of",
+]  # fmt: skip
 
 _BLOCK = re.compile(r"^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", re.MULTILINE)
 _MOST = 64 << 10

@@ -24,7 +24,7 @@ from mar_core.weights import (
 if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.plugins import Plugins
-    from mar_core.weights import Budget, WeightsFormat
+    from mar_core.weights import WeightsFormat
 
 __all__ = ["LOCK", "SCRIPT_OPENING", "Subject"]
 
@@ -59,7 +59,7 @@ class Subject:
             self.manifest = Manifest({})
 
     @functools.cached_property
-    def budget(self) -> Budget:
+    def budget(self) -> Allowance:
         """What looking at the contents of its members may still cost."""
         return Allowance()
 

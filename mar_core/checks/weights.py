@@ -14,6 +14,7 @@ from mar_core.findings import Severity, printable
 from mar_core.plugins import get_plugins
 from mar_core.weights import Trust
 from mar_core.weights.loading import other_loaders
+from mar_core.weights.weights_format import PICKLE_RANK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,8 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
     name = subject.manifest.serialized_file
     report = subject.weights
     if name and report is not None:
-        yield from _faults(name, report)
+        for fault in report.faults:
+            yield rule_finding(fault.code, printable(fault.message), member=name)
         yield from _use(subject, name, report)
     for other in subject.other_members:
         if other != name:
@@ -70,16 +72,12 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
             yield rule_finding(fault.code, message, member=name, severity=Severity.WARNING)
 
 
-def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
-    for fault in report.faults:
-        yield rule_finding(fault.code, printable(fault.message), member=name)
-
-
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
     row, model_file = report.format, subject.manifest.model_file
     told = {fault.code for fault in report.faults}
-    if row.trust is Trust.PYTHON and row.rank != _PICKLES and not told & TRUST_CODES:
-        # A plugin's format that says what it is, and leaves it to us to say what follows.
+    if row.trust is Trust.PYTHON and row.rank != PICKLE_RANK and not told & TRUST_CODES:
+        # Not of pickles, whose content says it: of a plugin's format that says what it is, and
+        # leaves it to us to say what follows.
         yield rule_finding("MAR-W011", f"The file is {row.title}.", member=name)
     if row.load is None:
         yield from _not_loaded(subject, name, row)
@@ -90,9 +88,6 @@ def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding
         yield rule_finding("MAR-W017", message, member=name)
     yield from _ending(subject, name, row)
     yield from _external(subject, name, report)
-
-
-_PICKLES = 20  # the rank of pickles, whose content says whether they are Python
 
 
 def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding]:

@@ -21,15 +21,9 @@ if TYPE_CHECKING:
     from mar_core.format.sources import Content
 
 __all__ = [
-    "Digests",
-    "HashingReader",
-    "copy",
-    "copy_range",
-    "digests_of",
-    "quiet",
-    "source_changed",
+    "Digests", "HashingReader", "copy", "copy_range", "digests_of", "quiet", "source_changed",
     "write_at",
-]
+]  # fmt: skip
 
 CHUNK = 1 << 20
 BUFFERS = 4

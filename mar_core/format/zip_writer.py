@@ -41,15 +41,8 @@ if TYPE_CHECKING:
     from mar_core.format.sources import Content
 
 __all__ = [
-    "ALIGNMENT",
-    "NewEntry",
-    "ZipWriter",
-    "aligned_start",
-    "central_directory",
-    "deflated",
-    "is_text",
-    "local_header",
-    "packer",
+    "ALIGNMENT", "NewEntry", "ZipWriter", "aligned_start", "central_directory", "deflated",
+    "is_text", "local_header", "packer",
 ]  # fmt: skip
 
 ALIGNMENT = 4096

@@ -102,7 +102,7 @@ def load_handler(
         PluginError: It is registered twice, or its package cannot be imported.
         UsageError: There is no such envelope.
     """
-    compat.install()
+    compat.install_finder()
     if code is None:
         code = ArchiveCode(model_dir, manifest.model_name or "model")
     try:

@@ -207,7 +207,7 @@ def _check_explains(archive: Archive) -> None:
         MarError: It cannot; the sentence says what it lacks.
     """
     from mar_core.checks.subject import Subject
-    from mar_core.handlers.explain import why_unexplained
+    from mar_core.handlers.entry import why_unexplained
 
     subject = Subject(archive)
     if subject.handler is not None:

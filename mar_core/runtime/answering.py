@@ -172,7 +172,6 @@ class Answering:
 
     def _finish(self, call: int, batch: Batch) -> None:
         replies = [self._reply(outcome) for outcome in batch.outcomes()]
-        flush_printed()
         too_large, self._runner.out_of_memory_at = self._runner.out_of_memory_at, None
         self._outbox.add([ANSWER, call, batch.seconds, too_large, replies])
         if self._stages is not None and self._stages.idle:
@@ -197,7 +196,9 @@ class Answering:
         except CAUGHT as error:
             public = "Unsupported model output data type."
             return _failed(dataclasses.replace(failure_of(error, "result"), public=public))
-        return _said(response)._replace(body=body, json=is_json)
+        # What follows in a reply is as it is by default: it need not travel.
+        headers = dict(response.headers)
+        return response.status, response.phrase, headers, response.content_type, body, is_json
 
     def _as_plain(self, outcome: Outcome) -> Sequence[Any]:
         try:

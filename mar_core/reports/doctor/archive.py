@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core.cache.uv import find_uv
+from mar_core.cache.environments import find_uv
 from mar_core.checks.checking import check_archive
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
@@ -214,7 +214,7 @@ def _lock(subject: Subject) -> Check | None:
 
 def _fault(found: Import, manifest: Manifest) -> Check | None:
     """Why an import fails here, or None when it does not."""
-    if found.module.partition(".")[0] == compat.ROOT and compat.wanted(found.module):
+    if found.module.partition(".")[0] == compat.ROOT and compat.means_ours(found.module):
         absent = None if compat.offers(found.module) else str(compat.missing(found.module))
         return _check(found, f"{found.where}: {absent}", None) if absent else None
     if is_installed(found.module):
