@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import importlib_metadata
 
 from mar_core.errors import PluginError
-from mar_core.plugins.host import HOST, asked_of, contains, names_host
+from mar_core.plugins.host import HOST, asked_of, contains
 from mar_core.plugins.remedies import how_to_install
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class EntryInfo:
         target: ``module:attribute`` as declared.
         distribution: The distribution that declares it.
         version: That distribution's version.
-        requires: Its requirements of mar-core, as the metadata has them.
+        requires: Its requirements that may name mar-core, as the metadata has them.
         is_ours: Whether it comes with mar itself.
     """
 
@@ -244,7 +244,7 @@ def _owner(distribution: Any) -> dict[str, Any]:
     return {
         "distribution": fields.get("name", [UNKNOWN])[0],
         "version": fields.get("version", [UNKNOWN])[0],
-        "requires": tuple(filter(names_host, fields.get("requires-dist", ()))),
+        "requires": tuple(line for line in fields.get("requires-dist", ()) if "mar" in line),
     }
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["HOST", "asked_of", "contains", "names_host"]
+__all__ = ["HOST", "asked_of", "contains"]
 
 HOST = "mar-core"
 
@@ -31,15 +31,10 @@ _COMPARE = {
 }  # fmt: skip
 
 
-def names_host(requirement: str) -> bool:
-    """Whether a requirement is one of mar-core, however its name is written."""
-    return _OURS.match(requirement) is not None
-
-
 def asked_of(requirements: Iterable[str]) -> str:
     """The versions of mar-core that requirements ask for, such as ``>=0.1,<0.2``, or empty."""
     with contextlib.suppress(Exception):
-        asked = map(_specifier_of, requirements)
+        asked = map(_specifier_of, filter(_OURS.match, requirements))
         return next((specifier for specifier in asked if specifier is not None), "")
     return ""
 
