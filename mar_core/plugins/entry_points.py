@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import os
 import sys
@@ -15,6 +14,7 @@ import importlib_metadata
 from mar_core.errors import PluginError
 from mar_core.plugins.host import HOST, asked_of, contains, names_host
 from mar_core.plugins.remedies import how_to_install
+from mar_core.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -197,7 +197,7 @@ def find_handler(name: str, *, distribution: str | None = None) -> EntryInfo | N
 def nearest_handlers(name: str) -> list[str]:
     """Registered handler names that look like this one, best first."""
     names = {entry.name for entry in find_entries(HANDLER_GROUP)}
-    return difflib.get_close_matches(name, names, n=3)
+    return nearest(name, names, most=3)
 
 
 def rivals(entry: EntryInfo, entries: Iterable[EntryInfo]) -> list[EntryInfo]:
