@@ -76,7 +76,8 @@ def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
     row, model_file = report.format, subject.manifest.model_file
     told = {fault.code for fault in report.faults}
-    if row.trust is Trust.PYTHON and row.rank != _PICKLES and not told & TRUST_CODES:
+    # Of a pickle its content says whether it is Python.
+    if row.trust is Trust.PYTHON and row.name != "pickle" and not told & TRUST_CODES:
         # A plugin's format that says what it is, and leaves it to us to say what follows.
         yield finding("MAR-W011", f"The file is {row.title}.", member=name)
     if row.load is None:
@@ -88,9 +89,6 @@ def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding
         yield finding("MAR-W017", message, member=name)
     yield from _ending(subject, name, row)
     yield from _external(subject, name, report)
-
-
-_PICKLES = 20  # the rank of pickles, whose content says whether they are Python
 
 
 def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding]:
@@ -145,8 +143,7 @@ def _ending(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding
 def _external(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
     folder = posixpath.dirname(name)
     for location in report.external:
-        inside = posixpath.normpath(location) == location and not location.startswith(("/", ".."))
-        if not inside or posixpath.join(folder, location) not in subject.archive.members:
+        if posixpath.join(folder, location) not in subject.archive.members:
             shown = printable(location)[:200]
             message = f"Some of its data is in the file {shown!r}, which is not in the archive."
             yield finding("MAR-W012", message, member=name)

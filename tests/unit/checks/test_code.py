@@ -43,7 +43,7 @@ NO_HANDLERS = {
     "two handlers": (f"{ONE_CLASS}class G(BaseHandler):\n    pass\n", "MAR-C005"),
     "only when run as a script": ("if __name__ == '__main__':\n    handle = 1\n", "MAR-C005"),
     "a helper beside it": (f"{ONE_CLASS}class Helper:\n    pass\n", "MAR-C006"),
-    "two that may be": ("from mine import Base\nclass H(Base): ...\nclass G(Base): ...", "MAR-C006"),
+    "two that may be": ("from x import Y\nclass H(Y): ...\nclass G(Y): ...\n", "MAR-C006"),
     "an enumeration beside it": (f"import enum\n{ONE_CLASS}class E(enum.Enum): ...\n", "MAR-C006"),
     "no Python": ("def handle(:\n", "MAR-C001"),
     "Python 2": ("print 'x'\n", "MAR-C001"),
