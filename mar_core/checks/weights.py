@@ -55,7 +55,9 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
     What cannot be looked into could run anything. A library is code of the archive, as its Python
     files are: only a handler that means to loads it.
     """
-    library = report.format.name == "shared-library"
+    row, library = report.format, report.format.name == "shared-library"
+    if _is_python(row) and not library and TRUST_CODES.isdisjoint(f.code for f in report.faults):
+        yield finding("MAR-W011", f"The file is {row.title}.", member=name)
     for fault in report.faults:
         message = printable(fault.message)
         if library and fault.code == _NATIVE:
@@ -64,8 +66,13 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
             yield finding(fault.code, message, member=name, hint=_WORD)
         elif fault.code == "MAR-W008":
             yield finding("MAR-W005", f"It cannot be checked. {message}", member=name, hint=_WORD)
-        elif report.format.load is not None:
+        elif row.load is not None:
             yield finding(fault.code, message, member=name, severity=Severity.WARNING)
+
+
+def _is_python(row: WeightsFormat) -> bool:
+    """Whether any file of the format may run code; of a pickle its content says that."""
+    return row.trust is Trust.PYTHON and row.name != "pickle"
 
 
 def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
@@ -76,8 +83,7 @@ def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
     row, model_file = report.format, subject.manifest.model_file
     told = {fault.code for fault in report.faults}
-    # Of a pickle its content says whether it is Python.
-    if row.trust is Trust.PYTHON and row.name != "pickle" and not told & TRUST_CODES:
+    if _is_python(row) and not told & TRUST_CODES:
         # A plugin's format that says what it is, and leaves it to us to say what follows.
         yield finding("MAR-W011", f"The file is {row.title}.", member=name)
     if row.load is None:

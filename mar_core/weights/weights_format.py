@@ -168,22 +168,28 @@ class WeightsFile:
         return self.entries[0].name.partition("/")[0] + "/" if self.entries else "/"
 
     @functools.cached_property
-    def is_hidden_zip(self) -> bool:
-        """Whether it begins as something else and ends as a zip, which readers go by."""
+    def hidden_zip(self) -> BinaryIO | None:
+        """The zip that it ends as, which readers go by, where it begins as something else."""
         if self.head.startswith(_ZIP):
-            return False
+            return None
         self.stream.seek(max(0, self.size - _ZIP_END - _ZIP_COMMENT))
         tail = self.stream.read(_ZIP_END + _ZIP_COMMENT)
         at = tail.rfind(b"PK\x05\x06")
         record = tail[at : at + _ZIP_END]
         if at < 0 or len(record) < _ZIP_END:
-            return False
+            return None
         # Four bytes may come about by chance; that the directory stands before them may not.
         length = int.from_bytes(record[12:16], "little")
-        begin = self.size - len(tail) + at - length
-        self.stream.seek(max(0, begin))
+        end = self.size - len(tail) + at
+        begin = max(0, end - length)
+        self.stream.seek(begin)
         large = tail[max(0, at - 20) :].startswith(b"PK\x06\x07")
-        return large or (length > 0 and begin >= 0 and self.stream.read(2) == b"PK")
+        if not large and not (0 < length <= end and self.stream.read(2) == b"PK"):
+            return None
+        start = max(0, begin - int.from_bytes(record[16:20], "little"))
+        comment = int.from_bytes(record[20:22], "little")
+        stop = min(self.size, end + _ZIP_END + comment)
+        return window(self.stream, start=start, length=stop - start)
 
     @functools.cached_property
     def first_pickle(self) -> PickleReport:
