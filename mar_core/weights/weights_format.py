@@ -42,6 +42,7 @@ __all__ = [
 _HEAD = 512
 _ZIP = b"PK\x03\x04"
 _ZIP_END, _ZIP_COMMENT = 22, (1 << 16) - 1  # the record that ends a zip, and the longest behind it
+_LOCATOR, _LARGE_END = 20, 56  # what stands before that in a zip of 64 bits
 _RECORD = 2048  # what reading one record of a zip's directory costs, in bytes read
 _LOOK = 8192  # what it costs to tell what one file is
 _BASE = "mar_core.ts.base_handler"
@@ -178,17 +179,21 @@ class WeightsFile:
         record = tail[at : at + _ZIP_END]
         if at < 0 or len(record) < _ZIP_END:
             return None
+        length, offset = (int.from_bytes(record[at : at + 4], "little") for at in (12, 16))
+        end = directory_end = self.size - len(tail) + at
+        large = tail[max(0, at - _LOCATOR) :].startswith(b"PK\x06\x07")
+        if large:
+            directory_end -= _LOCATOR + _LARGE_END
+            self.stream.seek(max(0, directory_end))
+            more = self.stream.read(_LARGE_END)
+            length, offset = (int.from_bytes(more[at : at + 8], "little") for at in (40, 48))
+        begin = directory_end - length
+        self.stream.seek(max(0, begin))
         # Four bytes may come about by chance; that the directory stands before them may not.
-        length = int.from_bytes(record[12:16], "little")
-        end = self.size - len(tail) + at
-        begin = max(0, end - length)
-        self.stream.seek(begin)
-        large = tail[max(0, at - 20) :].startswith(b"PK\x06\x07")
-        if not large and not (0 < length <= end and self.stream.read(2) == b"PK"):
+        if not large and not (length > 0 and begin >= 0 and self.stream.read(2) == b"PK"):
             return None
-        start = max(0, begin - int.from_bytes(record[16:20], "little"))
-        comment = int.from_bytes(record[20:22], "little")
-        stop = min(self.size, end + _ZIP_END + comment)
+        start = min(max(0, begin - offset), end)
+        stop = min(self.size, end + _ZIP_END + int.from_bytes(record[20:22], "little"))
         return window(self.stream, start=start, length=stop - start)
 
     @functools.cached_property

@@ -80,7 +80,7 @@ def _header(stream: BinaryIO) -> tuple[Any, Any, int] | None:
     head = stream.read(12)
     begin = 10 if head[6:7] == b"\x01" else 12
     length = int.from_bytes(head[8:begin], "little")
-    if not head.startswith(_MAGIC) or length > _MAX_PARSED:
+    if length > _MAX_PARSED:
         return None
     text = (head[begin:] + stream.read(length))[:length].decode("latin-1").strip()
     for source in (text, _LONG.sub("", text)):

@@ -23,6 +23,7 @@ SOUND_ONES = {
     "as archived": changed(),
     "unknown keys": changed(publisher={"author": "x"}, license="MIT"),
     "legacy keys": changed(specificationVersion="1.0", implementationVersion="1.0"),
+    "an empty name of a file": with_model(serializedFile="", modelFile="", requirementsFile=""),
     "null for a file": with_model(serializedFile=None),
     "python3": changed(runtime="python3"),
     "no runtime": changed(runtime=None),

@@ -142,6 +142,7 @@ def test_what_is_just_possible_passes():
     longest = b"{'descr':'<f8','fortran_order':False,'shape':(1,)}".ljust(10_000)
     assert told(headed(longest, bytes(8))) == []
     assert told(headed(longest, bytes(8) + HOSTILE)) == ["MAR-W003"]
+    assert told(headed(longest + b" ", bytes(8))) == ["MAR-W005"]  # NumPy does not read it either
 
 
 def packed(**files: bytes) -> bytes:
@@ -165,8 +166,24 @@ def test_the_arrays_of_a_zip():
 
 def test_a_zip_of_arrays_that_is_not_exact():
     data = packed(a=saved("<f8", (3,)))
-    twice = data.replace(b"a.npy", b"b.npy", 1)  # another name in the record than in the directory
-    assert told(twice) == ["MAR-W008"]
+    other = data.replace(b"a.npy", b"b.npy", 1)  # another name in the record than in the directory
+    assert told(other) == ["MAR-W008"]
+    twice = io.BytesIO()
+    with zipfile.ZipFile(twice, "w") as target:
+        target.writestr("a.npy", saved("<f8", (1,)))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            target.writestr("a.npy", saved("<f8", (1,)))
+    assert told(twice.getvalue()) == ["MAR-W008"]
+
+
+def test_a_zip_of_arrays_and_more_is_a_zip():
+    with io.BytesIO() as stream:
+        with zipfile.ZipFile(stream, "w") as target:
+            target.writestr("a.NPY", saved("<f8", (1,)))
+        assert examine(io.BytesIO(stream.getvalue())).format.name == "numpy"
+        with zipfile.ZipFile(stream, "a") as target:
+            target.writestr("b.txt", b"x")
+        assert examine(io.BytesIO(stream.getvalue())).format.name == "zip"
 
 
 def test_many_arrays_in_a_zip_cost_what_they_are():
