@@ -19,9 +19,9 @@ from mar_core.build.request import ArchiveRequest, Imported
 from mar_core.errors import PluginError, UsageError
 from mar_core.format.codes import finding, refusal
 from mar_core.format.limits import DEFAULT_LIMITS
+from mar_core.format.locks import scratch_folder
 from mar_core.format.manifest import MANIFEST_NAME
-from mar_core.format.scratch import scratch_folder
-from mar_core.format.tar_folder import is_gzip, unpack_tar
+from mar_core.format.tar_archive import is_gzip, unpack_tar
 from mar_core.format.yamltext import MAX_BYTES, YamlFault, read_yaml
 
 if TYPE_CHECKING:

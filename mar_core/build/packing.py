@@ -14,8 +14,7 @@ from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime, in_a_
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.format.atomic import check_place, is_inside, same_file
 from mar_core.format.digests import quiet
-from mar_core.format.locks import alone
-from mar_core.format.scratch import scratch_folder
+from mar_core.format.locks import alone, scratch_folder
 from mar_core.format.writer import write
 
 if TYPE_CHECKING:

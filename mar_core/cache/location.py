@@ -13,15 +13,8 @@ from mar_core.errors import ArchiveError
 from mar_core.format.limits import parse_size
 
 __all__ = [
-    "DIRECTORY_VARIABLE",
-    "SIZE_VARIABLE",
-    "UnusableError",
-    "bound",
-    "cache_folder",
-    "memory_place",
-    "prepared_memory",
-    "prepared_place",
-    "prepared_root",
+    "DIRECTORY_VARIABLE", "SIZE_VARIABLE", "UnusableError", "bound", "cache_folder",
+    "memory_place", "prepared_memory", "prepared_place", "prepared_root",
 ]  # fmt: skip
 
 DIRECTORY_VARIABLE = "MAR_CACHE_DIR"
@@ -127,8 +120,10 @@ def _root() -> Path:
         return Path(named).absolute()
     from platformdirs import user_cache_path
 
-    usual = user_cache_path("mar", appauthor=False)
-    # Relative where nobody knows a home folder.
+    try:
+        usual = user_cache_path("mar", appauthor=False)
+    except RuntimeError:  # nobody knows a home folder; older platformdirs gives a relative path
+        return _temporary_place()
     return usual if usual.is_absolute() and _can_be_made(usual) else _temporary_place()
 
 

@@ -9,7 +9,7 @@ import posixpath
 import sys
 from typing import TYPE_CHECKING
 
-from mar_core.checks.table import finding
+from mar_core.checks.table import rule_finding
 from mar_core.findings import Severity, printable
 from mar_core.format.names import folded
 from mar_core.handlers.entry import Kind, find_entry, networks
@@ -82,10 +82,10 @@ def _hidden_code(subject: Subject) -> Iterator[Finding]:
         top = name.partition("/")[0].partition(".")[0]
         if top in _STARTERS and name.endswith((*_IMPORTABLE, *_COMPILED)):
             message = "Python runs a file of this name when it starts."
-            yield finding("MAR-C007", message, member=name)
+            yield rule_finding("MAR-C007", message, member=name)
         elif "__pycache__" in name.split("/") or name.endswith(_COMPILED):
             message = "Compiled Python runs in place of the source that people can read."
-            yield finding("MAR-C007", message, member=name)
+            yield rule_finding("MAR-C007", message, member=name)
 
 
 def _shadows(subject: Subject) -> Iterator[Finding]:
@@ -100,7 +100,7 @@ def _shadows(subject: Subject) -> Iterator[Finding]:
         if top in _RESERVED and top not in seen and hides:
             seen.add(top)
             message = f"It takes the name of the library {top}."
-            yield finding("MAR-C008", message, member=name)
+            yield rule_finding("MAR-C008", message, member=name)
 
 
 def _twins(subject: Subject) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def _twins(subject: Subject) -> Iterator[Finding]:
         if len(forms) > 1:
             files = sorted(forms.values(), key=len)
             message = f"Python sees one module in {' and '.join(map(printable, files))}."
-            found = finding("MAR-C010", message, member=files[0])
+            found = rule_finding("MAR-C010", message, member=files[0])
             # What is looked at must be what runs; elsewhere it works as in TorchServe.
             harmless = named.isdisjoint(files)
             yield dataclasses.replace(found, severity=Severity.WARNING) if harmless else found
@@ -148,9 +148,9 @@ def _handler(subject: Subject, member: str) -> Iterator[Finding]:
     entry = find_entry(parsed, place.entry if place else None)
     if entry.fault:
         wanted = f" and no {printable(place.entry)}" if place and place.entry else ""
-        yield finding("MAR-C005", entry.fault.rstrip(".") + f"{wanted}.", member=member)
+        yield rule_finding("MAR-C005", entry.fault.rstrip(".") + f"{wanted}.", member=member)
     elif entry.doubt:
-        yield finding("MAR-C006", entry.doubt, member=member)
+        yield rule_finding("MAR-C006", entry.doubt, member=member)
     place_of_it = parsed.classes[entry.name] if entry.is_class and entry.name else parsed
     yield from _signature(place_of_it.signature, member)
 
@@ -160,7 +160,7 @@ def _signature(declaration: ast.expr | None, member: str) -> Iterator[Finding]:
         try:
             evaluated(declaration)
         except SignatureError as error:
-            yield finding("MAR-C011", printable(error.message), member=member)
+            yield rule_finding("MAR-C011", printable(error.message), member=member)
 
 
 def _model_file(subject: Subject, member: str) -> Iterator[Finding]:
@@ -171,11 +171,11 @@ def _model_file(subject: Subject, member: str) -> Iterator[Finding]:
     fault, hint = _network_fault(parsed)
     if fault:
         code = "MAR-C003" if subject.is_loaded_by_base_handler else "MAR-C004"
-        yield finding(code, fault, member=member, hint=hint)
+        yield rule_finding(code, fault, member=member, hint=hint)
     elif len(parsed.classes) > 1:
         names = ", ".join(parsed.classes)
         message = f"The file defines {len(parsed.classes)} classes: {names}."
-        yield finding("MAR-C004", message, member=member)
+        yield rule_finding("MAR-C004", message, member=member)
 
 
 def _network_fault(module: Module) -> tuple[str, str | None]:
@@ -215,9 +215,9 @@ def _others(subject: Subject, named: set[str]) -> Iterator[Finding]:
         left -= member.size
         parsed = subject.parsed(name)
         if isinstance(parsed, SourceFault) and not parsed.large:
-            yield finding("MAR-C002", parsed.message, member=name, hint=parsed.hint)
+            yield rule_finding("MAR-C002", parsed.message, member=name, hint=parsed.hint)
 
 
 def _source_fault(member: str, fault: SourceFault) -> Finding:
     code = "MAR-C009" if fault.large else "MAR-C001"
-    return finding(code, fault.message, member=member, hint=fault.hint)
+    return rule_finding(code, fault.message, member=member, hint=fault.hint)

@@ -5,11 +5,12 @@ Everything but TorchServe's keys is the handler's own and passes as it is.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mar_core.checks.table import finding
-from mar_core.format.yamltext import YamlFault
+from mar_core.checks.table import rule_finding
+from mar_core.format.yamltext import MAX_BYTES, YamlFault, read_yaml
 
 if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
@@ -39,27 +40,20 @@ def config_findings(subject: Subject) -> Iterator[Finding]:
     try:
         config = subject.config
     except YamlFault as fault:
-        yield finding(fault.code, fault.message, member=name)
+        yield rule_finding(fault.code, fault.message, member=name)
         return
     if config is None:
-        yield finding("MAR-Y004", "The file is empty.", member=name)
+        yield rule_finding("MAR-Y004", "The file is empty.", member=name)
     elif not isinstance(config, dict):
         kind = "a list" if isinstance(config, list) else "a single value"
-        yield finding("MAR-Y003", f"The file holds {kind}.", member=name)
+        yield rule_finding("MAR-Y003", f"The file holds {kind}.", member=name)
     else:
-        for code, message in _check_schema(config):
-            yield finding(code, message, member=name)
+        for code, message in (*_check_schema(config), *_check_metrics(subject, config)):
+            yield rule_finding(code, message, member=name)
 
 
 def _check_schema(config: dict[Any, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with a config.
-
-    Args:
-        config: The parsed file.
-
-    Yields:
-        Rule codes with one sentence each.
-    """
+    """What is wrong with a config: rule codes with one sentence each."""
     yield from _check_keys(config, _KEYS, prefix="")
     for key in config:
         known = _BY_LOOK.get(_look(key)) if isinstance(key, str) else None
@@ -68,6 +62,25 @@ def _check_schema(config: dict[Any, Any]) -> Iterator[tuple[str, str]]:
     fewest, most = config.get("minWorkers", 0), config.get("maxWorkers")
     if isinstance(fewest, int) and isinstance(most, int) and most < fewest:
         yield _RANGE, f"maxWorkers is {most}, less than minWorkers, which is {fewest}."
+
+
+def _check_metrics(subject: Subject, config: dict[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Whether the archive's own file of metrics is there, and is what loading it will take."""
+    from mar_core.ts.metrics.config import CONFIG_ERRORS, CONFIG_KEY, MetricsConfig
+
+    named = config.get(CONFIG_KEY)
+    if not isinstance(named, str):  # a key of the handler's own
+        return
+    member, why = subject.archive.members.get(posixpath.normpath(named)), "it is not in the archive"
+    try:
+        if member is not None:
+            why = f"it is more than {MAX_BYTES:,} bytes" if member.size > MAX_BYTES else ""
+        if not why and member is not None:
+            MetricsConfig.of(read_yaml(subject.archive.read(member.name)))
+    except (YamlFault, *CONFIG_ERRORS) as error:
+        why = str(error.args[0]).rstrip(".")
+    if why:
+        yield "MAR-Y009", f"{CONFIG_KEY} is {named[:100]!r}, which cannot be used: {why}."
 
 
 def _check_keys(

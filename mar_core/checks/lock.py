@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.requirements import lines_digest, read_requirements
-from mar_core.checks.table import finding
+from mar_core.checks.subject import LOCK
+from mar_core.checks.table import rule_finding
 from mar_core.findings import printable
 
 if TYPE_CHECKING:
@@ -23,17 +24,9 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = [
-    "LOCK",
-    "Lock",
-    "LockError",
-    "Pin",
-    "is_stale",
-    "lock_findings",
-    "parse_lock",
-    "read_lock",
-]
+    "LOCK", "Lock", "LockError", "Pin", "is_stale", "lock_findings", "parse_lock", "read_lock",
+]  # fmt: skip
 
-LOCK = "pylock.toml"
 _MOST = 4 << 20
 _LONGEST_LINE = 8192  # a key of a million dots would take tomllib hours
 _HASH = re.compile(r"[0-9a-f]{64,128}")
@@ -186,15 +179,15 @@ def lock_findings(subject: Subject) -> Iterator[Finding]:
     try:
         lock = read_lock(subject)
     except LockError as error:
-        yield finding("MAR-Q008", str(error), member=LOCK)
+        yield rule_finding("MAR-Q008", str(error), member=LOCK)
         return
     if lock is None:
         return
     for fault in lock.faults():
-        yield finding("MAR-Q008", fault, member=LOCK)
+        yield rule_finding("MAR-Q008", fault, member=LOCK)
     if is_stale(lock, subject):
         message = "The lock was made of other requirements than those beside it."
-        yield finding("MAR-Q009", message, member=LOCK)
+        yield rule_finding("MAR-Q009", message, member=LOCK)
 
 
 def is_stale(lock: Lock, subject: Subject) -> bool:

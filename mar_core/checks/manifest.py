@@ -7,12 +7,13 @@ import json
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.table import finding
+from mar_core.checks.table import rule_finding
 from mar_core.findings import Severity, ValidationError, has_errors, printable
 from mar_core.format.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
 from mar_core.format.names import check_name
 from mar_core.handlers.lookup import Reason, missing_entry, split_handler, why_absent
 from mar_core.signature import Signature, SignatureError
+from mar_core.ts.util import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["manifest_findings", "reference_findings"]
 
-CLASS_NAMES = "index_to_name.json"
-_MAX_CLASS_NAMES = 16 << 20
+_MAX_LABELS = 16 << 20
 _MAX_VERSION = 128
 _RUNTIMES = ("python", "python3", "LSP")
 _TOP_TEXTS = ("createdOn", "runtime", "archiverVersion", "description")
@@ -41,11 +41,11 @@ def manifest_findings(subject: Subject) -> Iterator[Finding]:
         subject: The archive.
     """
     if MANIFEST_NAME not in subject.archive.members:
-        yield finding("MAR-M001", f"There is no {MANIFEST_NAME}.")
+        yield rule_finding("MAR-M001", f"There is no {MANIFEST_NAME}.")
     elif isinstance(subject.manifest_fault, ValidationError):
         yield from subject.manifest_fault.findings
     elif subject.manifest_fault is not None:
-        yield finding("MAR-M002", subject.manifest_fault.message, member=MANIFEST_NAME)
+        yield rule_finding("MAR-M002", subject.manifest_fault.message, member=MANIFEST_NAME)
     else:
         data = subject.manifest.data
         yield from _types(data)
@@ -87,7 +87,7 @@ def _signature(ours: dict[str, Any]) -> Iterator[Finding]:
             Signature.from_dict(ours["signature"])
         except SignatureError as error:
             message = f"mar.signature: {printable(error.message)}"
-            yield finding("MAR-M009", message, member=MANIFEST_NAME)
+            yield rule_finding("MAR-M009", message, member=MANIFEST_NAME)
 
 
 def _typed(record: Any, key: str, kind: type, *, prefix: str = "") -> Iterator[Finding]:
@@ -105,22 +105,22 @@ def _wrong(key: str, value: Any, kind: type) -> Finding:
     found = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
     what = "null" if value is None else found.get(type(value), "a number")
     message = f"{printable(key)} is {what}, where {_EXPECTED[kind]} is expected."
-    return finding("MAR-M004", message, member=MANIFEST_NAME)
+    return rule_finding("MAR-M004", message, member=MANIFEST_NAME)
 
 
 def _needed(data: dict[str, Any]) -> Iterator[Finding]:
     model = data.get("model", {})
     if "model" not in data:
-        yield finding("MAR-M003", "The key model is missing.", member=MANIFEST_NAME)
+        yield rule_finding("MAR-M003", "The key model is missing.", member=MANIFEST_NAME)
     elif isinstance(model, dict):
         for key in ("modelName", "handler"):
             if model.get(key) in (None, ""):
                 message = f"The key model.{key} is missing or empty."
-                yield finding("MAR-M003", message, member=MANIFEST_NAME)
+                yield rule_finding("MAR-M003", message, member=MANIFEST_NAME)
     missing = [key for key in ("createdOn", "archiverVersion") if key not in data]
     if missing:
         keys = " and ".join(missing)
-        yield finding("MAR-M008", f"There is no {keys}.", member=MANIFEST_NAME)
+        yield rule_finding("MAR-M008", f"There is no {keys}.", member=MANIFEST_NAME)
 
 
 def _values(subject: Subject) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ def _values(subject: Subject) -> Iterator[Finding]:
 
 
 def _value(code: str, message: str) -> Finding:
-    return finding(code, printable(message), member=MANIFEST_NAME)
+    return rule_finding(code, printable(message), member=MANIFEST_NAME)
 
 
 def _is_plain(text: str) -> bool:
@@ -184,19 +184,19 @@ def _file(subject: Subject, what: str, name: str) -> Iterator[Finding]:
 
 def _class_names(subject: Subject) -> Iterator[Finding]:
     """``BaseHandler`` reads index_to_name.json when it is initialized, and fails with a bad one."""
-    member = subject.archive.members.get(CLASS_NAMES)
-    if member is None or member.size > _MAX_CLASS_NAMES:
+    member = subject.archive.members.get(LABELS)
+    if member is None or member.size > _MAX_LABELS:
         return
     fault = ""
     try:
-        names = json.loads(subject.archive.read(CLASS_NAMES))
+        names = json.loads(subject.archive.read(LABELS))
     except (ValueError, RecursionError) as error:
         fault = f"The file is not JSON: {str(error)[:200]}."
     else:
         if not isinstance(names, dict):
             fault = "The file does not hold a JSON object."
     if fault:
-        found = finding("MAR-R009", printable(fault), member=CLASS_NAMES)
+        found = rule_finding("MAR-R009", printable(fault), member=LABELS)
         certain = subject.is_loaded_by_base_handler
         yield found if certain else dataclasses.replace(found, severity=Severity.WARNING)
 
@@ -206,10 +206,10 @@ def _no_weights(subject: Subject) -> Iterator[Finding]:
         return
     if not subject.manifest.model_file:
         message = "The manifest names neither weights nor a model file."
-        yield finding("MAR-R007", message, member=MANIFEST_NAME)
+        yield rule_finding("MAR-R007", message, member=MANIFEST_NAME)
     else:
         message = "There are no weights: the model keeps the numbers that its constructor gives it."
-        yield finding("MAR-R011", message, member=MANIFEST_NAME)
+        yield rule_finding("MAR-R011", message, member=MANIFEST_NAME)
 
 
 _ABSENT = {
@@ -240,4 +240,4 @@ def _handler(subject: Subject, name: str) -> Iterator[Finding]:
 
 
 def _reference(code: str, message: str, *, hint: str | None = None) -> Finding:
-    return finding(code, message, member=MANIFEST_NAME, hint=hint)
+    return rule_finding(code, message, member=MANIFEST_NAME, hint=hint)

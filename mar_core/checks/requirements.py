@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.checks.subject import SCRIPT_OPENING
-from mar_core.checks.table import finding
+from mar_core.checks.table import rule_finding
 from mar_core.findings import Finding, printable
 
 if TYPE_CHECKING:
@@ -24,14 +24,9 @@ if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
 
 __all__ = [
-    "Script",
-    "ScriptError",
-    "lines_digest",
-    "read_requirements",
-    "read_script",
-    "requirement_findings",
-    "script_of",
-]
+    "Script", "ScriptError", "lines_digest", "read_requirements", "read_script",
+    "requirement_findings", "script_of",
+]  # fmt: skip
 
 _BLOCK = re.compile(r"^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", re.MULTILINE)
 _MOST = 64 << 10
@@ -130,7 +125,7 @@ def requirement_findings(subject: Subject) -> Iterator[Finding]:
         if code is not None:
             lines.setdefault(code, []).append((number, line))
     for code, found in lines.items():
-        yield finding(code, _sentence(code, found), member=member)
+        yield rule_finding(code, _sentence(code, found), member=member)
 
 
 def read_requirements(subject: Subject) -> Iterator[tuple[int, str]]:
@@ -178,7 +173,7 @@ def _lines(subject: Subject) -> list[tuple[int, str]] | Finding:
     try:
         script = script_of(subject)
     except ScriptError as error:
-        return finding("MAR-Q006", str(error), member=subject.script_member)
+        return rule_finding("MAR-Q006", str(error), member=subject.script_member)
     listed = script.dependencies if script else ()
     return [(number, " ".join(line.split())) for number, line in enumerate(listed, 1)]
 
@@ -203,14 +198,14 @@ def _read(subject: Subject) -> str | Finding:
         return ""
     if member.size > _MAX_BYTES:
         message = f"The file is {member.size:,} bytes; at most {_MAX_BYTES:,} are read."
-        return finding("MAR-Q006", message, member=name)
+        return rule_finding("MAR-Q006", message, member=name)
     try:
         text = _text(subject.archive.read(name))
     except UnicodeDecodeError as error:
         message = f"The file is not UTF-8 (byte {error.start})."
     else:
         message = _text_fault(text)
-    return finding("MAR-Q001", message, member=name) if message else text
+    return rule_finding("MAR-Q001", message, member=name) if message else text
 
 
 def _shown(line: str) -> str:

@@ -11,7 +11,7 @@ from mar_core.findings import Finding, Severity
 from mar_core.format.codes import CODES as _CONTAINER
 from mar_core.format.codes import Code
 
-__all__ = ["FAMILIES", "RULES", "finding"]
+__all__ = ["FAMILIES", "RULES", "rule_finding"]
 
 FAMILIES = {
     "A": "the file: zip, tar or folder",
@@ -36,6 +36,9 @@ _TRUST = (
 _PICKLE = f"Save a state dict (`torch.save(model.state_dict(), …)`) instead. {_TRUST}"
 _AGAIN = "Get or save the file again; it is damaged or was made to deceive."
 _KEYS = "The reference of model-config.yaml lists the keys and their types."
+_METRICS = (
+    "Pack it with --extra-files, in the format that the reference of model-config.yaml shows."
+)
 _PLAIN = (
     "It is neither locked nor installed like that (--lock, --env auto): write names, versions, "
     "markers and hashes."
@@ -228,6 +231,7 @@ _CONTENT = {
     "MAR-Y006": (_ERROR, "The config's values have TorchServe's types", _KEYS),
     "MAR-Y007": (_ERROR, "The config's values are in range", _KEYS),
     "MAR-Y008": (_WARNING, "The config's keys are spelt as TorchServe does", "Correct the key."),
+    "MAR-Y009": (_ERROR, "The file of metrics that the config names can be used", _METRICS),
     # requirements
     "MAR-Q001": (_WARNING, "Requirements are plain UTF-8 text", "Save the file as UTF-8."),
     "MAR-Q002": (_WARNING, "Requirements name packages, not URLs and paths", _PLAIN),
@@ -255,7 +259,7 @@ RULES: dict[str, Code] = {
 }
 
 
-def finding(
+def rule_finding(
     code: str,
     message: str,
     *,

@@ -23,16 +23,9 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
 
 __all__ = [
-    "TRUST_CODES",
-    "Trusted",
-    "content_digest",
-    "is_trusted",
-    "list_trusted",
-    "needed_trust",
-    "revoke",
-    "trust",
-    "trusts_everything",
-]
+    "TRUST_CODES", "Trusted", "content_digest", "is_trusted", "list_trusted", "needed_trust",
+    "revoke", "trust", "trusts_everything",
+]  # fmt: skip
 
 # What the user's word turns from an error into a warning.
 TRUST_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W011", "MAR-W013", "MAR-W016"})
@@ -150,8 +143,8 @@ def revoke(what: str | os.PathLike[str]) -> Trusted:
             f"{given!r} is not trusted." if not meant else f"{given!r} is more than one thing.",
             hint="`mar trust` lists what is.",
         )
-    with contextlib.suppress(FileNotFoundError):
-        _file_of(meant[0]).unlink()
+    if (folder := _folder()) is not None:
+        (folder / _name_of(meant[0])).unlink(missing_ok=True)
     return meant[0]
 
 
@@ -168,7 +161,9 @@ def _keys(given: str) -> set[str]:
 
 def list_trusted() -> list[Trusted]:
     """What the user trusts for good, the oldest first."""
-    found = [entry for file in _folder().glob("*.json") if (entry := _read(file)) is not None]
+    folder = _folder()
+    files = () if folder is None else folder.glob("*.json")
+    found = [entry for file in files if (entry := _read(file)) is not None]
     return sorted(found, key=lambda entry: (entry.since, entry.key))
 
 
@@ -207,19 +202,33 @@ def _listed(archive: Archive) -> dict[str, str]:
     return digests
 
 
-def _folder() -> Path:
-    """A file for each trusted thing, so that two commands at once cannot lose one."""
+def _folder() -> Path | None:
+    """A file for each trusted thing, so that two commands at once cannot lose one.
+
+    None where nobody knows a home folder. Where one stands is no place for it: who may write there
+    would say what is trusted.
+    """
     from platformdirs import user_config_path
 
-    return user_config_path("mar", appauthor=False) / "trusted"
+    try:
+        usual = user_config_path("mar", appauthor=False)
+    except RuntimeError:
+        return None
+    return usual / "trusted" if usual.is_absolute() else None
 
 
-def _file_of(entry: Trusted) -> Path:
-    return _folder() / f"{hashlib.sha256(entry.key.encode()).hexdigest()}.json"
+def _name_of(entry: Trusted) -> str:
+    return f"{hashlib.sha256(entry.key.encode()).hexdigest()}.json"
 
 
 def _write(entry: Trusted) -> None:
-    file = _file_of(entry)
+    folder = _folder()
+    if folder is None:
+        raise ArchiveError(
+            "What is trusted cannot be written down: this user has no home folder.",
+            hint=f"Set HOME or XDG_CONFIG_HOME, or trust for one process by {VARIABLE}=1.",
+        )
+    file = folder / _name_of(entry)
     partial = file.with_suffix(f".{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -237,4 +246,4 @@ def _read(file: Path) -> Trusted | None:
     except (OSError, ValueError, TypeError):
         return None
     texts = all(value is None or isinstance(value, str) for value in values.values())
-    return entry if texts and entry.key and _file_of(entry).name == file.name else None
+    return entry if texts and entry.key and _name_of(entry) == file.name else None

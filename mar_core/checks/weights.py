@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from mar_core.checks.table import RULES, finding
+from mar_core.checks.table import RULES, rule_finding
 from mar_core.checks.trust import TRUST_CODES
 from mar_core.findings import Severity, printable
 from mar_core.plugins import get_plugins
@@ -42,7 +42,8 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
     name = subject.manifest.serialized_file
     report = subject.weights
     if name and report is not None:
-        yield from _faults(name, report)
+        for fault in report.faults:
+            yield rule_finding(fault.code, printable(fault.message), member=name)
         yield from _use(subject, name, report)
     for other in subject.other_members:
         if other != name:
@@ -57,17 +58,19 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
     """
     row, library = report.format, report.format.name == "shared-library"
     if _is_python(row) and not library and TRUST_CODES.isdisjoint(f.code for f in report.faults):
-        yield finding("MAR-W011", f"The file is {row.title}.", member=name)
+        yield rule_finding("MAR-W011", f"The file is {row.title}.", member=name)
     for fault in report.faults:
         message = printable(fault.message)
         if library and fault.code == _NATIVE:
             continue
         if fault.code in TRUST_CODES:
-            yield finding(fault.code, message, member=name, hint=_WORD)
+            yield rule_finding(fault.code, message, member=name, hint=_WORD)
         elif fault.code == "MAR-W008":
-            yield finding("MAR-W005", f"It cannot be checked. {message}", member=name, hint=_WORD)
+            yield rule_finding(
+                "MAR-W005", f"It cannot be checked. {message}", member=name, hint=_WORD
+            )
         elif row.load is not None:
-            yield finding(fault.code, message, member=name, severity=Severity.WARNING)
+            yield rule_finding(fault.code, message, member=name, severity=Severity.WARNING)
 
 
 def _is_python(row: WeightsFormat) -> bool:
@@ -77,7 +80,7 @@ def _is_python(row: WeightsFormat) -> bool:
 
 def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
     for fault in report.faults:
-        yield finding(fault.code, printable(fault.message), member=name)
+        yield rule_finding(fault.code, printable(fault.message), member=name)
 
 
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
@@ -85,14 +88,14 @@ def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding
     told = {fault.code for fault in report.faults}
     if _is_python(row) and not told & TRUST_CODES:
         # A plugin's format that says what it is, and leaves it to us to say what follows.
-        yield finding("MAR-W011", f"The file is {row.title}.", member=name)
+        yield rule_finding("MAR-W011", f"The file is {row.title}.", member=name)
     if row.load is None:
         yield from _not_loaded(subject, name, row)
     elif not row.carries_structure and not report.pickled_code and not model_file:
         yield from _bare(subject, name)
     if row.carries_structure and model_file:
         message = f"The file is {row.name} and carries the network itself."
-        yield finding("MAR-W017", message, member=name)
+        yield rule_finding("MAR-W017", message, member=name)
     yield from _ending(subject, name, row)
     yield from _external(subject, name, report)
 
@@ -104,17 +107,17 @@ def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Fin
         message = (
             instead or f"The file is {row.title}, and the handler leaves it to mar to load it."
         )
-        yield finding("MAR-W002", message, member=name, hint=None if instead else row.hint)
+        yield rule_finding("MAR-W002", message, member=name, hint=None if instead else row.hint)
     elif instead is not None and row.name != "empty":
-        yield finding("MAR-W002", instead, member=name)
+        yield rule_finding("MAR-W002", instead, member=name)
     else:
-        yield finding("MAR-W014", instead or f"The file is {row.title}.", member=name)
+        yield rule_finding("MAR-W014", instead or f"The file is {row.title}.", member=name)
 
 
 def _bare(subject: Subject, name: str) -> Iterator[Finding]:
     if subject.is_loaded_by_base_handler:
         message = "The file is a state dict, and there is no model file that defines its network."
-        yield finding("MAR-W001", message, member=name)
+        yield rule_finding("MAR-W001", message, member=name)
 
 
 def _instead_of_weights(subject: Subject, name: str, row: WeightsFormat) -> str | None:
@@ -138,12 +141,12 @@ def _ending(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding
     by_name = {other.name for other in subject.formats if ending in other.endings}
     if by_name and row.name not in by_name and row.name not in {"empty", "text"}:
         message = f"The file ends in {ending} and is {row.name}; mar goes by its content."
-        yield finding("MAR-W015", message, member=name)
+        yield rule_finding("MAR-W015", message, member=name)
     elif row.name == "torchscript" and ending != ".pt":
         message = (
             f"TorchServe loads TorchScript only from .pt files, and this is {ending or 'none'}."
         )
-        yield finding("MAR-W015", printable(message), member=name)
+        yield rule_finding("MAR-W015", printable(message), member=name)
 
 
 def _external(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
@@ -152,4 +155,4 @@ def _external(subject: Subject, name: str, report: WeightsReport) -> Iterator[Fi
         if posixpath.join(folder, location) not in subject.archive.members:
             shown = printable(location)[:200]
             message = f"Some of its data is in the file {shown!r}, which is not in the archive."
-            yield finding("MAR-W012", message, member=name)
+            yield rule_finding("MAR-W012", message, member=name)

@@ -21,15 +21,9 @@ if TYPE_CHECKING:
     from mar_core.format.sources import Content
 
 __all__ = [
-    "Digests",
-    "HashingReader",
-    "changed",
-    "copy",
-    "copy_range",
-    "digests_of",
-    "quiet",
+    "Digests", "HashingReader", "copy", "copy_range", "digests_of", "quiet", "source_changed",
     "write_at",
-]
+]  # fmt: skip
 
 CHUNK = 1 << 20
 BUFFERS = 4
@@ -90,11 +84,11 @@ def copy(
             digests = _copy(_File(stream.fileno(), target), offset, size, progress)
             whole = digests.size == size == os.fstat(stream.fileno()).st_size
     if not whole:
-        raise changed(str(content))
+        raise source_changed(str(content))
     return digests
 
 
-def changed(what: str) -> ArchiveError:
+def source_changed(what: str) -> ArchiveError:
     """The error for a source that somebody else writes to."""
     return ArchiveError(f"{what} changed while it was being read.", hint="Try again.")
 

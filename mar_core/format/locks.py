@@ -1,10 +1,16 @@
-"""Locks on folders and files that the system lets go of when a process ends, however it ends."""
+"""Locks on folders and files that the system lets go of when a process ends, however it ends.
+
+A temporary folder is held by one: what a killed process leaves of it, the next one removes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 try:
@@ -16,12 +22,13 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 __all__ = [
-    "alone", "clear_away", "hold", "is_held", "keep", "try_exclusive", "wait_exclusive",
+    "alone", "clear_away", "hold", "is_held", "keep", "scratch_folder", "try_exclusive",
+    "wait_exclusive",
 ]  # fmt: skip
 
+_SCRATCH = "mar-scratch-"
 _here = threading.local()
 _QUIETLY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -116,6 +123,33 @@ def clear_away(path: Path, remove: Callable[[Path], object]) -> None:
         return
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder for this process alone, removed with all that is in it.
+
+    Model weights may lie there, so what killed processes have left is removed first. ``TMPDIR``
+    says where.
+    """
+    if not HAVE_LOCKS:
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH) as name:
+            yield Path(name)
+        return
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if left.lstat().st_uid == os.getuid():
+                clear_away(left, shutil.rmtree)
+    while True:  # somebody who clears up may take a new folder for a leftover
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        held = hold(folder)
+        if held is not None:
+            break
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
 
 
 def _locked(path: Path, *, shared: bool, wait: bool) -> int | None:

@@ -1,24 +1,30 @@
-"""A ``.tar.gz``: all members in one folder, whose name is left out as TorchServe does."""
+"""A ``.tar.gz``: all members in one folder, whose name is left out as TorchServe does.
+
+What is no model archive is unpacked under the rules for one. Other tools make theirs with
+``tar czf model.tar.gz .``: members lie at the root and are called ``./code/inference.py``. That is
+taken; whatever else a model archive may not hold is refused.
+"""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
+from mar_core.errors import ArchiveError
 from mar_core.format.codes import finding, refusal
-from mar_core.format.file import Expected, stored
+from mar_core.format.file import CHUNK, ArchiveFile, Expected, stored
+from mar_core.format.limits import DEFAULT_LIMITS, Limits
 from mar_core.format.names import check_name
 from mar_core.format.tar_reader import TarEntry, inflated_copy, walk_tar
-from mar_core.format.view import Member, PackedArchive
+from mar_core.format.view import Member, PackedArchive, check_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from mar_core.findings import Finding
-    from mar_core.format.file import ArchiveFile
-    from mar_core.format.limits import Limits
 
-__all__ = ["TarArchive"]
+__all__ = ["TarArchive", "is_gzip", "unpack_tar"]
 
 
 class TarArchive(PackedArchive):
@@ -46,18 +52,20 @@ class TarArchive(PackedArchive):
         except BaseException:
             self._tar.close()
             raise
-        self._offsets = {_inner(entry.name): entry.offset for entry in entries}
+        self._offsets = {_below_folder(entry.name): entry.offset for entry in entries}
         files = [entry for entry in entries if not entry.folder]
-        super().__init__(file, {_inner(entry.name): _member(entry) for entry in files})
+        super().__init__(file, {_below_folder(entry.name): _member(entry) for entry in files})
 
     def _admitted(self, file: ArchiveFile, limits: Limits) -> list[TarEntry]:
         entries = list(walk_tar(file, self._tar, limits))
         _check_folder(file, entries)
-        self._judge(
+        self.findings = check_members(
             file,
             limits,
-            files=[_inner(entry.name) for entry in entries if not entry.folder],
-            folders=[_inner(entry.name) for entry in entries if entry.folder and "/" in entry.name],
+            files=[_below_folder(entry.name) for entry in entries if not entry.folder],
+            folders=[
+                _below_folder(entry.name) for entry in entries if entry.folder and "/" in entry.name
+            ],
             total=sum(entry.size for entry in entries),
             others=[entry.fault for entry in entries if entry.fault],
         )
@@ -78,7 +86,7 @@ class TarArchive(PackedArchive):
         self._tar.close()
 
 
-def _inner(name: str) -> str:
+def _below_folder(name: str) -> str:
     return name.partition("/")[2]
 
 
@@ -104,5 +112,86 @@ def _prefix_faults(prefix: str) -> Iterable[Finding]:
 
 def _member(entry: TarEntry) -> Member:
     return Member(
-        name=_inner(entry.name), size=entry.size, compressed_size=entry.size, stored=False
+        name=_below_folder(entry.name), size=entry.size, compressed_size=entry.size, stored=False
     )
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file begins as gzip does.
+
+    Raises:
+        ArchiveError: It cannot be read.
+    """
+    file = ArchiveFile(path)
+    try:
+        return file.read_at(0, 2) == b"\x1f\x8b"
+    finally:
+        file.close()
+
+
+def unpack_tar(path: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Unpack a ``.tar.gz`` into an empty folder.
+
+    Names cannot lead out of it, no link and no device comes to be, and modes and owners are not
+    the tar's.
+
+    Args:
+        path: The file.
+        folder: The folder, which exists.
+        limits: How much it may hold.
+
+    Raises:
+        ArchiveError: It cannot be read, or there is no room for it.
+        ValidationError: It is not sound, or holds more than is allowed.
+    """
+    file = ArchiveFile(path)
+    try:
+        with inflated_copy(file, limits) as tar:
+            for name, entry in _files(file, tar, limits).items():
+                _write(tar, entry, folder / name)
+    except OSError as error:
+        raise ArchiveError(
+            f"{path} cannot be unpacked to {folder.parent}: {error.strerror}.",
+            hint="Name a folder that has room with TMPDIR.",
+        ) from error
+    finally:
+        file.close()
+
+
+def _files(file: ArchiveFile, tar: BinaryIO, limits: Limits) -> dict[str, TarEntry]:
+    """The files by name."""
+    entries = [(_below_root(entry.name), entry) for entry in walk_tar(file, tar, limits)]
+    entries = [(name, entry) for name, entry in entries if name and not _is_apple_double(name)]
+    files = [name for name, entry in entries if not entry.folder]
+    if not files:
+        raise file.refuse("MAR-A008", "The archive is empty.")
+    folders = [name for name, entry in entries if entry.folder]
+    check_members(
+        file,
+        limits,
+        files=files,
+        folders=folders,
+        total=sum(entry.size for _, entry in entries),
+        others=[entry.fault for _, entry in entries if entry.fault],
+    )
+    return {name: entry for name, entry in entries if not entry.folder}
+
+
+def _below_root(name: str) -> str:
+    return "" if name == "." else name.removeprefix("./")
+
+
+def _is_apple_double(name: str) -> bool:
+    """What macOS' tar adds beside each file that has extended attributes."""
+    return name.rpartition("/")[2].startswith("._")
+
+
+def _write(tar: BinaryIO, entry: TarEntry, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tar.seek(entry.offset)
+    left = entry.size
+    with path.open("xb") as stream:
+        while left:
+            data = tar.read(min(left, CHUNK))
+            stream.write(data)
+            left -= len(data)

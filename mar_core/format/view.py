@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mar_core.format.limits import Limits
 
 __all__ = [
-    "Archive", "ArchiveFormat", "ExtraFile", "Member", "PackedArchive", "listed_digests",
-    "member_digest",
+    "Archive", "ArchiveFormat", "ExtraFile", "Member", "PackedArchive", "check_members",
+    "listed_digests", "member_digest",
 ]  # fmt: skip
 
 READ_LIMIT = 64 << 20
@@ -251,22 +251,26 @@ class PackedArchive(Archive):
     def _stream(self, member: Member, sha256: str | None) -> BinaryIO:
         """A stream over one member that compares it with its checksums, this one too."""
 
-    def _judge(
-        self,
-        file: ArchiveFile,
-        limits: Limits,
-        *,
-        files: list[str],
-        folders: list[str],
-        total: int,
-        others: Iterable[Finding] = (),
-    ) -> None:
-        """Refuse on any fault of names, kinds or limits; keep the warnings."""
-        large = limits.too_large(total, file.size)
-        findings = [*check_names(files, folders), *others, *([large] if large else [])]
-        if findings and has_errors(findings):
-            raise refusal(file.path, *findings)
-        self.findings = tuple(findings)
+
+def check_members(
+    file: ArchiveFile,
+    limits: Limits,
+    *,
+    files: list[str],
+    folders: list[str],
+    total: int,
+    others: Iterable[Finding] = (),
+) -> tuple[Finding, ...]:
+    """The warnings about names, kinds and limits.
+
+    Raises:
+        ValidationError: There are errors among them.
+    """
+    large = limits.too_large(total, file.size)
+    findings = [*check_names(files, folders), *others, *([large] if large else [])]
+    if findings and has_errors(findings):
+        raise refusal(file.path, *findings)
+    return tuple(findings)
 
 
 def listed_digests(archive: Archive) -> Mapping[str, str]:

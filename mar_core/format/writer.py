@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+import struct
+import tarfile
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
-from mar_core.format.digests import copy, quiet
+from mar_core.format.dates import epoch
+from mar_core.format.digests import HashingReader, copy, quiet, source_changed, write_at
 from mar_core.format.file import ArchiveFile
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.reader import open_file
-from mar_core.format.sources import size_of
-from mar_core.format.tar_writer import TgzWriter
+from mar_core.format.sources import open_content, size_of
 from mar_core.format.view import ArchiveFormat
-from mar_core.format.zip_writer import ZipWriter
+from mar_core.format.zip_writer import ZipWriter, packer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
     from mar_core.format.digests import Digests
     from mar_core.format.sources import Content, Sources
 
-__all__ = ["Appender", "FolderWriter", "fill", "reread", "write"]
+__all__ = ["Appender", "FolderWriter", "TgzWriter", "fill", "reread", "write"]
+
+_TAR_BLOCK = 1 << 18
+# No name, no flags, no time, the operating system unknown.
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 class Appender(Protocol):
@@ -163,3 +169,78 @@ class FolderWriter:
 
     def close(self) -> None:
         """Nothing is left to write."""
+
+
+class TgzWriter:
+    """Appends members to a gzipped tar.
+
+    Args:
+        target: Descriptor to write to.
+        prefix: The folder that everything lies in.
+        progress: Told the bytes done since it was last called.
+    """
+
+    def __init__(
+        self, target: int, *, prefix: str, progress: Callable[[int], None] = quiet
+    ) -> None:
+        self._prefix = prefix
+        self._progress = progress
+        self._gzip = _Gzip(target)
+        self._tar = tarfile.open(  # noqa: SIM115 - closed by close
+            fileobj=cast("Any", self._gzip), mode="w|", bufsize=_TAR_BLOCK
+        )
+        self._time = epoch()
+
+    def add(self, name: str, content: Content) -> Digests:
+        """Append one member.
+
+        Raises:
+            ArchiveError: It cannot be read, or changes meanwhile.
+            OSError: The target cannot take it.
+        """
+        info = tarfile.TarInfo(f"{self._prefix}/{name}")
+        info.size, info.mtime, info.mode = size_of(content), self._time, 0o644
+        with open_content(content) as stream:
+            reader = HashingReader(stream, self._progress)
+            try:
+                self._tar.addfile(info, cast("Any", reader))
+            except (tarfile.TarError, EOFError) as error:
+                raise ArchiveError(f"{name} cannot be put into a tar: {error}.") from error
+            if stream.read(1):
+                raise source_changed(str(content))
+        return reader.digests()
+
+    def close(self) -> None:
+        """Write the end of the tar and of the gzip."""
+        self._tar.close()
+        self._gzip.close()
+
+
+class _Gzip:
+    """A gzip stream whose bytes depend on nothing but what is written to it."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._packer = packer()
+        self._crc = 0
+        self._size = 0
+        self._offset = 0
+        self._put(_GZIP_HEADER)
+
+    def write(self, data: bytes) -> int:
+        """Take the next bytes of the tar."""
+        from zlib_ng import zlib_ng
+
+        self._crc = zlib_ng.crc32(data, self._crc)
+        self._size += len(data)
+        self._put(self._packer.compress(data))
+        return len(data)
+
+    def close(self) -> None:
+        """Write what is left, and the trailer."""
+        self._put(self._packer.flush())
+        self._put(struct.pack("<2L", self._crc, self._size & 0xFFFFFFFF))
+
+    def _put(self, data: bytes) -> None:
+        write_at(self._target, data, self._offset)
+        self._offset += len(data)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mar_core.errors import ArchiveError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_BYTES", "YamlFault", "read_yaml"]
+    from mar_core.format.view import Archive
+
+__all__ = ["MAX_BYTES", "YamlFault", "read_model_config", "read_yaml"]
 
 MAX_BYTES = 1 << 20
 _MAX_EVENTS = 50_000
@@ -66,6 +70,34 @@ def read_yaml(raw: bytes) -> Any:
         raise YamlFault("MAR-Y001", _sentence(error)) from error
     except (ValueError, RecursionError, OverflowError, AttributeError) as error:
         raise YamlFault("MAR-Y001", "The file holds a value that is none.") from error
+
+
+def read_model_config(archive: Archive) -> dict[str, Any]:
+    """What an archive's model-config.yaml holds; empty where there is none.
+
+    It is read with bounds, as everything of an archive that may come from anybody.
+
+    Args:
+        archive: The archive, open.
+
+    Raises:
+        ArchiveError: The file is no plain YAML, is larger than it looks, or is no mapping.
+    """
+    name = archive.manifest.config_file
+    member = archive.members.get(name or "")
+    if name is None or member is None:
+        return {}
+    try:
+        if member.size > MAX_BYTES:
+            raise ArchiveError(f"{name} has more than {MAX_BYTES:,} bytes.")
+        config = read_yaml(archive.read(name))
+    except YamlFault as fault:
+        raise ArchiveError(f"{name}: {fault.message}") from fault
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        raise ArchiveError(f"{name} is no mapping.", hint="Write it as `key: value` lines.")
+    return config
 
 
 def _loader() -> Any:

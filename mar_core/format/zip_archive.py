@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.format.codes import finding
 from mar_core.format.file import Expected, inflated, stored
-from mar_core.format.view import Member, PackedArchive
+from mar_core.format.view import Member, PackedArchive, check_members
 from mar_core.format.zip_reader import ZipParser
 from mar_core.format.zip_records import STORED, UTF8_NAME
 
@@ -45,7 +45,7 @@ class ZipArchive(PackedArchive):
     def _admitted(self, file: ArchiveFile, limits: Limits) -> list[Placed]:
         placed = ZipParser(file, limits).walk()
         entries = [one.entry for one in placed]
-        self._judge(
+        self.findings = check_members(
             file,
             limits,
             files=[entry.name for entry in entries if not entry.name.endswith("/")],

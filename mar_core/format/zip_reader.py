@@ -37,10 +37,10 @@ from mar_core.format.zip_records import (
     UTF8_NAME,
     Entry,
     LocalHeader,
+    explain_missing_end,
     extra_fields,
     zip64_values,
 )
-from mar_core.format.zip_rest import explain_missing_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

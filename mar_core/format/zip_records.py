@@ -1,4 +1,8 @@
-"""The records that a zip is made of, as they stand in the file, and what one entry comes to."""
+"""The records that a zip is made of, as they stand in the file, and what one entry comes to.
+
+They say how long they are, so that a zip without an end record that fits is followed from the front
+to where it was cut off, or to what follows it.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 __all__ = [
-    "CENTRAL",
-    "CENTRAL_SIGNATURE",
-    "DEFLATED",
-    "DESCRIPTOR_SIGNATURE",
-    "END",
-    "END64",
-    "END64_SIGNATURE",
-    "END_SIGNATURE",
-    "EXTRA_AES",
-    "EXTRA_ASI_UNIX",
-    "EXTRA_STRONG_ENCRYPTION",
-    "EXTRA_UNICODE_PATH",
-    "EXTRA_ZIP64",
-    "HAS_DESCRIPTOR",
-    "LOCAL",
-    "LOCAL_SIGNATURE",
-    "LOCATOR",
-    "LOCATOR_SIGNATURE",
-    "MAX16",
-    "MAX32",
-    "STORED",
-    "UTF8_NAME",
-    "Entry",
-    "LocalHeader",
-    "ZipSource",
-    "extra_fields",
-    "zip64_values",
-]
+    "CENTRAL", "CENTRAL_SIGNATURE", "DEFLATED", "DESCRIPTOR_SIGNATURE", "END", "END64",
+    "END64_SIGNATURE", "END_SIGNATURE", "EXTRA_AES", "EXTRA_ASI_UNIX",
+    "EXTRA_STRONG_ENCRYPTION", "EXTRA_UNICODE_PATH", "EXTRA_ZIP64", "HAS_DESCRIPTOR", "LOCAL",
+    "LOCAL_SIGNATURE", "LOCATOR", "LOCATOR_SIGNATURE", "MAX16", "MAX32", "STORED", "UTF8_NAME",
+    "Entry", "LocalHeader", "ZipSource", "explain_missing_end", "extra_fields", "zip64_values",
+]  # fmt: skip
 
 LOCAL_SIGNATURE = b"PK\x03\x04"
 CENTRAL_SIGNATURE = b"PK\x01\x02"
@@ -61,6 +43,7 @@ HAS_DESCRIPTOR, UTF8_NAME = 1 << 3, 1 << 11
 MAX16, MAX32 = 0xFFFF, 0xFFFFFFFF
 EXTRA_ZIP64, EXTRA_STRONG_ENCRYPTION, EXTRA_UNICODE_PATH = 0x0001, 0x0017, 0x7075
 EXTRA_ASI_UNIX, EXTRA_AES = 0x756E, 0x9901
+_MOST_RECORDS = 30_000  # that are followed from the front
 
 
 class ZipSource(Protocol):
@@ -148,3 +131,76 @@ def extra_fields(raw: bytes) -> list[tuple[int, bytes]]:
 def zip64_values(data: bytes) -> tuple[int, ...]:
     """The 8-byte numbers of a zip64 extra field, without a disk number behind them."""
     return struct.unpack_from(f"<{len(data) // 8}Q", data)
+
+
+def explain_missing_end(file: ZipSource) -> Exception:
+    """Walk from the front as far as records say how long they are."""
+    position = 0
+    for _ in range(_MOST_RECORDS):
+        signature = file.read_at(position, 4)
+        if signature == END_SIGNATURE:
+            return _after_end(file, position)
+        length = _length(file, signature, position)
+        if length is None:
+            break
+        if position + length > file.size:
+            return _cut_off(file)
+        position += length
+    if position + 4 > file.size:
+        return _cut_off(file)
+    message = (
+        f"The end record is missing: the file was cut off at byte {file.size:,}, or is damaged."
+    )
+    return file.refuse("MAR-A005", message)
+
+
+def _cut_off(file: ZipSource) -> Exception:
+    message = f"The file was cut off at byte {file.size:,}; the rest is missing."
+    return file.refuse("MAR-A005", message)
+
+
+def _after_end(file: ZipSource, position: int) -> Exception:
+    record = file.read_at(position, END.size)
+    if len(record) < END.size:
+        return _cut_off(file)
+    after = file.size - position - END.size - END.unpack(record)[-1]
+    if after < 0:
+        return _cut_off(file)
+    return file.refuse("MAR-A007", f"{after:,} bytes stand behind the end of the archive.")
+
+
+def _length(file: ZipSource, signature: bytes, position: int) -> int | None:
+    """The length of the record there with what belongs to it, or None where that is unknown."""
+    fixed = {END64_SIGNATURE: END64.size, LOCATOR_SIGNATURE: LOCATOR.size}
+    if signature in fixed:
+        return fixed[signature]
+    if signature == CENTRAL_SIGNATURE:
+        raw = file.read_at(position, CENTRAL.size)
+        if len(raw) < CENTRAL.size:
+            return CENTRAL.size
+        name, extra, comment = CENTRAL.unpack(raw)[10:13]
+        return int(CENTRAL.size + name + extra + comment)
+    return _local_length(file, position) if signature == LOCAL_SIGNATURE else None
+
+
+def _local_length(file: ZipSource, position: int) -> int | None:
+    raw = file.read_at(position, LOCAL.size)
+    if len(raw) < LOCAL.size:
+        return LOCAL.size
+    header = LocalHeader(*LOCAL.unpack(raw))
+    if header.flags & HAS_DESCRIPTOR:
+        return None
+    start = LOCAL.size + header.name_length
+    size = header.compressed_size
+    if size == MAX32:
+        extra = file.read_at(position + start, header.extra_length)
+        size = _zip64_compressed_size(extra)
+    return start + header.extra_length + size
+
+
+def _zip64_compressed_size(extra: bytes) -> int:
+    try:
+        found = [zip64_values(data) for kind, data in extra_fields(extra) if kind == EXTRA_ZIP64]
+    except ValueError:
+        return 0
+    return found[0][1] if found and len(found[0]) > 1 else 0

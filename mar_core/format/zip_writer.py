@@ -6,12 +6,13 @@ and because the update of an archive keeps members that it has not read.
 
 from __future__ import annotations
 
+import codecs
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.format.dates import zip_date
-from mar_core.format.deflate import deflated, is_text
 from mar_core.format.digests import copy, digests_of, quiet, write_at
 from mar_core.format.sources import open_content, size_of
 from mar_core.format.zip_records import (
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
     from mar_core.format.digests import Digests
     from mar_core.format.sources import Content
 
-__all__ = ["ALIGNMENT", "NewEntry", "ZipWriter", "central_directory", "data_start", "local_header"]
+__all__ = [
+    "ALIGNMENT", "NewEntry", "ZipWriter", "aligned_start", "central_directory", "deflated",
+    "is_text", "local_header", "packer",
+]  # fmt: skip
 
 ALIGNMENT = 4096
 _PADDING = struct.Struct("<HHH")
@@ -47,6 +51,10 @@ _PADDING_ID = 0xD935  # the one that Android's zipalign writes
 _ZIP64_LOCAL_SIZE = 20
 _UNIX, _VERSION, _VERSION_64 = 3, 20, 45
 _MODE = 0o100644
+# A text is deflated in memory; one that is longer is stored.
+_LONGEST_TEXT = 16 << 20
+_SAMPLE = 8192
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\x1b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +85,7 @@ class NewEntry:
         return max(self.size, self.compressed_size) >= MAX32
 
 
-def data_start(name: str, offset: int, *, size: int) -> int:
+def aligned_start(name: str, offset: int, *, size: int) -> int:
     """Where the bytes of a member begin whose local header is at ``offset``: a page boundary."""
     zip64 = _ZIP64_LOCAL_SIZE if size >= MAX32 else 0
     shortest = offset + LOCAL.size + len(name.encode()) + zip64 + _PADDING.size
@@ -92,7 +100,7 @@ def local_header(entry: NewEntry) -> bytes:
     if entry.zip64:
         extra = struct.pack("<HHQQ", EXTRA_ZIP64, 16, size, compressed)
         size = compressed = MAX32
-    start = data_start(entry.name, entry.offset, size=max(entry.size, entry.compressed_size))
+    start = aligned_start(entry.name, entry.offset, size=max(entry.size, entry.compressed_size))
     length = start - entry.offset - LOCAL.size - len(name) - len(extra)
     extra += _PADDING.pack(_PADDING_ID, length - 4, ALIGNMENT) + bytes(length - _PADDING.size)
     header = LOCAL.pack(
@@ -207,14 +215,14 @@ class ZipWriter:
         write_at(self._target, central_directory(self._entries, self._offset), self._offset)
 
     def _add_deflated(self, name: str, data: bytes, packed: bytes) -> Digests:
-        start = data_start(name, self._offset, size=len(data))
+        start = aligned_start(name, self._offset, size=len(data))
         write_at(self._target, packed, start)
         self._progress(len(data))
         return self._put_header(name, digests_of(data), DEFLATED, start, len(packed))
 
     def _add_stored(self, name: str, content: Content) -> Digests:
         size = size_of(content)
-        start = data_start(name, self._offset, size=size)
+        start = aligned_start(name, self._offset, size=size)
         digests = copy(content, self._target, offset=start, size=size, progress=self._progress)
         return self._put_header(name, digests, STORED, start, size)
 
@@ -235,3 +243,35 @@ class ZipWriter:
         self._entries.append(entry)
         self._offset = start + length
         return digests
+
+
+def is_text(content: Content) -> bool:
+    """Whether a member is worth deflating: UTF-8 without control characters, and not too long.
+
+    Raises:
+        ArchiveError: It cannot be read.
+    """
+    if size_of(content) > _LONGEST_TEXT:
+        return False
+    with open_content(content) as stream:
+        sample = stream.read(_SAMPLE)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return not _CONTROLS & set(sample)
+
+
+def deflated(data: bytes) -> bytes:
+    """The data, deflated in one go."""
+    packed = packer()
+    return packed.compress(data) + packed.flush()
+
+
+def packer() -> zlib._Compress:
+    """A raw deflate stream that gives the same bytes with every zlib there is.
+
+    What zlib and zlib-ng make of the same text differs between the two, and between versions and
+    processors, wherever they search for matches. Run lengths and Huffman codes leave no choice.
+    """
+    return zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)

@@ -15,16 +15,14 @@ from mar_core.handlers.blame import Blame
 from mar_core.handlers.code import ArchiveCode
 from mar_core.handlers.lookup import FoundHandler, look_up, why_absent
 from mar_core.ts import compat
-from mar_core.ts.adapter import is_staged, stages_independent
+from mar_core.ts.adapter import LoopThread, is_staged, stages_independent
 from mar_core.ts.context import read_config
 from mar_core.ts.continuous_batching import continuing, one_step
 from mar_core.ts.envelopes import find_envelope
-from mar_core.ts.event_loop import LoopThread
 from mar_core.ts.util import list_classes_from_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mar_core.format.manifest import Manifest
@@ -54,7 +52,7 @@ class LoadedHandler:
         continuous: Whether it is asked step by step, and keeps a state for each request by its id.
         distribution: The distribution that ships it, or None when the archive does.
         version: That distribution's version, or None.
-        code: The archive's modules.
+        code: The archive's modules; its ``active`` surrounds every call of the handler.
         loop: Runs the handler's coroutines.
     """
 
@@ -70,10 +68,6 @@ class LoadedHandler:
     version: str | None
     code: ArchiveCode | OwnProcess
     loop: LoopThread
-
-    def activate(self) -> AbstractContextManager[None]:
-        """Surround every call of the handler: what it imports and unpickles by name is its own."""
-        return self.code.active()
 
     def close(self) -> None:
         """Let go of the archive's modules and of the handler's event loop."""
@@ -108,7 +102,7 @@ def load_handler(
         PluginError: It is registered twice, or its package cannot be imported.
         UsageError: There is no such envelope.
     """
-    compat.install()
+    compat.install_finder()
     if code is None:
         code = ArchiveCode(model_dir, manifest.model_name or "model")
     try:

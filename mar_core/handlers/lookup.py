@@ -26,14 +26,9 @@ if TYPE_CHECKING:
     from mar_core.plugins import EntryInfo
 
 __all__ = [
-    "Absence",
-    "FoundHandler",
-    "Reason",
-    "look_up",
-    "missing_entry",
-    "split_handler",
+    "Absence", "FoundHandler", "Reason", "look_up", "missing_entry", "split_handler",
     "why_absent",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

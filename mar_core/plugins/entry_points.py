@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import importlib_metadata
 
 from mar_core.errors import PluginError
+from mar_core.plugins.host import HOST, asked_of, contains, names_host
 from mar_core.plugins.remedies import how_to_install
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ __all__ = [
 
 HANDLER_GROUP = "mar.handlers"
 PLUGIN_GROUP = "mar.plugins"
-HOST = "mar-core"
 UNKNOWN = "unknown"
 
 
@@ -50,7 +50,7 @@ class EntryInfo:
         target: ``module:attribute`` as declared.
         distribution: The distribution that declares it.
         version: That distribution's version.
-        requires: Its requirements that may name mar-core, as the metadata has them.
+        requires: Its requirements of mar-core, as the metadata has them.
         is_ours: Whether it comes with mar itself.
     """
 
@@ -84,13 +84,11 @@ class EntryInfo:
         Raises:
             PluginError: This mar is not among the versions that it asks for.
         """
-        asked = _host_specifier(self.requires)
+        asked = asked_of(self.requires)
         version = host_version() if asked else UNKNOWN
         if version == UNKNOWN:
             return
-        from packaging.specifiers import SpecifierSet  # only for those that ask
-
-        if not SpecifierSet(asked).contains(version, prereleases=True):
+        if not contains(asked, version):
             raise PluginError(
                 f"The {self.kind} {self} needs {HOST} {asked}, and this is {HOST} {version}.",
                 hint=f"Upgrade one of the two: {self.distribution}, or mar from its sources.",
@@ -224,10 +222,8 @@ def join(entries: Iterable[EntryInfo]) -> str:
 
 def host_version() -> str:
     """The version of mar-core, or ``unknown`` where it runs from a folder that is not installed."""
-    try:
-        return importlib_metadata.version(HOST)
-    except importlib_metadata.PackageNotFoundError:
-        return UNKNOWN
+    # Its entries say it. To ask for one distribution's version would have all of `email` imported.
+    return next((entry.version for entry in _scan().entries if entry.is_ours), UNKNOWN)
 
 
 def in_words(error: BaseException) -> str:
@@ -248,7 +244,7 @@ def _owner(distribution: Any) -> dict[str, Any]:
     return {
         "distribution": fields.get("name", [UNKNOWN])[0],
         "version": fields.get("version", [UNKNOWN])[0],
-        "requires": tuple(line for line in fields.get("requires-dist", ()) if "mar" in line),
+        "requires": tuple(filter(names_host, fields.get("requires-dist", ()))),
     }
 
 
@@ -266,23 +262,6 @@ def _fields(distribution: Any) -> dict[str, list[str]]:
         if colon and value.strip() and not line[0].isspace():
             fields.setdefault(name.lower(), []).append(value.strip())
     return fields
-
-
-def _host_specifier(requirements: Iterable[str]) -> str:
-    """The versions of mar that are asked for, such as ``>=0.1,<0.2``, or empty."""
-    with contextlib.suppress(Exception):
-        asked = map(_specifier_of, requirements)
-        return next((specifier for specifier in asked if specifier is not None), "")
-    return ""
-
-
-def _specifier_of(requirement: str) -> str | None:
-    from packaging.requirements import Requirement  # only for those that name us
-    from packaging.utils import canonicalize_name
-
-    parsed = Requirement(requirement)
-    same = canonicalize_name(parsed.name) == HOST and "extra" not in str(parsed.marker)
-    return str(parsed.specifier) if same else None
 
 
 def _mentions_us(distribution: Any) -> bool:

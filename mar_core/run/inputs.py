@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 from typing import TYPE_CHECKING
@@ -12,25 +13,31 @@ from mar_core.errors import InputError
 from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.outputs import Outputs
+from mar_core.run.readers.files import body_request
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern
 from mar_core.run.readers.sources import (
     broken,
     check_there,
     is_url,
+    open_rows,
     open_source,
+    read_lines,
     reading,
+    too_large,
 )
 from mar_core.run.readers.stdin import STDIN, binary_stdin
-from mar_core.run.readers.texts import text_inputs
+from mar_core.runtime.requests import request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mar_core.records import Reader, ReadOptions
 
-__all__ = ["expand", "listed"]
+
+__all__ = ["expand", "listed", "text_inputs"]
 
 AS_TEXT = "To send it as text: `-H 'content-type: text/plain' -d 'THE TEXT'`."
+TEXT = "text/plain"
 _FILE_ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
@@ -192,3 +199,24 @@ def _list_lines(source: str, lists: tuple[str, ...]) -> Iterator[str]:
             name = os.fsdecode(line.rstrip(b"\r\n"))
             if name.strip():
                 yield name
+
+
+def text_inputs(source: str, options: ReadOptions) -> Iterator[Input]:
+    """One input for each line that is not empty, called ``source:12``; its end is not sent.
+
+    Raises:
+        InputError: The file cannot be opened.
+    """
+    field, limit = options.field_name, options.max_input_size
+    kind = "" if options.raw else TEXT
+    headers = request_headers({field: kind}, options.headers, content_type=kind)
+    opened = contextlib.nullcontext(binary_stdin()) if source == STDIN else open_rows(source)
+    with opened as stream:
+        for number, line in enumerate(read_lines(stream, limit), start=1):
+            name = f"{source}:{number}"
+            if line is None:
+                error = too_large(name, limit)
+                yield broken(name, error.message, hint=error.hint)
+            elif text := line.rstrip(b"\r\n"):
+                read = functools.partial(body_request, field, text, kind)
+                yield Input(id=name, read=read, headers=headers, size=len(text))

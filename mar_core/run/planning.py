@@ -11,11 +11,11 @@ from mar_core.build import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
+from mar_core.run.beside import TRUTH, Truth
 from mar_core.run.outputs import standard_files
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import STREAMS, Job
-from mar_core.run.truth import TRUTH, Truth
 from mar_core.runtime.interpreter import OFF, environment_named
 from mar_core.runtime.recipe import Recipe
 

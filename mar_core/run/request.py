@@ -13,7 +13,7 @@ from mar_core.records import Input
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.sources import open_source, read_bounded, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
-from mar_core.runtime.content import BINARY, decode, media_type, request_headers
+from mar_core.runtime.requests import BINARY, decode, media_type, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

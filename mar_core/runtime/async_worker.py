@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "AsyncWorker", "Running"]
 
+# Messages that travel in one frame. A worker sends its answers when it has done a frame: where it
+# is given two of them, it works on the second while the answers to the first are read here.
+TOGETHER = 16
 # A line of the log that never ends is cut.
 LONGEST_LINE = 64 << 10
 # What a dead worker forked may hold its socket open: how often one looks for its end otherwise.
@@ -309,7 +312,8 @@ class AsyncWorker:
     def _flush(self) -> None:
         messages, self._outgoing = self._outgoing, []
         if self.alive:
-            self._socket.write(to_worker(messages))
+            for start in range(0, len(messages), TOGETHER):
+                self._socket.write(to_worker(messages[start : start + TOGETHER]))
 
     async def _connect(self) -> None:
         process = self._process

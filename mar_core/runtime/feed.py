@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from mar_core.records import Input
 
-__all__ = ["Batcher", "Feed", "Job", "NumberedBatch", "Parcel", "Row", "is_waiting", "read"]
+__all__ = ["Batcher", "Call", "Feed", "NumberedBatch", "Parcel", "Row", "is_waiting", "read"]
 
 
 # Files and addresses are read so many at a time; reading waits more than it computes.
 READERS = 4
 # What one parcel should take a worker, so that giving it costs little beside; at most so many.
 SECONDS = 0.005
-MOST_JOBS = 64
+MOST_CALLS = 64
 MOST_ROWS = 512
 # Batches are joined into one parcel up to so many bytes, and so many are read ahead of the workers,
 # as far as the inputs say how large they are; one batch may be larger than either.
@@ -160,7 +160,7 @@ class _Search:
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class Call:
     """A batch that a worker is to answer by one call of the handler.
 
     Attributes:
@@ -186,19 +186,19 @@ class Parcel:
     """Some batches that travel together.
 
     Args:
-        jobs: Those with something to answer.
+        calls: Those with something to answer.
         failed: What could not be read.
         seconds: How long reading took.
         last: The largest place in the run among them.
         size: How many bytes their inputs said they hold.
     """
 
-    __slots__ = ("failed", "jobs", "last", "seconds", "size")
+    __slots__ = ("calls", "failed", "last", "seconds", "size")
 
     def __init__(
-        self, jobs: list[Job], failed: list[Outcome], *, seconds: float, last: int, size: int
+        self, calls: list[Call], failed: list[Outcome], *, seconds: float, last: int, size: int
     ) -> None:
-        self.jobs = jobs
+        self.calls = calls
         self.failed = failed
         self.seconds = seconds
         self.last = last
@@ -229,7 +229,7 @@ class Feed:
         self._over = threading.Event()
         self._bytes, self._room = 0, threading.Condition()
         self._head: Future[Parcel] | None = None
-        self._per_job = SECONDS
+        self._per_call = SECONDS
         self.exhausted = False
         self.size = 1
         self._thread = threading.Thread(target=self._work, name=_THREAD, daemon=True)
@@ -237,8 +237,8 @@ class Feed:
 
     def learn(self, seconds: float, batches: int) -> None:
         """Take note of how long some batches took, on average; each counts for a quarter."""
-        self._per_job += (seconds + CALL_SECONDS - self._per_job) * (1 - 0.75**batches)
-        self.size = max(1, min(MOST_JOBS, int(SECONDS / self._per_job)))
+        self._per_call += (seconds + CALL_SECONDS - self._per_call) * (1 - 0.75**batches)
+        self.size = max(1, min(MOST_CALLS, int(SECONDS / self._per_call)))
 
     def take(self) -> Parcel | None:
         """The next parcel, or None where none is ready yet, or there will be none.
@@ -316,7 +316,7 @@ class Feed:
 
 def _read(batches: list[NumberedBatch], size: int) -> Parcel:
     start = time.perf_counter()
-    jobs: list[Job] = []
+    calls: list[Call] = []
     failed: list[Outcome] = []
     last = 0
     for batch in batches:
@@ -329,8 +329,8 @@ def _read(batches: list[NumberedBatch], size: int) -> Parcel:
                 failed.append(found)
             last = max(last, index)
         if rows:
-            jobs.append(Job(rows))
-    return Parcel(jobs, failed, seconds=time.perf_counter() - start, last=last, size=size)
+            calls.append(Call(rows))
+    return Parcel(calls, failed, seconds=time.perf_counter() - start, last=last, size=size)
 
 
 def _length(numbered: tuple[int, Input]) -> int:

@@ -152,7 +152,7 @@ class LifeCycle:
         start = time.perf_counter()
         error: BaseException | None = None
         try:
-            with loaded.activate():
+            with loaded.code.active():
                 return unwrap(call(loaded.instance, *arguments, **named))
         except BaseException as raised:
             error = raised

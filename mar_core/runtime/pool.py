@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.records import PLAIN_RESPONSE, Outcome, Response
-from mar_core.runtime.feed import Batcher, Feed, Job, Parcel
+from mar_core.runtime.feed import Batcher, Call, Feed, Parcel
 from mar_core.runtime.machine import cores, count_gpus, gpus_for
 from mar_core.runtime.prepared import needs_torch, prepare_opened
 from mar_core.runtime.process import PATIENCE
@@ -73,7 +73,7 @@ class WorkerPool:
         # How many are wanted on GPUs the archive's config says; each has its share of the cores.
         self._threads = _share(count or max(1, gpus))
         self._summary = summary
-        self._again: deque[Job] = deque()
+        self._again: deque[Call] = deque()
         self._newest, self._deaths = 0, 0
         self._looked = time.monotonic()
         self._took: list[float] = []  # by the batches of the frame that is heard
@@ -212,7 +212,7 @@ class WorkerPool:
         return self._batcher
 
     def _finished(self) -> bool:
-        waiting = self._again or any(worker.jobs for worker in self._workers)
+        waiting = self._again or any(worker.calls for worker in self._workers)
         return self._feed is not None and self._feed.exhausted and not waiting
 
     def _wake(self) -> None:
@@ -223,21 +223,21 @@ class WorkerPool:
         """Give every worker enough to do; what cannot be read is an outcome already."""
         for worker in self._workers:
             ready = worker.ready
-            if ready is None or any(job.alone for job in worker.jobs):
+            if ready is None or any(call.alone for call in worker.calls):
                 continue
-            while len(worker.jobs) < ready.depth:
+            while len(worker.calls) < ready.depth:
                 if self._again:
-                    if self._again[0].alone and worker.jobs:
+                    if self._again[0].alone and worker.calls:
                         break
-                    job = self._again.popleft()
-                    worker.give([job])
-                    if job.alone:
+                    call = self._again.popleft()
+                    worker.give([call])
+                    if call.alone:
                         break
                     continue
                 parcel = self._next()
                 if parcel is None:
                     break
-                worker.give(parcel.jobs)
+                worker.give(parcel.calls)
                 yield parcel.failed
 
     def _next(self) -> Parcel | None:
@@ -251,8 +251,8 @@ class WorkerPool:
 
     def _too_far_ahead(self) -> bool:
         """Whether results that must wait for an older one would pile up."""
-        held = [row.number for w in self._workers if w.jobs for row in w.jobs[0].rows]
-        held += [row.number for job in self._again for row in job.rows]
+        held = [row.number for w in self._workers if w.calls for row in w.calls[0].rows]
+        held += [row.number for call in self._again for row in call.rows]
         if not held or self._feed is None or self._batcher is None:
             return False
         reach = max(self._batcher.reach, self._feed.size * self._batcher.size)
@@ -286,7 +286,7 @@ class WorkerPool:
     def _is_late(self, worker: WorkerProcess) -> bool:
         if not worker.ready:
             return time.monotonic() - worker.since > max(LOADING_SECONDS, self._timeout or 0)
-        return bool(self._timeout and worker.jobs and worker.running_for() > self._timeout)
+        return bool(self._timeout and worker.calls and worker.running_for() > self._timeout)
 
     def _hear(self, worker: WorkerProcess) -> Iterator[list[Outcome]]:
         try:
@@ -318,8 +318,8 @@ class WorkerPool:
 
     def _answered(self, worker: WorkerProcess, message: list[Any]) -> list[Outcome]:
         _, number, seconds, out_of_memory, replies = message
-        job = worker.jobs.popleft()
-        if job.number != number or len(replies) != len(job.rows):
+        call = worker.calls.popleft()
+        if call.number != number or len(replies) != len(call.rows):
             raise HandlerError("The worker mixed its answers up.", stage="worker")
         self._summary.batches += 1
         self._add_seconds(seconds)
@@ -331,7 +331,7 @@ class WorkerPool:
             Outcome(index=row[0], id=row[1], result=reply[0], response=PLAIN_RESPONSE)
             if len(reply) == 1
             else _outcome(row[0], row[1], reply_of(reply))
-            for row, reply in zip(job.rows, replies, strict=True)
+            for row, reply in zip(call.rows, replies, strict=True)
         ]
 
     def _add_seconds(self, seconds: dict[str, float]) -> None:
@@ -348,13 +348,13 @@ class WorkerPool:
         if not worker.ready or self._deaths > MOST_DEATHS:
             raise self._give_up(worker, death)
         outcomes: list[Outcome] = []
-        again: list[Job] = []
-        for job in worker.unanswered():
-            found = worker.again(job)
+        again: list[Call] = []
+        for call in worker.unanswered():
+            found = worker.again(call)
             if death.may_be_memory and len(found) > 1 and self._batcher is not None:
-                self._batcher.shrink_below(len(job.rows))
+                self._batcher.shrink_below(len(call.rows))
             if not found:
-                row = job.rows[0]
+                row = call.rows[0]
                 outcomes.append(Outcome(index=row.number, id=row.id, failure=death.failure()))
             again += found
         self._again.extendleft(reversed(again))

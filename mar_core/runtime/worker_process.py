@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError
-from mar_core.runtime.feed import Job
+from mar_core.runtime.feed import Call
 from mar_core.runtime.process import PATIENCE, Process
 from mar_core.runtime.protocol import (
     CALL,
@@ -40,7 +40,7 @@ PRINTED = 8 << 10
 
 
 class WorkerProcess:
-    """A worker, and the jobs that it was given.
+    """A worker, and the calls that it was given.
 
     Args:
         threads: How many threads PyTorch may use in it.
@@ -50,7 +50,7 @@ class WorkerProcess:
     Attributes:
         socket: Where it is heard, for selectors.
         outgoing: What waits to be written to it.
-        jobs: Those that it has not answered, in the order in which they were given.
+        calls: Those that it has not answered, in the order in which they were given.
         ready: What it said when it had loaded the archive; None before.
         since: When it was started or last said something, by the monotonic clock.
     """
@@ -69,7 +69,7 @@ class WorkerProcess:
         self.outgoing: deque[memoryview] = deque()
         self._given = 0
         self._noise = 0
-        self.jobs: deque[Job] = deque()
+        self.calls: deque[Call] = deque()
         self.ready: Ready | None = None
         self.since = time.monotonic()
         self._printer = threading.Thread(target=self._pass_on, daemon=True)
@@ -88,15 +88,15 @@ class WorkerProcess:
         """Let it import what it will need."""
         self._send([(IMPORT, module)])
 
-    def give(self, jobs: Sequence[Job]) -> None:
-        """Let it answer jobs, one after the other."""
+    def give(self, calls: Sequence[Call]) -> None:
+        """Let it answer calls, one after the other."""
         messages = []
-        for job in jobs:
-            job.number = self._given
+        for call in calls:
+            call.number = self._given
             self._given += 1
-            self.jobs.append(job)
-            rows = [(name, headers, row) for _, name, row, headers in job.rows]
-            messages.append((CALL, job.number, rows))
+            self.calls.append(call)
+            rows = [(name, headers, row) for _, name, row, headers in call.rows]
+            messages.append((CALL, call.number, rows))
         self._send(messages)
 
     def write(self) -> None:
@@ -155,19 +155,19 @@ class WorkerProcess:
         self._printer.join(0.5)
         return death
 
-    def unanswered(self) -> list[Job]:
-        """After its death: the jobs that it had."""
-        jobs = list(self.jobs)
-        self.jobs.clear()
-        return jobs
+    def unanswered(self) -> list[Call]:
+        """After its death: the calls that it had."""
+        calls = list(self.calls)
+        self.calls.clear()
+        return calls
 
-    def again(self, job: Job) -> list[Job]:
-        """After its death: what to run again of a job that it had; nothing where that is hopeless.
+    def again(self, call: Call) -> list[Call]:
+        """After its death: what to run again of a call that it had; nothing where that is hopeless.
 
         See ``Part.again``.
         """
-        part = self._process.part_of(job.number)
-        return [Job(rows, alone=part.begun) for rows in part.again(job.rows)]
+        part = self._process.part_of(call.number)
+        return [Call(rows, alone=part.begun) for rows in part.again(call.rows)]
 
     def _send(self, messages: list[tuple[Any, ...]]) -> None:
         try:
@@ -186,7 +186,7 @@ class WorkerProcess:
             while chunk := stream.read1(PRINTED):  # type: ignore[attr-defined]
                 before, self._noise = self._noise, self._noise + len(chunk)
                 text = decode(chunk)
-                most = MOST_NOISE * max(1, len(self.jobs))
+                most = MOST_NOISE * max(1, len(self.calls))
                 if before >= most:
                     continue
                 if self._noise >= most:

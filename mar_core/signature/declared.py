@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError, MarError
-from mar_core.format.model_config import read_model_config
+from mar_core.format.yamltext import read_model_config
 from mar_core.handlers.entry import find_entry
 from mar_core.handlers.installed import source_of
 from mar_core.handlers.lookup import look_up, module_member

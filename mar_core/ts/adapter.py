@@ -1,34 +1,31 @@
 """Makes a handler a plugin while it runs: the last implementation of each life-cycle hook.
 
 Authors write an ordinary class with TorchServe's method names and decorate nothing; the adapter
-calls those methods where the hooks ask for them.
+calls those methods where the hooks ask for them. What an ``async def`` gives runs to its end first.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from mar_core.hookspecs import hookimpl
 from mar_core.ts.base_handler import BaseHandler
-from mar_core.ts.batch_context import working_on
+from mar_core.ts.context import working_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
+    from collections.abc import Callable, Coroutine
 
     from mar_core.ts.context import Context
 
 __all__ = [
-    "NO_RESULT",
-    "STAGES",
-    "HandlerAdapter",
-    "NoResult",
-    "is_staged",
-    "reads_by_context",
-    "stages_independent",
-    "unwrap",
-]
+    "NO_RESULT", "STAGES", "HandlerAdapter", "LoopThread", "NoResult", "is_staged",
+    "reads_by_context", "stages_independent", "unwrap",
+]  # fmt: skip
 
 STAGES = ("preprocess", "inference", "postprocess")
 
@@ -192,3 +189,55 @@ def _says(cls: type, what: str, methods: tuple[str, ...]) -> bool:
         if any(method in vars(base) for method in methods):
             return False
     return False
+
+
+class LoopThread:
+    """An event loop in a thread of its own, started when it is first needed.
+
+    One handler has one loop for its whole life, because what it makes in ``initialize`` is bound to
+    the loop; and a thread, because the caller, a notebook for example, may have a loop running.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def completing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with what it awaits awaited."""
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            return self.complete(result) if inspect.iscoroutine(result) else result
+
+        return wrapper
+
+    def complete(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine to its end and return its result."""
+        import asyncio  # slow to import, and few handlers are asynchronous
+
+        return asyncio.run_coroutine_threadsafe(coroutine, self._started()).result()
+
+    def close(self) -> None:
+        """Stop the loop, where it was started."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop = None
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        import asyncio
+
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                name = "mar-handler-loop"
+                threading.Thread(target=_run, args=(self._loop,), name=name, daemon=True).start()
+            return self._loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mar_core.ts.adapter import LoopThread
 from mar_core.ts.context import Context, RequestProcessor, read_config
-from mar_core.ts.event_loop import LoopThread
 from mar_core.ts.metrics import metrics_for
 from mar_core.ts.otf_message_handler import create_predict_response
 from mar_core.ts.util import PredictionException
@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     from mar_core.ts.metrics import MetricsCache
 
 __all__ = [
-    "PREDICTION_METRIC",
-    "PredictionException",
-    "Service",
-    "answer",
-    "emit_metrics",
+    "PREDICTION_METRIC", "PredictionException", "Service", "answer", "emit_metrics",
     "error_message",
-]
+]  # fmt: skip
 
 PREDICTION_METRIC = "PredictionTime"
 

@@ -21,9 +21,17 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from mar_core.weights.allowed import ALLOWED, STORAGE_DTYPES
-from mar_core.weights.machine import MARK, MAX_LINE, FaultError, Machine
+from mar_core.weights.machine import (
+    MARK,
+    MAX_LINE,
+    FaultError,
+    Global,
+    LongText,
+    Machine,
+    Made,
+    Storage,
+)
 from mar_core.weights.rebuild import RefusedError, build, call, checked_key
-from mar_core.weights.stand_ins import Global, LongText, Made, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

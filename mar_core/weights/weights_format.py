@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.cost import Allowance
-from mar_core.weights.streams import window
+from mar_core.weights.streams import Allowance, window
 from mar_core.weights.zipindex import ZipEntry, data_start, read_directory, read_entry
 
 if TYPE_CHECKING:
@@ -24,20 +23,12 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.cache.files import ModelFiles
-    from mar_core.weights.cost import Budget
     from mar_core.weights.pickles import PickleReport
 
 __all__ = [
-    "Fault",
-    "ModelSource",
-    "TensorInfo",
-    "Trust",
-    "WeightsFile",
-    "WeightsFormat",
-    "WeightsReport",
-    "contiguous",
-    "require_trust",
-]
+    "PICKLE_RANK", "Fault", "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat",
+    "WeightsReport", "contiguous", "require_trust",
+]  # fmt: skip
 
 _HEAD = 512
 _ZIP = b"PK\x03\x04"
@@ -46,6 +37,8 @@ _LOCATOR, _LARGE_END = 20, 56  # what stands before that in a zip of 64 bits
 _RECORD = 2048  # what reading one record of a zip's directory costs, in bytes read
 _LOOK = 8192  # what it costs to tell what one file is
 _BASE = "mar_core.ts.base_handler"
+# The rank of pickles: of what is asked before them, it is not known that it is none.
+PICKLE_RANK = 20
 
 
 class Trust(enum.StrEnum):
@@ -123,7 +116,7 @@ class WeightsFile:
         self,
         stream: BinaryIO,
         *,
-        budget: Budget | None = None,
+        budget: Allowance | None = None,
         formats: tuple[WeightsFormat, ...] | None = None,
         depth: int = 0,
     ) -> None:

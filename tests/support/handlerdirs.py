@@ -70,5 +70,5 @@ def ask(
             handler.initialize(context)
     told = [*headers, *({} for _ in rows)][: len(rows)]
     begin_batch(context, [f"r{index}" for index in range(len(rows))], told)
-    with handler.activate():
+    with handler.code.active():
         return handler.entry(list(rows), context)

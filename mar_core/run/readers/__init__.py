@@ -17,13 +17,11 @@ __all__ = ["mar_register_readers"]
 @hookimpl
 def mar_register_readers(register: Callable[[Reader], None]) -> None:
     """Offer files, rows, archives of files, and standard input."""
-    from mar_core.run.readers.csv_rows import CsvReader
     from mar_core.run.readers.files import FileReader
-    from mar_core.run.readers.json_rows import JsonLinesReader, JsonReader
-    from mar_core.run.readers.parquet import ParquetReader
+    from mar_core.run.readers.packs import TarReader, ZipReader
+    from mar_core.run.readers.rows import JsonLinesReader, JsonReader
     from mar_core.run.readers.stdin import StdinReader
-    from mar_core.run.readers.tars import TarReader
-    from mar_core.run.readers.zips import ZipReader
+    from mar_core.run.readers.tables import CsvReader, ParquetReader
 
     readers: tuple[Reader, ...] = (
         FileReader(),  # takes every file, so that it must be asked last: it registers first

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import InputError
 from mar_core.run.readers.files import body_input
-from mar_core.run.readers.json_rows import document_inputs, line_inputs
 from mar_core.run.readers.json_stream import pieces
+from mar_core.run.readers.rows import document_inputs, line_inputs
 from mar_core.run.readers.sources import read_bounded, read_lines, too_large
 
 if TYPE_CHECKING:

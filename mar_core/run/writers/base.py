@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
+import errno
 import http
 import json
 import re
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
 
+from mar_core.errors import OutputError
 from mar_core.records import PLAIN_RESPONSE, Failure, WriteOptions
 from mar_core.run.shapes import best
 from mar_core.runtime.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Self
 
     from mar_core.records import Outcome, Response
-    from mar_core.run.writers.done import DoneIds
+    from mar_core.run.writers.journal import DoneIds
     from mar_core.runtime.values import Save
 
-__all__ = ["Output", "dump", "judged", "parse", "to_row"]
+__all__ = ["Output", "StreamOutput", "dump", "judged", "parse", "to_row"]
 
 # The stage of a failure that the handler itself chose: its answer is in the row, too.
 ANSWERED = "response"
@@ -141,6 +145,61 @@ class Output(abc.ABC):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(finished=kind is None)
+
+
+class StreamOutput(Output):
+    """Writes JSON lines to a stream, each batch at once; it cannot be resumed.
+
+    Args:
+        stream: Where to; standard output by default. UTF-8 whatever its encoding.
+        save_for: Makes, for an id, what takes over bytes, tensors and pictures.
+        options: How.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        save_for: Callable[[str], Save] | None = None,
+        options: WriteOptions | None = None,
+    ) -> None:
+        super().__init__(save_for=save_for, options=options)
+        self._stream = stream if stream is not None else sys.stdout
+        self._bytes: Any = getattr(self._stream, "buffer", None)
+
+    def _put(self, outcomes: list[Outcome]) -> None:
+        rows = self._lines(outcomes)
+        with _writing():
+            self._stream.flush()
+            if self._bytes is None:
+                self._stream.write(rows.decode("utf-8"))
+            else:
+                self._bytes.write(rows)
+            (self._bytes or self._stream).flush()
+
+    def flush(self) -> None:
+        """Hand everything on."""
+        with _writing():
+            (self._bytes or self._stream).flush()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Turn what goes wrong into a sentence; that a pipe's reader leaves is not wrong.
+
+    Raises:
+        OutputError: Standard output is full or closed.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            raise OutputError(
+                "Standard output is closed.", hint="Open it, or name a file with --output."
+            ) from error
+        raise OutputError(f"Standard output cannot be written: {error.strerror}.") from error
 
 
 def to_row(

@@ -1,24 +1,134 @@
-"""A file of JSON lines that only ever grows by whole rows, and can be taken up again."""
+"""What a run can be taken up by again: a file of whole rows, and a note beside it."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import time
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import OutputError
-from mar_core.run.writers.base import parse
-from mar_core.run.writers.done import DoneIds
-from mar_core.runtime.targets import named, writing
+from mar_core.runtime.targets import named, replaced, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Journal"]
+__all__ = ["DoneIds", "Journal", "RunState", "stamp_of"]
 
+# Of a file that only happens to have the name of a note, no more is read.
+LONGEST = 4096
 SYNC_SECONDS = 2.0
+# Of the digest of an id, in bytes.
+HALF = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """The note beside an output, ``results.jsonl.run``.
+
+    Attributes:
+        digest: What made the rows: the archive's digest, and whatever else must stay the same.
+        finished: Whether the run came to its end.
+        stamp: The finished output's size in bytes and its time of change in nanoseconds, by which
+            one that somebody else has written since is known; None in the notes of old versions.
+        begun: When the run, or its latest part, began, in nanoseconds.
+    """
+
+    digest: str
+    finished: bool
+    stamp: tuple[int, int] | None = None
+    begun: int = 0
+
+    @staticmethod
+    def path(output: Path) -> Path:
+        """Where the note of an output lies."""
+        return output.with_name(f"{output.name}.run")
+
+    @classmethod
+    def load(cls, output: Path) -> RunState | None:
+        """The note of an output, or None when there is none that can be read."""
+        try:
+            with cls.path(output).open("rb") as stream:
+                noted = json.loads(stream.read(LONGEST))
+            stamp = noted.get("stamp")
+            return cls(
+                digest=str(noted["digest"]),
+                finished=bool(noted["finished"]),
+                stamp=None if stamp is None else (int(stamp[0]), int(stamp[1])),
+                begun=int(noted.get("begun", 0)),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return None
+
+    def save(self, output: Path) -> None:
+        """Write the note.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        path = self.path(output)
+        with writing(path), replaced(path) as stream:
+            stream.write(json.dumps(asdict(self)).encode())
+
+    def changed(self, output: Path) -> str:
+        """What speaks for somebody else having written the output since, or nothing."""
+        if not self.finished or self.stamp is None or self.stamp == stamp_of(output):
+            return ""
+        return f"{named(output)} has been changed since mar wrote it"
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """A file's size in bytes and its time of change in nanoseconds; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+class DoneIds:
+    """A set of ids that is only asked: ``id in done``, ``len(done)``.
+
+    It holds 128-bit digests, 16 MB for a million ids; that two of a million are taken for one has a
+    probability of about 1 in 10 to the 26.
+
+    Args:
+        ids: The ids.
+    """
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        digests = bytearray().join(_digest(name) for name in ids)
+        self._highs: Any = ()
+        self._lows: Any = ()
+        if digests:
+            import numpy as np
+
+            halves = np.frombuffer(digests, dtype=">u8").astype("u8").reshape(-1, 2)
+            halves = np.unique(halves, axis=0)
+            self._highs, self._lows = halves[:, 0].copy(), halves[:, 1].copy()
+
+    def __len__(self) -> int:
+        return len(self._highs)
+
+    def __contains__(self, name: object) -> bool:
+        if not len(self) or not isinstance(name, str):
+            return False
+        digest = _digest(name)
+        high, low = (int.from_bytes(half, "big") for half in (digest[:HALF], digest[HALF:]))
+        place = int(self._highs.searchsorted(self._highs.dtype.type(high)))
+        while place < len(self) and self._highs[place] == high:
+            if self._lows[place] == low:
+                return True
+            place += 1
+        return False
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=2 * HALF).digest()
 
 
 class Journal:
@@ -39,9 +149,7 @@ class Journal:
         OutputError: Another run writes to it, or it cannot be written to.
     """
 
-    def __init__(
-        self, path: Path, *, parse: Callable[[bytes], dict[str, Any] | None] = parse
-    ) -> None:
+    def __init__(self, path: Path, *, parse: Callable[[bytes], dict[str, Any] | None]) -> None:
         self.path = path
         self._parse = parse
         self.done = DoneIds()

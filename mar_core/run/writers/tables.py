@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mar_core.run.shapes import found_in
 from mar_core.run.writers.base import dump
-from mar_core.run.writers.flat import columns_of, flat_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from mar_core.records import WriteOptions
 
     Rows = Callable[[], Iterator[dict[str, Any]]]
 
-__all__ = ["Table", "to_table"]
+__all__ = ["Table", "columns_of", "flat_rows", "to_table"]
 
 COLUMNS = (
     *("id", "result"),
     *("error_stage", "error_type", "error_message", "error_code"),
     *("streamed", "response"),
 )
+# A longer list of numbers is one cell of JSON text: a row of a thousand columns helps nobody.
+LONGEST = 64
+DEEPEST = 4
+# What a larger integer needs, no integer column of a table has.
+LARGE = 1 << 63
+# As results have numbers that JSON does not know.
+NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
+_ERRORS = ("stage", "type", "message", "code")
+_TAKEN = frozenset(f"error_{name}" for name in _ERRORS)
 
 
 class Table(NamedTuple):
@@ -105,3 +115,107 @@ def _utf8(text: str, errors: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace").decode()
     return text
+
+
+def flat_rows(row: Mapping[str, Any], *, top: int | None = None) -> Iterator[dict[str, Any]]:
+    """The flat rows of a row: one, or of a list of found objects one for each.
+
+    A classification is ``label`` and ``score``, and with ``top`` ``label_2``, ``score_2`` and so
+    on; a found object is ``label``, ``score`` and ``box_0`` to ``box_3``. Other dicts give a column
+    for each key, lists one for each item.
+
+    Args:
+        row: A row of results.
+        top: How many labels have columns.
+    """
+    begin = {"id": row.get("id"), **_input_cells(row)}
+    end = {f"error_{name}": row["error"].get(name) for name in _ERRORS} if "error" in row else {}
+    for cells in _results(row["result"], top) if "result" in row else ({},):
+        taken = {
+            f"result_{name}" if name in begin or name in _TAKEN else name: cell
+            for name, cell in cells.items()
+        }
+        yield {**begin, **taken, **end}
+
+
+def columns_of(rows: Iterator[Mapping[str, Any]]) -> dict[str, type]:
+    """The columns of flat rows, errors last, each with the type that holds all its cells."""
+    found: dict[str, type] = {}
+    for row in rows:
+        for name, cell in row.items():
+            kind = _kind(cell)
+            if cell is not None:
+                found[name] = _wider(found[name], kind) if name in found else kind
+    names = [name for name in found if name not in _TAKEN]
+    names += [f"error_{name}" for name in _ERRORS]
+    kinds = {name: found.get(name, int if name == "error_code" else str) for name in names}
+    return {name: str if kind is _NotFinite else kind for name, kind in kinds.items()}
+
+
+def _input_cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = row.get("input")
+    if not isinstance(kept, Mapping):
+        return {}
+    cells: dict[str, Any] = {}
+    for name, value in kept.items():
+        taken = name == "id" or name in _TAKEN
+        _spread(f"input_{name}" if taken else name, value, cells, 0)
+    return cells
+
+
+def _results(result: Any, top: int | None) -> Iterator[dict[str, Any]]:
+    # Where labels are asked for, a single one is a label, too.
+    found = found_in(result, least=2 if top is None else 1)
+    if found and not any(one.more for one in found):
+        cells: dict[str, Any] = {}
+        ranked = sorted(found, key=lambda one: -one.score)[: top or 1]
+        for number, one in enumerate(ranked, start=1):
+            end = f"_{number}" if number > 1 else ""
+            cells |= {f"label{end}": one.label, f"score{end}": one.score}
+        yield cells
+    elif found:
+        for one in found:
+            cells = {"label": one.label, "score": one.score}
+            for name, value in one.more.items():
+                _spread(name, value, cells, 0)
+            yield cells
+    else:
+        cells = {}
+        if isinstance(result, Mapping):
+            for name, value in result.items():
+                _spread(str(name), value, cells, 1)
+        elif result != []:  # nothing was found
+            _spread("result", result, cells, 0)
+        yield cells
+
+
+def _spread(name: str, value: Any, cells: dict[str, Any], depth: int) -> None:
+    """Put a value into cells, items of it under the name and theirs."""
+    if depth < DEEPEST and isinstance(value, Mapping) and value:
+        items = [(str(key), item) for key, item in value.items()]
+    elif depth < DEEPEST and isinstance(value, list) and 0 < len(value) <= LONGEST:
+        items = [(str(number), item) for number, item in enumerate(value)]
+    else:
+        scalar = value is None or isinstance(value, (str, bool, int, float))
+        cells[name] = value if scalar else json.dumps(value, ensure_ascii=False)
+        return
+    for key, item in items:
+        _spread(f"{name}_{key}", item, cells, depth + 1)
+
+
+class _NotFinite:
+    """The type of a cell that JSON has as text, and a column of numbers as a number."""
+
+
+def _kind(cell: Any) -> type:
+    if isinstance(cell, str) and cell in NOT_FINITE:
+        return _NotFinite
+    if type(cell) is int and not -LARGE <= cell < LARGE:
+        return str
+    return type(cell)
+
+
+def _wider(first: type, second: type) -> type:
+    if first is second:
+        return first
+    return float if {first, second} <= {int, float, _NotFinite} else str

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from dataclasses import dataclass
@@ -30,18 +31,11 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "GeneralMetricsCacheError",
-    "MetricCacheAbstract",
-    "MetricDefinition",
-    "MetricsCacheIOError",
-    "MetricsCacheKeyError",
-    "MetricsCachePyYamlError",
-    "MetricsCacheTypeError",
-    "MetricsCacheValueError",
-    "MetricsCacheYamlImpl",
-    "MetricsConfig",
-    "metrics_for",
-]
+    "CONFIG_ERRORS", "CONFIG_KEY", "GeneralMetricsCacheError", "MetricCacheAbstract",
+    "MetricDefinition", "MetricsCacheIOError", "MetricsCacheKeyError",
+    "MetricsCachePyYamlError", "MetricsCacheTypeError", "MetricsCacheValueError",
+    "MetricsCacheYamlImpl", "MetricsConfig", "metrics_for",
+]  # fmt: skip
 
 MetricCacheAbstract = MetricsCache
 
@@ -49,8 +43,14 @@ MetricCacheAbstract = MetricsCache
 CONFIG_KEY = "metrics_config"
 USUAL_NAME = "metrics.yaml"
 VARIABLE = "TS_METRICS_CONFIG"
+_HINT = (
+    "It lists metrics under model_metrics, by counter, gauge and histogram, each with name, unit "
+    "and dimensions."
+)
 
-_ERRORS = (
+logger = logging.getLogger(__name__)
+
+CONFIG_ERRORS = (
     GeneralMetricsCacheError,
     MetricsCacheIOError,
     MetricsCacheKeyError,
@@ -106,20 +106,28 @@ class MetricsConfig:
             UsageError: It cannot be read, or is not such a file.
         """
         try:
-            parsed = parse(path)
-            sections = [
-                tuple(definitions(section(parsed, key) or {}))
-                if isinstance(parsed, dict) and key in parsed
-                else ()
-                for key in ("ts_metrics", "model_metrics")
-            ]
-        except _ERRORS as error:
+            return cls.of(parse(path))
+        except CONFIG_ERRORS as error:
             raise UsageError(
                 f"The metrics configuration {Path(path).name} cannot be used: {error.args[0]}.",
-                hint="It lists metrics under model_metrics, by counter, gauge and histogram, each "
-                "with name, unit and dimensions.",
+                hint=_HINT,
             ) from error
-        return cls(ts_metrics=sections[0], model_metrics=sections[1])
+
+    @classmethod
+    def of(cls, parsed: Any) -> Self:
+        """The same of what such a file holds.
+
+        Raises:
+            MetricsCacheKeyError: A type is unknown, or a metric lacks a key.
+            MetricsCacheTypeError: A part of it is not what it must be.
+        """
+        ts_metrics, model_metrics = (
+            tuple(definitions(section(parsed, key) or {}))
+            if isinstance(parsed, dict) and key in parsed
+            else ()
+            for key in ("ts_metrics", "model_metrics")
+        )
+        return cls(ts_metrics=ts_metrics, model_metrics=model_metrics)
 
     def joined(self, other: MetricsConfig) -> MetricsConfig:
         """Both; where both name a metric of one type, the other's definition counts."""
@@ -176,19 +184,21 @@ def _own(model_dir: Path, config: dict[str, Any]) -> MetricsConfig:
                 f"{CONFIG_KEY} in model-config.yaml names {named!r}, outside the archive."
             )
         return MetricsConfig.read(path)
-    path = model_dir / USUAL_NAME
-    return MetricsConfig.read(path) if _has_model_metrics(path) else MetricsConfig()
+    return _by_its_name(model_dir / USUAL_NAME)
 
 
-def _has_model_metrics(path: Path) -> bool:
-    """Whether a file that is there is meant as a metrics configuration."""
-    if not path.is_file():
-        return False
+def _by_its_name(path: Path) -> MetricsConfig:
+    """A file that no key names: other programs write a metrics.yaml, and TorchServe reads none."""
     try:
-        section(parse(path), "model_metrics")
-    except _ERRORS:
-        return False
-    return True
+        found = section(parse(path), "model_metrics") if path.is_file() else None
+        meant = isinstance(found, dict) and any(kind.value in found for kind in MetricTypes)
+    except CONFIG_ERRORS:
+        meant = False
+    try:
+        return MetricsConfig.read(path) if meant else MetricsConfig()
+    except UsageError as error:
+        logger.warning("%s Until then it counts as none.", error)
+        return MetricsConfig()
 
 
 class MetricsCacheYamlImpl(MetricsCache):
@@ -248,7 +258,7 @@ def parse(path: Any) -> Any:
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise MetricsCacheIOError(f"{path} cannot be read: {error}") from error
+        raise MetricsCacheIOError(f"{path} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
         text = " ".join(str(error).split())
         raise MetricsCachePyYamlError(f"{path} is not YAML: {text}") from error

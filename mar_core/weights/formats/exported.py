@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.text import first_line
-from mar_core.weights.any_batch import AnyBatch
-from mar_core.weights.compiled import no_advice
+from mar_core.weights.compiled import AnyBatch, no_advice
 from mar_core.weights.rebuild import are_sizes
 from mar_core.weights.weights_format import TensorInfo, Trust, WeightsFormat, require_trust
 from mar_core.weights.zipindex import data_start, read_entry

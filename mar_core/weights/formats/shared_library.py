@@ -9,7 +9,7 @@ from mar_core.weights.compiled import load_compiled, no_advice
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
-    from mar_core.weights.any_batch import AnyBatch
+    from mar_core.weights.compiled import AnyBatch
     from mar_core.weights.weights_format import ModelSource, WeightsFile, WeightsReport
 
 __all__ = ["FORMAT"]

@@ -59,7 +59,7 @@ def answer_here(loaded, context, batch, headers):
     begin_batch(context, [f"r{index}" for index in range(len(batch))], headers)
     context.sink = lambda index, part: parts.setdefault(index, []).append(part)
     try:
-        with loaded.activate():
+        with loaded.code.active():
             answer = {"result": loaded.entry(copy.deepcopy(batch), context)}
     except Exception as error:  # noqa: BLE001 - it is compared with TorchServe's
         answer = {"error": (type(error).__name__, getattr(error, "error_code", None), str(error))}

@@ -28,6 +28,13 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def homeless(home, monkeypatch):
+    """As in a container that is run under a user whom it does not know."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+
 def test_a_folder_that_is_named(home, monkeypatch):
     monkeypatch.setenv("MAR_CACHE_DIR", "here")
     assert cache_folder() == Path.cwd() / "here" / "unpacked-1"
@@ -43,11 +50,34 @@ def test_the_systems_folder(home, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
-def test_where_none_can_be_made(home, monkeypatch):
+@pytest.mark.parametrize("forbidden", [os.W_OK, os.X_OK])
+def test_where_none_can_be_made(home, monkeypatch, forbidden):
     (home / ".cache").write_text("a file")
-    monkeypatch.setattr("os.access", lambda path, _: Path(path) != home / ".cache")
+    closed = home / ".cache"
+    monkeypatch.setattr(
+        "os.access", lambda path, asked: Path(path) != closed or not asked & forbidden
+    )
     assert cache_folder().is_relative_to(tempfile.gettempdir())
     assert cache_folder().parent.name.startswith("mar-")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
+@pytest.mark.parametrize("older", [True, False])
+def test_without_a_home_that_can_be_told_it_does_not_depend_on_where_one_stands(
+    homeless, monkeypatch, older
+):
+    if older:  # they give a path that is relative
+        monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("~/.cache/mar"))
+    assert cache_folder().is_relative_to(tempfile.gettempdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each system has its own")
+def test_where_no_disk_takes_temporary_files_it_is_in_memory(homeless, monkeypatch):
+    def nowhere():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    assert cache_folder() == Path(f"/dev/shm/mar-{os.getuid()}/unpacked-1")
 
 
 def test_it_is_made_for_its_owner_alone(home, monkeypatch):

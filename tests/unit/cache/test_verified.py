@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import struct
 import zipfile
 
 import pytest
 from cacheplace import own_cache
-from memory_archive import HANDLER, files, write_zip
+from memory_archive import HANDLER, MANIFEST, files, manifest, write_zip
 from packs import weights
 
 from mar_core import ValidationError, archive, open_archive
@@ -113,6 +115,29 @@ def test_what_is_written_while_it_is_read_is_not_vouched_for(made, root, monkeyp
     monkeypatch.setattr(verified, "_has_its_digest", meanwhile)
     verify(made)
     assert records(root) == []
+
+
+def test_what_one_manifest_vouches_for_no_other_does(tmp_path, root):
+    """The file is written anew, in place, between the reading of its manifest and of its member."""
+    data, path = b"weights", tmp_path / "m.mar"
+
+    def content(digest):
+        listed = {"x.bin": {"sha256": digest}}
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr(
+                MANIFEST, json.dumps({**json.loads(manifest()), "mar": {"members": listed}})
+            )
+            packed.writestr("x.bin", data)
+        return path.read_bytes()
+
+    other, sound = content("0" * 64), content(hashlib.sha256(data).hexdigest())
+    assert len(other) == len(sound)
+    with open_archive(path) as opened:
+        assert opened.sha256_of("x.bin")
+        path.write_bytes(other)
+        verified.verify(opened, "x.bin")
+    with pytest.raises(ValidationError, match=r"x\.bin"):
+        verify(path, "x.bin")
 
 
 def test_where_no_record_can_be_kept_it_is_compared_each_time(made, root):

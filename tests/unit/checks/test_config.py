@@ -142,6 +142,32 @@ def test_another_spelling_is_pointed_at(key):
     assert "which TorchServe reads" in finding.message
 
 
+METRICS = "model_metrics: {gauge: [{name: A, unit: ms, dimensions: [B]}]}"
+
+
+@pytest.mark.parametrize(
+    ("named", "text", "why"),
+    [
+        ("m.yaml", METRICS, None),
+        ("./sub/../m.yaml", METRICS, None),
+        ("m.yaml", "", None),
+        ("[m.yaml]", "a: [", None),  # the handler's own
+        ("n.yaml", METRICS, "it is not in the archive"),
+        ("../m.yaml", METRICS, "it is not in the archive"),
+        ("m.yaml", METRICS.replace("unit", "Unit"), "the gauge A has no 'unit'"),
+        ("m.yaml", "model_metrics: {meter: []}", "'meter' is no type of metric"),
+        ("m.yaml", "model_metrics: 5", "the metrics must be a mapping"),
+        ("m.yaml", "a: [", "The file is not plain YAML"),
+        ("m.yaml", "#" * (1 << 20) + "\n", "it is more than 1,048,576 bytes"),
+    ],
+)
+def test_the_file_of_metrics_that_is_named_is_looked_at(named, text, why):
+    members = {"c.yaml": f"metrics_config: {named}".encode(), "m.yaml": text.encode()}
+    told = list(check(archive(members, configFile="c.yaml")))
+    assert codes(told) == ([] if why is None else ["MAR-Y009"])
+    assert why is None or why in told[0].message
+
+
 def test_every_key_of_torchserves_is_in_the_table():
     """By the names in TorchServe's own ModelConfig class."""
     with zipfile.ZipFile(JAR) as packed:

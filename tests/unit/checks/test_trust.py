@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import hostile_pickles
 import pytest
@@ -186,6 +187,28 @@ def test_revoking_what_is_not_trusted(path, tmp_path):
             trust.revoke(nearly)
     assert trust.revoke(digest[:6]).digest == digest
     assert [entry.name for entry in trust.list_trusted()] == ["models"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="each system has its own")
+@pytest.mark.parametrize("older", [True, False])
+def test_for_a_user_without_a_home_the_folder_where_one_stands_is_no_place(
+    path, tmp_path, monkeypatch, older
+):
+    """As in a container that is run under a user whom it does not know."""
+    trust.trust(path)
+    planted = tmp_path / "~" / ".config" / "mar"
+    shutil.copytree(tmp_path / "config" / "mar", planted)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    if older:  # they give a path that is relative
+        monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: Path("~/.config/mar"))
+    assert trust.list_trusted() == []
+    assert severities(path) == ["error"]
+    with pytest.raises(ArchiveError, match="no home folder"):
+        trust.trust(path)
+    assert len(list((planted / "trusted").iterdir())) == 1
 
 
 def test_the_loader_has_the_word_too(path):

@@ -357,5 +357,5 @@ def test_what_an_archive_pickles_can_be_read_back_by_the_next_load(tmp_path):
     }
     with loaded(tmp_path / "m", files) as handler:
         raw = ask(handler, [{}])[0]
-    with loaded(tmp_path / "m", files) as handler, handler.activate():
+    with loaded(tmp_path / "m", files) as handler, handler.code.active():
         assert pickle.loads(raw).name == "thing"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from mar_core import ArchiveRequest, UsageError
-from mar_core.run.outputs import Outputs, check_apart, is_note
-from mar_core.run.writers.state import LONGEST, RunState, stamp_of
+from mar_core.run.outputs import Outputs, check_apart, is_note, standard_files
+from mar_core.run.writers.journal import LONGEST, RunState, stamp_of
 
 
 @pytest.fixture
@@ -50,7 +51,10 @@ def test_what_a_run_holds(place):
 def refused(**given):
     told = {"archive": Path("m.mar"), "inputs": (), "lists": (), **given}
     output, folders = told.pop("output", "out.csv"), told.pop("folders", ())
-    outputs = Outputs(file=output and Path(output), folders=tuple(map(Path, folders)))
+    streams = frozenset(told.pop("streams", ()))
+    outputs = Outputs(
+        file=output and Path(output), folders=tuple(map(Path, folders)), streams=streams
+    )
     try:
         check_apart(outputs, **told)
     except UsageError as error:
@@ -73,6 +77,51 @@ def test_a_run_over_what_it_writes(place):
     one = "The folder blobs is read and written by one run."
     assert refused(inputs=("blobs",), folders=["blobs"]) == one
     assert refused(inputs=(".",), folders=["blobs"]) is None
+
+
+@pytest.fixture
+def stream(place):
+    """Makes a standard stream of this process a file, or a pipe, until the test ends."""
+    kept, pipe = {number: os.dup(number) for number in (0, 1, 2)}, os.pipe()
+
+    def make(number, name=None):
+        opened = pipe[0] if name is None else os.open(name, os.O_RDWR | os.O_CREAT)
+        os.dup2(opened, number)
+        if name is not None:
+            os.close(opened)
+
+    yield make
+    for number, descriptor in kept.items():
+        os.dup2(descriptor, number)
+    for descriptor in (*kept.values(), *pipe):
+        os.close(descriptor)
+
+
+def identity(name):
+    return Path(name).stat().st_dev, Path(name).stat().st_ino
+
+
+def test_standard_input_that_the_run_writes(stream):
+    told = "Standard input is a file that the run writes."
+    stream(0, "out.csv")
+    assert refused(stdin=True) == told
+    assert refused(stdin=False) is None
+    assert refused(stdin=True, output=None, streams={identity("out.csv")}) == told
+    for other in ("in.csv", None):
+        stream(0, other)
+        assert refused(stdin=True) is None
+        assert refused(stdin=True, output="none.csv", streams={identity("out.csv")}) is None
+
+
+def test_what_standard_output_and_errors_are(stream):
+    for number, name in enumerate(("in.csv", "rows", "errors")):
+        stream(number, name)
+    assert standard_files() == {identity("rows"), identity("errors")}
+    stream(2)  # nobody else can be asked whether a pipe is what is read
+    assert standard_files() == {identity("rows")}
+    told = refused(output=None, inputs=("in.csv", "rows"), streams=standard_files())
+    assert told == "rows is read and written by one run."
+    assert refused(output=None, inputs=("in.csv",), streams=standard_files()) is None
 
 
 def test_a_run_of_what_it_writes_into(place):

@@ -53,7 +53,7 @@ def started(inputs, *, size=1, ahead=8):
 def test_every_input_comes_once_and_in_order(sizes, batch):
     inputs = [Input(id=str(number), read=dict, size=size) for number, size in enumerate(sizes)]
     fed, waked = started(iter(inputs), size=batch)
-    rows = [row.id for parcel in drain(fed, waked) for job in parcel.jobs for row in job.rows]
+    rows = [row.id for parcel in drain(fed, waked) for call in parcel.calls for row in call.rows]
     fed.close()
     assert rows == [one.id for one in inputs]
 
@@ -73,15 +73,15 @@ def test_large_inputs_are_not_read_far_ahead(monkeypatch):
     fed, waked = started(source.inputs(50), ahead=64)
     assert settled.wait(60)
     assert source.read <= AHEAD_BYTES // source.size
-    assert sum(len(parcel.jobs) for parcel in drain(fed, waked)) == 50
+    assert sum(len(parcel.calls) for parcel in drain(fed, waked)) == 50
     fed.close()
 
 
 def test_a_parcel_is_cut_where_its_bytes_are_many():
     source = Source(PARCEL_BYTES // 3)
     fed, waked = started(source.inputs(20))
-    fed._per_job = 1e-9  # quick batches travel together as far as their bytes allow
-    assert max(len(parcel.jobs) for parcel in drain(fed, waked)) <= 3
+    fed._per_call = 1e-9  # quick batches travel together as far as their bytes allow
+    assert max(len(parcel.calls) for parcel in drain(fed, waked)) <= 3
     fed.close()
 
 

@@ -291,9 +291,24 @@ def test_an_archive_names_its_metrics(tmp_path):
     assert names(metrics) == {*DEFAULT, "gauge:SIZE"}
 
 
-@pytest.mark.parametrize("text", ["accuracy: 0.9", "- 1", "a: [", ""])
-def test_a_metrics_yaml_of_another_kind_is_the_handlers_own(tmp_path, text):
+@pytest.mark.parametrize("text", [
+        "accuracy: 0.9", "- 1", "a: [", "", "model_metrics: {accuracy: 0.9}", "model_metrics: [a]",
+    ],
+)  # fmt: skip
+def test_a_metrics_yaml_of_another_kind_is_the_handlers_own(tmp_path, caplog, text):
     assert names(context_of(tmp_path, {"metrics.yaml": text}).metrics) == DEFAULT
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    "text", ["model_metrics: {gauge: 1}", OWN.replace("unit", "Unit"), f"{OWN}\nts_metrics: 5"]
+)
+def test_a_metrics_yaml_that_is_nearly_one_stops_nothing_that_torchserve_runs(
+    tmp_path, caplog, text
+):
+    assert names(context_of(tmp_path, {"metrics.yaml": text}).metrics) == DEFAULT
+    (message,) = caplog.messages
+    assert message.startswith("The metrics configuration metrics.yaml cannot be used: ")
 
 
 @pytest.mark.parametrize("how", ["argument", "variable"])
@@ -317,7 +332,10 @@ def test_the_users_file_counts_over_the_archives(tmp_path, monkeypatch, how):
 @pytest.mark.parametrize(
     ("named", "sentence"),
     [
-        ("none.yaml", r"none\.yaml cannot be used: .* cannot be read"),
+        (
+            "none.yaml",
+            r"none\.yaml cannot be used: .*none\.yaml cannot be read: No such file or dire",
+        ),
         ("../other.yaml", "outside the archive"),
         ("odd.yaml", "odd.yaml cannot be used: the gauge without a name has no 'name'"),
         ("name.yaml", "name.yaml cannot be used: the name of a gauge must be a string"),

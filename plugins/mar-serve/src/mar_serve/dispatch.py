@@ -39,6 +39,8 @@ class Dispatch:
         self.queue = Queue(settings.queue_size)
         self.sequences = Sequences(settings) if settings.sequence_batching else None
         self.last_size = 1
+        # Who asks for the running loop makes a call of the system.
+        self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -108,7 +110,7 @@ class Dispatch:
         """Give out what waits, as soon as everything that has arrived is in the queue."""
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._give_out)
+            self._loop.call_soon(self._give_out)
 
     def _give_out(self) -> None:
         self._scheduled = False
@@ -118,7 +120,9 @@ class Dispatch:
         if self.sequences is not None:
             self._give_sequences(self.sequences)
             return
-        while self._give_again() or self._give_new():
+        while self.queue.again and self._give_again():
+            pass
+        while not self.queue.again and self._give_new():
             pass
 
     def _free(self, *, idle: bool = False) -> Slot | None:
@@ -146,8 +150,6 @@ class Dispatch:
     def _give_again(self) -> bool:
         """Give out a batch that a worker's death has left."""
         again = self.queue.again
-        if not again:
-            return False
         jobs = [job for job in again[0][0] if not job.over]
         alone = again[0][1]
         if jobs:
@@ -160,20 +162,15 @@ class Dispatch:
 
     def _give_new(self) -> bool:
         """Give out the next batch, if it is worth giving now."""
-        if self.queue.again:  # those come first
-            return False
         oldest = self.queue.oldest()
         slot = self._free() if oldest is not None else None
         if oldest is None or slot is None:
             return False
-        wait = self._wait(oldest, slot)
+        wait = self._wait(oldest, slot) if self._settings.batch_size > 1 else 0.0
         if wait > 0:
             self._wake_in(wait)
             return False
-        jobs = self.queue.take(slot.places)
-        if not jobs:
-            return False
-        slot.give(jobs)
+        slot.give(self.queue.take(slot.places))
         return True
 
     def _wait(self, oldest: Job, slot: Slot) -> float:
@@ -198,4 +195,4 @@ class Dispatch:
     def _wake_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.schedule)
+        self._timer = self._loop.call_later(seconds, self.schedule)

@@ -29,7 +29,7 @@ State = Literal["starting", "ready", "waiting", "closing", "failed"]
 QUICK, VERY_QUICK = 0.010, 0.002
 # One that is slower idles likewise for a share of its time, when there is enough for everybody.
 SLOW = 0.250
-MOST_AHEAD = 16
+MOST_AHEAD = 32
 CLOSING_SECONDS = 10.0
 # Nothing that a request makes a handler do ends like this, but for a lack of memory: somebody has
 # killed the worker, and a request that was alone in it gets a second chance.

@@ -82,6 +82,7 @@ class ModelVersion:
         self.stats = server.telemetry.model(name, version)
         self.scaler = Scaler(self)
         self.label = name if version == "" else f"{name} {version}"
+        self._loop = asyncio.get_running_loop()
         self._numbers = 0
         self._closed = False
         self._refused = 0
@@ -145,7 +146,7 @@ class ModelVersion:
             headers = dict(request.headers)
             with_sequence(headers)
             request = request._replace(headers=headers)
-        return Job(request, explain=explain, deadline=deadline)
+        return Job(request, self._loop, explain=explain, deadline=deadline)
 
     def submit(self, job: Job, *, asked: str | None = None) -> None:
         """Take a request in.

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mar_core import ReadOptions
-from mar_core.run.readers.csv_rows import CsvReader
-from mar_core.run.readers.parquet import ParquetReader
+from mar_core.run.readers.tables import CsvReader, ParquetReader
 
 NAMES = st.lists(st.text(min_size=1), min_size=1, max_size=4, unique=True)
 

@@ -6,9 +6,12 @@ import json
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 import textwrap
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +19,8 @@ from hypothesis import strategies as st
 
 from mar_core import Failure, Outcome, OutputError, Response, UsageError, WriteOptions
 from mar_core.run.writers import open_writer
-from mar_core.run.writers.done import DoneIds
-from mar_core.run.writers.journal import Journal
+from mar_core.run.writers.base import parse
+from mar_core.run.writers.journal import DoneIds, Journal
 
 
 def outcomes(*numbers):
@@ -270,9 +273,112 @@ def test_kill_9_at_a_random_moment(path, seed):
     assert [row["id"] for row in rows(path)] == [f"r:{n}" for n in range(3000)]
 
 
+@pytest.fixture
+def journal(path):
+    journal = Journal(path, parse=parse)
+    journal.begin(keep=False)
+    yield journal
+    journal.close()
+
+
+def descriptors():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_what_has_no_room_is_taken_off_again(journal, path):
+    journal.append(b"whole\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OutputError, match="There is no room left"):
+            journal.append(b"too long\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_bytes() == b"whole\n"
+    journal.append(b"more\n")
+    assert path.read_bytes() == b"whole\nmore\n"
+
+
+def test_a_system_that_takes_a_part_at_a_time(journal, path, monkeypatch):
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, rest, offset: real(file, rest[:3], offset))
+    journal.append(b"0123456789\n")
+    journal.append(b"more\n")
+    assert path.read_bytes() == b"0123456789\nmore\n"
+
+
+def test_rows_reach_the_disk_every_few_seconds(journal, monkeypatch):
+    synced, real, later = [], os.fsync, time.monotonic() + 60
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(real(file)))
+    journal.append(b"a\n")
+    assert len(synced) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: later)
+        for _ in range(2):  # the first of them is late
+            journal.append(b"a\n")
+    assert len(synced) == 1
+
+
+def test_how_many_rows_of_before_are_failures(path):
+    no = Failure(stage="handle", type="ValueError", message="no")
+    with open_writer(path, digest="d") as writer:
+        writer.write([*outcomes(0, 1, 2), Outcome(index=3, id="r:3", failure=no)])
+    with open_writer(path, resume=True, digest="d") as writer:
+        assert writer.failed_before == 1
+
+
+@pytest.mark.parametrize(("before", "during"), [(b"", None), (b"rows\n", None), (None, b"rows\n")])
+def test_a_file_that_was_there_or_got_rows_is_not_taken_away(path, before, during):
+    if before is not None:
+        path.write_bytes(before)
+    journal = Journal(path, parse=parse)
+    if during is not None:
+        path.write_bytes(during)
+    journal.forget()
+    assert path.read_bytes() == (during or before)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_file_that_is_new_and_empty_is_taken_away(path, gone):
+    journal = Journal(path, parse=parse)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask()
+    if gone:
+        path.unlink()
+    journal.forget()
+    assert not path.exists()
+
+
+def umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_an_output_that_another_run_takes_away_when_it_is_done_is_made_anew(path, monkeypatch):
+    real, open_before = Journal._lock, descriptors()
+
+    def done_just_now(self, descriptor):
+        real(self, descriptor)
+        if not taken:
+            taken.append(path.unlink())
+
+    taken = []
+    monkeypatch.setattr(Journal, "_lock", done_just_now)
+    journal = Journal(path, parse=parse)
+    journal.begin(keep=False)
+    journal.append(b"mine\n")
+    assert path.read_bytes() == b"mine\n"
+    with pytest.raises(OutputError, match="Another run is writing"):
+        Journal(path, parse=parse)
+    assert descriptors() == open_before + 1
+    journal.close()
+
+
 def test_a_reader_sees_whole_rows(path):
     """Whatever is there while a run writes ends with a line's end."""
-    journal = Journal(path)
+    journal = Journal(path, parse=parse)
     journal.begin(keep=False)
     for size in (10, 3000, 4096, 70_000):
         journal.append(b'{"id": "%s"}\n' % (b"x" * size))
@@ -288,6 +394,15 @@ def test_done_ids(there, asked):
     assert all(name in done for name in there)
     assert [name in done for name in asked] == [name in there for name in asked]
     assert None not in done
+
+
+def test_done_ids_whose_first_halves_are_one(monkeypatch):
+    monkeypatch.setattr(
+        "mar_core.run.writers.journal._digest", lambda name: name.encode().rjust(16)
+    )
+    done = DoneIds("bdfh")
+    assert [name in done for name in "abcdefghi"] == [name in "bdfh" for name in "abcdefghi"]
+    assert "long-before-half-a" not in done
 
 
 def test_done_ids_take_16_bytes_each():

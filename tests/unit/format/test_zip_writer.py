@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zlib_ng import zlib_ng
 
-from mar_core.format.deflate import deflated, is_text
+from mar_core.format.zip_writer import deflated, is_text
 
 
 def with_zlib_ng(data):

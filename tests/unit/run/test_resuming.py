@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import zipfile
 
 import pytest
 
 from mar_core import ReadOptions, Recipe
-from mar_core.run.identity import identity_of
+from mar_core.run.resuming import identity_of
 from mar_core.testing import make_archive
 
 SOURCE = "def handle(data, context):\n    return data\n"
@@ -73,4 +75,24 @@ def test_an_archive_that_others_made_has_no_digests(tmp_path, source):
 
     first, copy = write("a.mar", SOURCE), write("b.mar", SOURCE)
     assert identity(first) == identity(copy)
-    assert identity(first) != identity(write("c.mar", SOURCE.replace("return", "yield")))
+    assert identity(first) != identity(write("c.mar", SOURCE.replace("return data", "return None")))
+
+
+def test_where_the_manifest_does_not_list_a_member_all_of_them_count(tmp_path, source):
+    """The names, too, and where one member ends and the next begins."""
+    listed = {"echo.py": {"sha256": hashlib.sha256(SOURCE.encode()).hexdigest()}}
+    manifest = {"model": {"modelName": "m", "handler": "echo.py"}, "mar": {"members": listed}}
+
+    def write(number, **members):
+        path = tmp_path / f"{number}.mar"
+        with zipfile.ZipFile(path, "w") as stream:
+            stream.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+            stream.writestr("echo.py", SOURCE)
+            for name, text in members.items():
+                stream.writestr(name, text)
+        return identity(Recipe(source=path))
+
+    members = [{}, {"a": "12", "b": "3"}, {"a": "12", "b": "4"}, {"a": "1", "b": "23"},
+               {"a": "12", "c": "3"}]  # fmt: skip
+    told = [write(number, **these) for number, these in enumerate(members)]
+    assert len(set(told)) == len(told)

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from mar_core.cache import entries as cache
-from mar_core.cache.compiled import SETTLED_SECONDS, CompiledCode
 from mar_core.errors import ArchiveError
+from mar_core.format import locks
+from mar_core.runtime.compiling import SETTLED_SECONDS, CompiledCode
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +55,20 @@ def test_what_has_changed_is_removed_with_a_warning(caplog):
     assert "changed since" in caplog.text
 
 
-def test_what_nobody_has_noted_is_removed(caplog):
+def test_what_nobody_has_noted_is_removed(caplog, tmp_path):
     """What a killed compiler has left half-written, and what somebody else has put there."""
     code = opened()
     write(code, "x.so")
     code.close()
     planted = [write(code, "y.so"), write(code, "new/z.so")]
     (code.path / "link").symlink_to("/etc/passwd")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "z.txt").write_text("mine")
+    (code.path / "folder").symlink_to(mine)
     opened().close()
     assert [path for path in planted if path.exists()] == []
+    assert (mine / "z.txt").read_text() == "mine"
     assert sorted(path.name for path in code.path.iterdir()) == ["x.so"]
     assert caplog.messages == []
 
@@ -76,7 +82,64 @@ def test_without_a_readable_note_it_begins_anew(note):
     again = opened()
     assert not path.exists()
     assert again.path.is_dir()
+    assert [entry.path for entry in cache.entries()] == [again.path.parent]
     again.close()
+
+
+def test_while_others_use_it_an_entry_without_a_note_stays_and_nothing_is_left_beside_it():
+    first = opened()
+    path = write(first, "x.so")
+    (first.path.parent / "entry.json").unlink()
+    second = opened()
+    assert path.exists()
+    assert list(first.path.parent.parent.iterdir()) == [first.path.parent]
+    for code in (first, second):
+        code.close()
+
+
+def test_an_entry_that_somebody_takes_away_again_and_again_is_given_up():
+    code = opened()
+    code.close()
+    taken = locks.try_exclusive(code.path.parent)
+    with pytest.raises(BlockingIOError, match="taken away"):
+        opened()
+    os.close(taken)
+    opened().close()
+
+
+def test_a_note_is_written_for_what_is_new_and_by_nobody_who_has_let_go():
+    code = opened()
+    write(code, "x.so")
+    code.note()
+    note = code.path.parent / "entry.json"
+    before = note.stat()
+    code.note()
+    assert note.stat().st_ino == before.st_ino
+    code.close()
+    old = time.time() - 2 * SETTLED_SECONDS
+    os.utime(write(code, "planted.so"), (old, old))
+    code.note()
+    assert note.stat().st_ino == before.st_ino
+
+
+def test_an_entry_that_is_taken_away_meanwhile_is_not_noted(monkeypatch):
+    """Whoever has made another in its place may have put other files there."""
+    code = opened()
+    write(code, "x.so")
+    note = code.path.parent / "entry.json"
+    before = note.stat()
+    monkeypatch.setattr(locks, "hold", lambda _: None)
+    code.close()
+    assert note.stat().st_ino == before.st_ino
+
+
+def test_a_start_counts_as_a_use():
+    code = opened()
+    code.close()
+    os.utime(code.path.parent / "entry.json", (1, 1))
+    opened().close()
+    (entry,) = cache.entries()
+    assert entry.last_used > 1_000_000_000
 
 
 def test_the_compilers_locks_may_change():
