@@ -129,8 +129,8 @@ def _twins(subject: Subject) -> Iterator[Finding]:
 def _modules(name: str) -> Iterator[tuple[str, _Form]]:
     """The modules that a file is, as paths without an ending, and what it is of each."""
     folder, _, file = name.rpartition("/")
-    stem, dot, _ = file.partition(".")
-    if not dot or not file.endswith((".py", *_EXTENSIONS)):
+    stem = file.partition(".")[0]
+    if not file.endswith(_IMPORTABLE):
         return
     if file.endswith(".py"):
         stem = file.removesuffix(".py")  # a dot in it: nobody can import it
