@@ -6,7 +6,6 @@ the same name, and that before a module of an installed package.
 
 from __future__ import annotations
 
-import difflib
 import enum
 import re
 import sys
@@ -17,6 +16,7 @@ from mar_core.errors import HandlerError, PluginError
 from mar_core.handlers.installed import find_module, is_installed, source_of
 from mar_core.handlers.source import Module, parse_module
 from mar_core.plugins import find_handler, nearest_handlers
+from mar_core.text import suggestion
 from mar_core.ts import compat
 
 if TYPE_CHECKING:
@@ -207,8 +207,7 @@ def missing_entry(found: FoundHandler) -> Absence | None:
         return None
     if name in parsed.names:
         return None
-    near = difflib.get_close_matches(name, parsed.names, n=1)
-    hint = f"Did you mean {near[0]}?" if near and not by else _mend(found)
+    hint = ("" if by else suggestion(name, parsed.names)) or _mend(found)
     return Absence(Reason.ENTRY, f"The module {module} has no {name!r}{by}.", hint)
 
 

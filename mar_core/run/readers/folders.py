@@ -9,9 +9,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.run.outputs import Outputs, is_note
 from mar_core.run.readers.sources import filesystem_of, is_url, reading
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

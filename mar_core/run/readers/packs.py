@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.files import body_request, sent_type
 from mar_core.run.readers.folders import wanted
@@ -30,6 +29,7 @@ from mar_core.run.readers.sources import (
     too_large,
 )
 from mar_core.runtime.requests import decode, guess_type, request_headers
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
