@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ArchiveError
+from mar_core.format.file import CHUNK
 from mar_core.format.sources import open_content
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = [
     "write_at",
 ]  # fmt: skip
 
-CHUNK = 1 << 20
 BUFFERS = 4
 # So much is written before the disk is asked to begin; what is left to flush at the end is small.
 FLUSHED = 64 << 20
