@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ArchiveError
+from mar_core.format.file import CHUNK
 from mar_core.format.sources import open_content
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ __all__ = [
     "unchanging", "write_at",
 ]  # fmt: skip
 
-CHUNK = 1 << 19
-BUFFERS = 8
+BUFFERS = 4
 # So much is written before the disk is asked to begin; what is left to flush at the end is small.
 FLUSHED = 8 << 20
 # Linux's numbers: of an ioctl that makes two files share blocks, and of what begins to flush.

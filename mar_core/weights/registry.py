@@ -100,8 +100,7 @@ def examine_file(file: WeightsFile) -> WeightsReport:
         else:
             if row.examine is not None:
                 row.examine(file, report)
-            if row.rank < PICKLE_RANK:
-                _look_for_another(file, report)
+            _look_for_another(file, report)
     except TooCostlyError:
         report.listed = False
         report.fault("MAR-W005", "There is too much in it to be checked.")
@@ -112,6 +111,11 @@ def examine_file(file: WeightsFile) -> WeightsReport:
 
 def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
     """A file may be of two formats at once, and a handler reads it as the other."""
+    row, hidden = report.format, file.hidden_zip
+    if row.rank >= PICKLE_RANK:
+        if hidden is not None and row.name != "zip":  # such as the last file of a tar
+            look_inside(file, hidden, "the zip that it ends as", report)
+        return
     if not file.head.startswith(_ENDS):
         found = file.first_pickle
         if found.acts:
@@ -120,7 +124,7 @@ def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
             report.fault("MAR-W003", said)
         elif found.unchecked:
             report.fault("MAR-W005", "There is too much in it to be checked.")
-    if file.is_hidden_zip:
+    if hidden is not None:
         report.fault("MAR-W005", "The file ends as a zip, which cannot be checked.")
 
 

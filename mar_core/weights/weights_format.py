@@ -33,6 +33,7 @@ __all__ = [
 _HEAD = 512
 _ZIP = b"PK\x03\x04"
 _ZIP_END, _ZIP_COMMENT = 22, (1 << 16) - 1  # the record that ends a zip, and the longest behind it
+_LOCATOR, _LARGE_END = 20, 56  # what stands before that in a zip of 64 bits
 _RECORD = 2048  # what reading one record of a zip's directory costs, in bytes read
 _LOOK = 8192  # what it costs to tell what one file is
 _BASE = "mar_core.ts.base_handler"
@@ -161,22 +162,32 @@ class WeightsFile:
         return self.entries[0].name.partition("/")[0] + "/" if self.entries else "/"
 
     @functools.cached_property
-    def is_hidden_zip(self) -> bool:
-        """Whether it begins as something else and ends as a zip, which readers go by."""
+    def hidden_zip(self) -> BinaryIO | None:
+        """The zip that it ends as, which readers go by, where it begins as something else."""
         if self.head.startswith(_ZIP):
-            return False
+            return None
         self.stream.seek(max(0, self.size - _ZIP_END - _ZIP_COMMENT))
         tail = self.stream.read(_ZIP_END + _ZIP_COMMENT)
         at = tail.rfind(b"PK\x05\x06")
         record = tail[at : at + _ZIP_END]
         if at < 0 or len(record) < _ZIP_END:
-            return False
-        # Four bytes may come about by chance; that the directory stands before them may not.
-        length = int.from_bytes(record[12:16], "little")
-        begin = self.size - len(tail) + at - length
+            return None
+        length, offset = (int.from_bytes(record[at : at + 4], "little") for at in (12, 16))
+        end = directory_end = self.size - len(tail) + at
+        large = tail[max(0, at - _LOCATOR) :].startswith(b"PK\x06\x07")
+        if large:
+            directory_end -= _LOCATOR + _LARGE_END
+            self.stream.seek(max(0, directory_end))
+            more = self.stream.read(_LARGE_END)
+            length, offset = (int.from_bytes(more[at : at + 8], "little") for at in (40, 48))
+        begin = directory_end - length
         self.stream.seek(max(0, begin))
-        large = tail[max(0, at - 20) :].startswith(b"PK\x06\x07")
-        return large or (length > 0 and begin >= 0 and self.stream.read(2) == b"PK")
+        # Four bytes may come about by chance; that the directory stands before them may not.
+        if not large and not (length > 0 and begin >= 0 and self.stream.read(2) == b"PK"):
+            return None
+        start = min(max(0, begin - offset), end)
+        stop = min(self.size, end + _ZIP_END + int.from_bytes(record[20:22], "little"))
+        return window(self.stream, start=start, length=stop - start)
 
     @functools.cached_property
     def first_pickle(self) -> PickleReport:

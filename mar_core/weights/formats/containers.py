@@ -191,11 +191,11 @@ def _examine_tar(file: WeightsFile, report: WeightsReport) -> None:
 
 def _is_zip(file: WeightsFile) -> bool:
     """By its first bytes, or by its last: Python's zipfile goes by these alone."""
-    return file.head.startswith(b"PK\x03\x04") or file.is_hidden_zip
+    return file.head.startswith(b"PK\x03\x04") or file.hidden_zip is not None
 
 
 def _examine_zip(file: WeightsFile, report: WeightsReport) -> None:
-    if file.is_hidden_zip:
+    if file.hidden_zip is not None:
         report.fault("MAR-W008", "The file is no exact zip: it ends as one and begins otherwise.")
         return
     entries = file.entries

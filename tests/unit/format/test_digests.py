@@ -12,7 +12,8 @@ import zlib
 import pytest
 
 from mar_core import ArchiveError
-from mar_core.format.digests import BUFFERS, CHUNK, FLUSHED, Digests, copy
+from mar_core.format.digests import BUFFERS, FLUSHED, Digests, copy
+from mar_core.format.file import CHUNK
 from mar_core.format.manifest import Manifest
 from mar_core.format.sources import Sources
 from mar_core.format.writer import write

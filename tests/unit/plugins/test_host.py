@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from mar_core.plugins import host_version
-from mar_core.plugins.host import asked_of, contains, names_host
+from mar_core.plugins.entry_points import asked_of, contains, names_host
 
 VERSIONS = ("0.1", "0.1.0", "0.1.5", "0.2", "0.2.0rc1", "0.2.dev3", "1.0+here", "1!0.1", "10.0")
 SPECIFIERS = (
