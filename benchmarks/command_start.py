@@ -1,4 +1,4 @@
-"""The commands that need no model, with 0 and with 20 plugins that import torch."""
+"""The commands that need no model: with what is installed, without, with 20 heavy plugins."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ def tables(settings: Settings) -> Iterator[str]:
     for words in (["--help"], ["plugins"], ["inspect", "start/big.mar"]):
         name = f"mar {words[0]}"
         contenders[name] = Contender(words=[MAR, *words])
+        alone = {"MAR_DISABLED_PLUGINS": "*"}
+        contenders[f"{name}, no plugins"] = Contender(words=[MAR, *words], variables=alone)
         contenders[f"{name}, {PLUGINS} plugins"] = Contender(words=[MAR, *words], variables=crowded)
     race(contenders, rounds=settings.pick(quick=1, normal=10, full=20), folder=folder)
     yield costs_table("Start a command", contenders, base="import typer")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness import MAR, PYTHON, Contender, costs_table, python, race
 
-from mar_core.cache.uv import find_uv
+from mar_core.cache.environments import find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -98,7 +98,7 @@ def run(contender: Contender, folder: Path) -> Cost:
         process = subprocess.Popen(
             [str(word) for word in contender.words],
             cwd=folder,
-            env={**os.environ, **contender.variables},
+            env={**_environment(), **contender.variables},
             stdout=subprocess.DEVNULL,
             stderr=said,
         )
@@ -114,6 +114,11 @@ def run(contender: Contender, folder: Path) -> Cost:
         peak=usage.ru_maxrss * 1024,
         written=usage.ru_oublock * 512,
     )
+
+
+def _environment() -> dict[str, str]:
+    """This process's, but that bytecode is kept, as it is where programs are installed."""
+    return {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def python(code_or_file: str | Path, *words: str | Path) -> list[str | Path]:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from builtin_handlers.images import decode_image as decode_image
     from builtin_handlers.images import to_rgb as to_rgb
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
-    from mar_core.build import ArchiveFormat as ArchiveFormat
-    from mar_core.build import ArchiveRequest as ArchiveRequest
-    from mar_core.build import Imported as Imported
-    from mar_core.build import Runtime as Runtime
     from mar_core.build.packing import Written as Written
     from mar_core.build.packing import archive as archive
     from mar_core.build.packing import create as create
     from mar_core.build.packing import write_archive as write_archive
+    from mar_core.build.request import ArchiveFormat as ArchiveFormat
+    from mar_core.build.request import ArchiveRequest as ArchiveRequest
+    from mar_core.build.request import Imported as Imported
+    from mar_core.build.request import Runtime as Runtime
     from mar_core.build.updating import update as update
     from mar_core.checks.checking import examine_in_child as examine_in_child
     from mar_core.checks.validation import validate as validate
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from mar_core.format import open_archive as open_archive
     from mar_core.format.manifest import Manifest as Manifest
     from mar_core.format.yamltext import read_model_config as read_model_config
-    from mar_core.handlers.hub import hub_offline as hub_offline
-    from mar_core.handlers.hub import keep_hub_offline as keep_hub_offline
-    from mar_core.handlers.imports import import_file as import_file
+    from mar_core.handlers.code import import_file as import_file
     from mar_core.handlers.saved import SavedFiles as SavedFiles
+    from mar_core.handlers.saved import hub_offline as hub_offline
+    from mar_core.handlers.saved import keep_hub_offline as keep_hub_offline
     from mar_core.hookspecs import hookimpl as hookimpl
     from mar_core.plugins import PluginWarning as PluginWarning
     from mar_core.plugins import server_extensions as server_extensions
@@ -99,9 +99,12 @@ if TYPE_CHECKING:
     from mar_core.ts.device import handler_device as handler_device
     from mar_core.ts.device import stacked as stacked
     from mar_core.ts.device import to_device as to_device
+    from mar_core.ts.items import as_text as as_text
     from mar_core.ts.items import bad_item as bad_item
     from mar_core.ts.items import each_item as each_item
+    from mar_core.ts.items import fields_of as fields_of
     from mar_core.ts.items import from_base64 as from_base64
+    from mar_core.ts.items import payload as payload
     from mar_core.ts.items import reject_item as reject_item
     from mar_core.ts.metrics import Dimension as Dimension
     from mar_core.ts.metrics import Metric as Metric
@@ -111,9 +114,6 @@ if TYPE_CHECKING:
     from mar_core.ts.options import MODEL_OPTIONS as MODEL_OPTIONS
     from mar_core.ts.options import HandlerOption as HandlerOption
     from mar_core.ts.options import handler_options as handler_options
-    from mar_core.ts.payload import as_text as as_text
-    from mar_core.ts.payload import fields_of as fields_of
-    from mar_core.ts.payload import payload as payload
     from mar_core.ts.timer import timed as timed
     from mar_core.ts.util import PredictionException as PredictionException
     from mar_core.weights import ModelSource as ModelSource
@@ -125,14 +125,12 @@ if TYPE_CHECKING:
     from mar_core.weights import identify as identify
 
 _HOME = {
-    "mar_core.ts.payload": ("as_text", "fields_of", "payload",),
     "mar_core.ts.options": ("MODEL_OPTIONS", "HandlerOption", "handler_options",),
     "mar_core.text": ("did_you_mean",),
-    "mar_core.handlers.saved": ("SavedFiles",),
     "builtin_handlers.class_maps": ("class_map",),
     "builtin_handlers.images": ("decode_image", "to_rgb"),
     "builtin_handlers.vision_handler": ("VisionHandler",),
-    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
+    "mar_core.build.request": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (
@@ -140,8 +138,8 @@ _HOME = {
         "ModelError", "OutputError", "PackagesError", "PluginError", "UsageError",
     ),
     "mar_core.findings": ("Finding", "Severity", "ValidationError"),
-    "mar_core.handlers.hub": ("hub_offline", "keep_hub_offline"),
-    "mar_core.handlers.imports": ("import_file",),
+    "mar_core.handlers.saved": ("SavedFiles", "hub_offline", "keep_hub_offline"),
+    "mar_core.handlers.code": ("import_file",),
     "mar_core.hookspecs": ("hookimpl",),
     "mar_core.format.manifest": ("Manifest",),
     "mar_core.format.yamltext": ("read_model_config",),
@@ -153,7 +151,9 @@ _HOME = {
     ),
     "mar_core.ts.compile": ("compile_options",),
     "mar_core.ts.device": ("handler_device", "stacked", "to_device"),
-    "mar_core.ts.items": ("bad_item", "each_item", "from_base64", "reject_item"),
+    "mar_core.ts.items": (
+        "as_text", "bad_item", "each_item", "fields_of", "from_base64", "payload", "reject_item",
+    ),
     "mar_core.ts.timer": ("timed",),
     "mar_core.ts.util": ("PredictionException",),
     "mar_core.plugins": ("PluginWarning", "server_extensions"),

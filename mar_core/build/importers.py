@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mar_core.hookspecs import hookimpl
-from mar_core.weights.registry import identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +28,7 @@ def mar_register_importers(register: Callable[[str], None]) -> None:
 def mar_import(source: Path, request: ArchiveRequest) -> Imported | None:
     """Take a file of weights that needs no other one."""
     from mar_core.build.request import Imported
+    from mar_core.weights.registry import identify
 
     if not source.is_file():
         return None

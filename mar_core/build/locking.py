@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.cache.uv import logger, uv
+from mar_core.cache.environments import logger, uv
 from mar_core.checks.lock import LOCK, Lock, parse_lock
 from mar_core.checks.requirements import lines_digest, read_requirements, requirement_findings
 from mar_core.checks.subject import Subject

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from mar_core.format.view import Archive, Member
 
 __all__ = [
-    "check_room", "clear", "entries", "failure", "is_being_made", "kept", "no_room", "scratch",
-    "unpack", "unpacked",
+    "check_room", "clear", "entries", "failure", "have_entry", "is_being_made", "no_room",
+    "scratch", "unpack", "unpacked",
 ]  # fmt: skip
 
 MAX_ENTRIES = 256
@@ -101,7 +101,7 @@ def unpacked(archive: Archive, *, without: str | None = None) -> Path:
 def _unpacked(archive: Archive, members: list[Member], wanted: Path) -> Path:
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}.{number}") if number else wanted
-        if kept(
+        if have_entry(
             folder,
             fill=lambda new: _fill(archive, members, new),
             usable=cache_entry.is_whole,
@@ -144,7 +144,7 @@ def _absent(members: list[Member], folder: Path) -> list[Member]:
     return [member for member in members if member.name not in there]
 
 
-def kept(
+def have_entry(
     folder: Path,
     *,
     fill: Callable[[Path], None],
@@ -222,7 +222,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def entries() -> list[CacheEntry]:
     """What is in the cache, the longest unused first."""
-    found = cache_entry.entries(cache_folder()) + cache_entry.entries(memory_place())
+    found = cache_entry.entries_in(cache_folder()) + cache_entry.entries_in(memory_place())
     return sorted(found, key=lambda one: one.last_used)
 
 
@@ -369,7 +369,7 @@ def _clear_leftovers(folder: Path) -> None:
 
 def _prune(folder: Path, *, room_for: int = 0) -> None:
     """Remove the longest unused entries until the cache is within its bounds."""
-    found = cache_entry.entries(folder)
+    found = cache_entry.entries_in(folder)
     total, count, allowed = sum(entry.size for entry in found), len(found), bound()
     if folder == memory_place():
         allowed = min(allowed, FEW_BYTES_TOGETHER)

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CacheEntry", "changed_files", "clean", "entries", "is_noted", "is_sound", "is_whole",
-    "leftovers",
-    "member_names", "note_more", "read_note", "remove", "strangers", "write_note",
+    "CacheEntry", "changed_files", "clean", "entries_in", "is_noted", "is_sound", "is_whole",
+    "leftovers", "member_names", "note_more", "read_note", "remove", "strangers", "write_note",
 ]  # fmt: skip
 
 NOTE, FILES = "entry.json", "model"
@@ -84,7 +83,7 @@ class CacheEntry:
         }
 
 
-def entries(place: Path) -> list[CacheEntry]:
+def entries_in(place: Path) -> list[CacheEntry]:
     """The entries, the longest unused first."""
     found = (_entry(path) for path in _folders(place) if not path.name.startswith("."))
     return sorted((one for one in found if one is not None), key=lambda one: one.last_used)

@@ -13,15 +13,8 @@ from mar_core.errors import ArchiveError
 from mar_core.format.limits import parse_size
 
 __all__ = [
-    "DIRECTORY_VARIABLE",
-    "SIZE_VARIABLE",
-    "UnusableError",
-    "bound",
-    "cache_folder",
-    "memory_place",
-    "prepared_memory",
-    "prepared_place",
-    "prepared_root",
+    "DIRECTORY_VARIABLE", "SIZE_VARIABLE", "UnusableError", "bound", "cache_folder",
+    "memory_place", "prepared_memory", "prepared_place", "prepared_root",
 ]  # fmt: skip
 
 DIRECTORY_VARIABLE = "MAR_CACHE_DIR"

@@ -10,13 +10,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import rule_finding
-from mar_core.findings import Severity, printable
+from mar_core.findings import Severity
 from mar_core.format.names import folded
 from mar_core.handlers.entry import Kind, find_entry, networks
-from mar_core.handlers.installed import is_installed
+from mar_core.handlers.lookup import is_installed
 from mar_core.handlers.source import Module, SourceFault
 from mar_core.signature import SignatureError
 from mar_core.signature.declared import evaluated
+from mar_core.text import printable
 from mar_core.weights.model_file import class_to_write
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ def _twins(subject: Subject) -> Iterator[Finding]:
 def _modules(name: str) -> Iterator[tuple[str, _Form]]:
     """The modules that a file is, as paths without an ending, and what it is of each."""
     folder, _, file = name.rpartition("/")
-    stem, dot, _ = file.partition(".")
-    if not dot or not file.endswith((".py", *_EXTENSIONS)):
+    stem = file.partition(".")[0]
+    if not file.endswith(_IMPORTABLE):
         return
     if file.endswith(".py"):
         stem = file.removesuffix(".py")  # a dot in it: nobody can import it

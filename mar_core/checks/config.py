@@ -53,14 +53,7 @@ def config_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _check_schema(config: dict[Any, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with a config.
-
-    Args:
-        config: The parsed file.
-
-    Yields:
-        Rule codes with one sentence each.
-    """
+    """What is wrong with a config: rule codes with one sentence each."""
     yield from _check_keys(config, _KEYS, prefix="")
     for key in config:
         known = _BY_LOOK.get(_look(key)) if isinstance(key, str) else None
@@ -148,8 +141,10 @@ def _mapping(keys: dict[str, _Checker]) -> _Checker:
 
 
 def _device_ids(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, list) or not all(_is_whole(item) for item in value):
-        yield _wrong_type(key, value if not isinstance(value, list) else None, "a list of integers")
+    if not isinstance(value, list):
+        yield _wrong_type(key, value, "a list of integers")
+    elif not all(_is_whole(item) for item in value):
+        yield _TYPE, f"{key} holds something else than integers."
     elif any(item < 0 for item in value):
         yield _RANGE, f"{key} holds a number less than 0."
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.requirements import lines_digest, read_requirements
+from mar_core.checks.subject import LOCK
 from mar_core.checks.table import rule_finding
-from mar_core.findings import printable
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,17 +24,9 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = [
-    "LOCK",
-    "Lock",
-    "LockError",
-    "Pin",
-    "is_stale",
-    "lock_findings",
-    "parse_lock",
-    "read_lock",
-]
+    "LOCK", "Lock", "LockError", "Pin", "is_stale", "lock_findings", "parse_lock", "read_lock",
+]  # fmt: skip
 
-LOCK = "pylock.toml"
 _MOST = 4 << 20
 _LONGEST_LINE = 8192  # a key of a million dots would take tomllib hours
 _HASH = re.compile(r"[0-9a-f]{64,128}")

@@ -8,11 +8,13 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.table import rule_finding
-from mar_core.findings import Severity, ValidationError, has_errors, printable
+from mar_core.findings import Severity, ValidationError, has_errors
 from mar_core.format.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
 from mar_core.format.names import check_name
 from mar_core.handlers.lookup import Reason, missing_entry, split_handler, why_absent
 from mar_core.signature import Signature, SignatureError
+from mar_core.text import printable
+from mar_core.ts.util import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["manifest_findings", "reference_findings"]
 
-CLASS_NAMES = "index_to_name.json"
-_MAX_CLASS_NAMES = 16 << 20
+_MAX_LABELS = 16 << 20
 _MAX_VERSION = 128
 _RUNTIMES = ("python", "python3", "LSP")
 _TOP_TEXTS = ("createdOn", "runtime", "archiverVersion", "description")
@@ -184,19 +185,19 @@ def _file(subject: Subject, what: str, name: str) -> Iterator[Finding]:
 
 def _class_names(subject: Subject) -> Iterator[Finding]:
     """``BaseHandler`` reads index_to_name.json when it is initialized, and fails with a bad one."""
-    member = subject.archive.members.get(CLASS_NAMES)
-    if member is None or member.size > _MAX_CLASS_NAMES:
+    member = subject.archive.members.get(LABELS)
+    if member is None or member.size > _MAX_LABELS:
         return
     fault = ""
     try:
-        names = json.loads(subject.archive.read(CLASS_NAMES))
+        names = json.loads(subject.archive.read(LABELS))
     except (ValueError, RecursionError) as error:
         fault = f"The file is not JSON: {str(error)[:200]}."
     else:
         if not isinstance(names, dict):
             fault = "The file does not hold a JSON object."
     if fault:
-        found = rule_finding("MAR-R009", printable(fault), member=CLASS_NAMES)
+        found = rule_finding("MAR-R009", printable(fault), member=LABELS)
         certain = subject.is_loaded_by_base_handler
         yield found if certain else dataclasses.replace(found, severity=Severity.WARNING)
 

@@ -26,9 +26,8 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
     """
     # Every command that calls a hook loads this plugin; not every one validates.
     from mar_core.checks.code import code_findings
-    from mar_core.checks.lock import LOCK, lock_findings
     from mar_core.checks.manifest import manifest_findings, reference_findings
-    from mar_core.checks.subject import Subject
+    from mar_core.checks.subject import LOCK, Subject
 
     subject = Subject(archive)
     families = [manifest_findings, reference_findings]
@@ -43,6 +42,8 @@ def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
         families.append(config_findings)
     families.append(_requirements)
     if LOCK in archive.members:
+        from mar_core.checks.lock import lock_findings
+
         families.append(lock_findings)
     for family in families:
         try:

@@ -24,10 +24,11 @@ from mar_core.weights import (
 if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.plugins import Plugins
-    from mar_core.weights import Budget, WeightsFormat
+    from mar_core.weights import WeightsFormat
 
-__all__ = ["SCRIPT_OPENING", "Subject"]
+__all__ = ["LOCK", "SCRIPT_OPENING", "Subject"]
 
+LOCK = "pylock.toml"
 _MAX_SOURCE = 4 << 20
 _HEAD = 4096
 _MAX_SCRIPT = 1 << 20
@@ -58,7 +59,7 @@ class Subject:
             self.manifest = Manifest({})
 
     @functools.cached_property
-    def budget(self) -> Budget:
+    def budget(self) -> Allowance:
         """What looking at the contents of its members may still cost."""
         return Allowance()
 

@@ -23,16 +23,9 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
 
 __all__ = [
-    "TRUST_CODES",
-    "Trusted",
-    "content_digest",
-    "is_trusted",
-    "list_trusted",
-    "needed_trust",
-    "revoke",
-    "trust",
-    "trusts_everything",
-]
+    "TRUST_CODES", "Trusted", "content_digest", "is_trusted", "list_trusted", "needed_trust",
+    "revoke", "trust", "trusts_everything",
+]  # fmt: skip
 
 # What the user's word turns from an error into a warning.
 TRUST_CODES = frozenset({"MAR-W003", "MAR-W004", "MAR-W005", "MAR-W011", "MAR-W013", "MAR-W016"})

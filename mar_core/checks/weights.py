@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mar_core.checks.table import RULES, rule_finding
 from mar_core.checks.trust import TRUST_CODES
-from mar_core.findings import Severity, printable
+from mar_core.findings import Severity
 from mar_core.plugins import get_plugins
+from mar_core.text import printable
 from mar_core.weights import Trust
 from mar_core.weights.loading import other_loaders
 
@@ -42,7 +43,8 @@ def weights_findings(subject: Subject) -> Iterator[Finding]:
     name = subject.manifest.serialized_file
     report = subject.weights
     if name and report is not None:
-        yield from _faults(name, report)
+        for fault in report.faults:
+            yield rule_finding(fault.code, printable(fault.message), member=name)
         yield from _use(subject, name, report)
     for other in subject.other_members:
         if other != name:
@@ -55,7 +57,9 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
     What cannot be looked into could run anything. A library is code of the archive, as its Python
     files are: only a handler that means to loads it.
     """
-    library = report.format.name == "shared-library"
+    row, library = report.format, report.format.name == "shared-library"
+    if _is_python(row) and not library and TRUST_CODES.isdisjoint(f.code for f in report.faults):
+        yield rule_finding("MAR-W011", f"The file is {row.title}.", member=name)
     for fault in report.faults:
         message = printable(fault.message)
         if library and fault.code == _NATIVE:
@@ -66,8 +70,13 @@ def _other(name: str, report: WeightsReport) -> Iterator[Finding]:
             yield rule_finding(
                 "MAR-W005", f"It cannot be checked. {message}", member=name, hint=_WORD
             )
-        elif report.format.load is not None:
+        elif row.load is not None:
             yield rule_finding(fault.code, message, member=name, severity=Severity.WARNING)
+
+
+def _is_python(row: WeightsFormat) -> bool:
+    """Whether any file of the format may run code; of a pickle its content says that."""
+    return row.trust is Trust.PYTHON and row.name != "pickle"
 
 
 def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
@@ -78,7 +87,7 @@ def _faults(name: str, report: WeightsReport) -> Iterator[Finding]:
 def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
     row, model_file = report.format, subject.manifest.model_file
     told = {fault.code for fault in report.faults}
-    if row.trust is Trust.PYTHON and row.rank != _PICKLES and not told & TRUST_CODES:
+    if _is_python(row) and not told & TRUST_CODES:
         # A plugin's format that says what it is, and leaves it to us to say what follows.
         yield rule_finding("MAR-W011", f"The file is {row.title}.", member=name)
     if row.load is None:
@@ -90,9 +99,6 @@ def _use(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding
         yield rule_finding("MAR-W017", message, member=name)
     yield from _ending(subject, name, row)
     yield from _external(subject, name, report)
-
-
-_PICKLES = 20  # the rank of pickles, whose content says whether they are Python
 
 
 def _not_loaded(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding]:
@@ -147,8 +153,7 @@ def _ending(subject: Subject, name: str, row: WeightsFormat) -> Iterator[Finding
 def _external(subject: Subject, name: str, report: WeightsReport) -> Iterator[Finding]:
     folder = posixpath.dirname(name)
     for location in report.external:
-        inside = posixpath.normpath(location) == location and not location.startswith(("/", ".."))
-        if not inside or posixpath.join(folder, location) not in subject.archive.members:
+        if posixpath.join(folder, location) not in subject.archive.members:
             shown = printable(location)[:200]
             message = f"Some of its data is in the file {shown!r}, which is not in the archive."
             yield rule_finding("MAR-W012", message, member=name)

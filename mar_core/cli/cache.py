@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mar_core.text import plural, printable, size_in_words
+from mar_core.cli import options
+from mar_core.cli.output import print_columns, print_json
+from mar_core.text import plural, size_in_words
 
 if TYPE_CHECKING:
     from mar_core.cache.entry import CacheEntry
@@ -27,7 +29,7 @@ def cache(
             min=0, metavar="DAYS", help="With --clear: keep what was used in the last DAYS days."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, options.JSON] = False,
 ) -> None:
     """Show the cache of unpacked archives, environments and compiled models, or clear it.
 
@@ -53,8 +55,6 @@ def cache(
 
 
 def _print_json(found: list[CacheEntry], *, cleared: bool) -> None:
-    import json
-
     from mar_core.cache.location import bound, cache_folder
 
     summary: dict[str, Any] = {
@@ -63,7 +63,7 @@ def _print_json(found: list[CacheEntry], *, cleared: bool) -> None:
         "size": sum(entry.size for entry in found),
         "cleared" if cleared else "entries": [entry.to_dict() for entry in found],
     }
-    typer.echo(json.dumps(summary, indent=2))
+    print_json(summary)
 
 
 def _print_cleared(found: list[CacheEntry], *, left: list[CacheEntry]) -> None:
@@ -81,11 +81,8 @@ def _print_entries(found: list[CacheEntry]) -> None:
         f"{cache_folder()}: {_counted(found)}, {size_in_words(total)} of {size_in_words(bound())}"
     )
     heading = ("model", "what", "digest", "files", "size", "last used")
-    rows = [heading, *(_row(entry) for entry in reversed(found))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows if found else ():
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())
+    if found:
+        print_columns(heading, map(_row, reversed(found)))
 
 
 def _row(entry: CacheEntry) -> tuple[str, ...]:
@@ -94,7 +91,7 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
     used = datetime.fromtimestamp(entry.last_used).astimezone().strftime("%Y-%m-%d %H:%M")
     when = "in use" if entry.in_use else used
     return (
-        printable(entry.name),
+        entry.name,
         entry.kind,
         entry.digest[:12],
         str(entry.members),

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mar_core.cli import options
+from mar_core.cli.output import print_json
+
 if TYPE_CHECKING:
     from mar_core.reports.doctor import Report
 
@@ -32,7 +35,7 @@ def doctor(
             help="A `config.properties` of TorchServe: what each of its keys does here.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, options.JSON] = False,
 ) -> None:
     """Say whether mar, and an archive, can run on this machine, and why not.
 
@@ -52,9 +55,7 @@ def doctor(
     else:
         report = Report(sections=[explain_config(ts_config)])
     if as_json:
-        import json
-
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        print_json(report.to_dict())
     else:
         _print(report, verdict=ts_config is None)
     if report.errors:
@@ -62,7 +63,7 @@ def doctor(
 
 
 def _print(report: Report, *, verdict: bool) -> None:
-    from mar_core.findings import printable
+    from mar_core.text import printable
 
     for section in report.sections:
         typer.secho(section.title, bold=True)

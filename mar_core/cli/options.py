@@ -20,6 +20,7 @@ __all__ = [
     "FORMAT",
     "FROM",
     "HANDLER",
+    "JSON",
     "LOCK",
     "MODEL_FILE",
     "MODEL_NAME",
@@ -109,6 +110,7 @@ REQUIREMENTS_FILE = typer.Option(
     help="The packages that the handler needs, as a requirements.txt for pip.",
     rich_help_panel=_WHAT,
 )
+JSON = typer.Option("--json", help="Print JSON.")
 LOCK = typer.Option(
     "--lock",
     help="Resolve the requirements with uv, and keep the versions and hashes as `pylock.toml`, for "

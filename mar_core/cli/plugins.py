@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from mar_core.cli import options
+from mar_core.cli.output import print_columns, print_json
 
 __all__ = ["plugins"]
 
 
 def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, options.JSON] = False,
     check: Annotated[
         bool,
         typer.Option(
@@ -51,35 +51,19 @@ def _show_uses(uses: list[Any], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
-        return _print_json([asdict(use) for use in uses])
+        return print_json([asdict(use) for use in uses])
     rows = [(u.plugin, "wraps" if u.wrapper else "answers", u.function) for u in uses]
-    return _print_table(("plugin", "how", "function"), rows)
+    return print_columns(("plugin", "how", "function"), rows)
 
 
 def _show_statuses(statuses: list[Any], *, as_json: bool) -> None:
     if as_json:
-        return _print_json([status.to_dict() for status in statuses])
+        return print_json([status.to_dict() for status in statuses])
     columns = ("name", "kind", "distribution", "version", "state", "target")
-    _print_table(columns, [tuple(getattr(s, column) for column in columns) for s in statuses])
+    print_columns(columns, [tuple(getattr(s, column) for column in columns) for s in statuses])
     for status in statuses:
         if status.reason:
             typer.echo(f"{status.name}: {status.reason}")
         elif status.provides:
             typer.echo(f"{status.name}: {', '.join(status.provides)} ({status.seconds:.1f} s)")
     return None
-
-
-def _print_json(data: list[dict[str, Any]]) -> None:
-    import json
-
-    typer.echo(json.dumps(data, indent=2))
-
-
-def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from mar_core.findings import printable
-
-    cells = [columns, *(tuple(printable(cell) for cell in row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mar_core.cli import options
+from mar_core.cli.output import print_json
 from mar_core.text import printable
 
 if TYPE_CHECKING:
-    from mar_core.reports.examples import ExampleResult
+    from mar_core.reports.example_runs import ExampleResult
 
 __all__ = ["check_examples"]
 
@@ -35,7 +36,7 @@ def check_examples(
     allow_build: Annotated[bool, options.ALLOW_BUILD] = False,
     offline: Annotated[bool, options.OFFLINE] = False,
     allow_pickle: Annotated[bool, options.ALLOW_PICKLE] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, options.JSON] = False,
 ) -> None:
     """Run the examples that an archive holds, and show what differs by how much.
 
@@ -45,7 +46,7 @@ def check_examples(
     **Example:** `mar test mnist.mar --device cuda`
     """
     from mar_core.reports.comparison import Tolerance
-    from mar_core.reports.examples import run_examples, update_examples
+    from mar_core.reports.example_runs import run_examples, update_examples
     from mar_core.runtime.interpreter import environment_named
     from mar_core.runtime.recipe import Recipe
 
@@ -68,10 +69,8 @@ def check_examples(
 
 
 def _show(results: list[ExampleResult], *, as_json: bool) -> None:
-    import json
-
     if as_json:
-        typer.echo(json.dumps([result.to_dict() for result in results], indent=2))
+        print_json([result.to_dict() for result in results])
         return
     for result in results:
         typer.echo(f"{'ok    ' if result.passed else 'FAILED'}  {printable(result.example.name)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mar_core.cli import options
+from mar_core.cli.output import print_json
 
 if TYPE_CHECKING:
     from mar_core.checks.trust import Trusted
@@ -32,7 +34,7 @@ def trust(
             "repeated.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, options.JSON] = False,
 ) -> None:
     """Trust archives whose weights are Python, once for all.
 
@@ -49,8 +51,7 @@ def trust(
     revoked = [store.revoke(what) for what in revoke or ()]
     added = [store.trust(path) for path in paths or ()]
     if as_json:
-        entries = store.list_trusted()
-        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2))
+        print_json([asdict(entry) for entry in store.list_trusted()])
         return
     for entry in revoked:
         typer.echo(f"{entry.name} is trusted no longer.")

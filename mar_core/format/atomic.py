@@ -21,20 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "NO_ROOM",
-    "PARTIAL_SUFFIX",
-    "Partial",
-    "check_place",
-    "check_unchanged",
-    "exchange",
-    "flush_folder",
-    "is_inside",
-    "new_file",
-    "new_folder",
-    "real_path",
-    "same_file",
+    "NO_ROOM", "PARTIAL_SUFFIX", "Partial", "check_place", "check_unchanged", "exchange",
+    "flush_folder", "is_inside", "new_file", "new_folder", "real_path", "same_file",
     "scratch_file",
-]
+]  # fmt: skip
 
 PARTIAL_SUFFIX = ".mar-partial"
 # Of an OSError: the disk is full, the user's share of it is, or a file may not become so large.

@@ -25,15 +25,8 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = [
-    "DEFAULT_LIMITS",
-    "Limits",
-    "TimeBudget",
-    "TooCostly",
-    "budget",
-    "memory_allowed",
-    "parse_size",
-    "seconds_allowed",
-    "spend",
+    "DEFAULT_LIMITS", "Limits", "TimeBudget", "TooCostly", "budget", "memory_allowed",
+    "parse_size", "seconds_allowed", "spend",
 ]  # fmt: skip
 
 MIB = 1 << 20

@@ -18,17 +18,9 @@ if TYPE_CHECKING:
     from mar_core.findings import Finding
 
 __all__ = [
-    "LARGE",
-    "Content",
-    "Kept",
-    "Sources",
-    "in_order",
-    "member_of",
-    "open_content",
-    "same_content",
-    "size_of",
-    "unreadable",
-]
+    "LARGE", "Content", "Kept", "Sources", "in_order", "member_of", "open_content",
+    "same_content", "size_of", "unreadable",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

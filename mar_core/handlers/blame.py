@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.errors import HandlerError, MarError
-from mar_core.handlers.installed import is_installed, package_of
+from mar_core.handlers.lookup import is_installed, package_of
 from mar_core.plugins.remedies import distribution_of, how_to_install
 from mar_core.ts import compat
 

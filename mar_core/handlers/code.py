@@ -16,20 +16,23 @@ import sys
 import threading
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mar_core.errors import HandlerError
 from mar_core.handlers import isolation
 from mar_core.handlers.own_process import OwnProcess, UnpackedCode
 from mar_core.ts import compat
-from mar_core.weights import model_code
+from mar_core.weights import model_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["ArchiveCode", "code_of"]
+    from mar_core.ts.context import Context
+
+__all__ = ["ArchiveCode", "code_of", "import_file"]
 
 _folder_lock = threading.RLock()
 
@@ -191,7 +194,7 @@ class _Importlib(ModuleType):
 
 
 def _is_compat(name: str) -> bool:
-    return name.partition(".")[0] == compat.ROOT and compat.wanted(name)
+    return name.partition(".")[0] == compat.ROOT and compat.means_ours(name)
 
 
 def _import_compat(name: str, fromlist: Sequence[str] | None) -> ModuleType:
@@ -211,4 +214,33 @@ def _installed(name: str) -> bool:
     return spec is not None and spec.loader is not None
 
 
-model_code.provide(code_of)
+def import_file(context: Context, file: str) -> ModuleType:
+    """Import a Python file of the archive, with the folder that it lies in before others.
+
+    Call it in ``initialize``. The module has the file's name, and is the archive's own, whatever
+    else is called so.
+
+    Args:
+        context: The context that the handler was given.
+        file: The file's name in the archive, such as ``code/inference.py``.
+
+    Returns:
+        The module.
+
+    Raises:
+        HandlerError: The archive has no such file; or whatever the file raises.
+
+    Example:
+        >>> import_file(context, "code/inference.py").model_fn(model_dir)
+    """
+    path = PurePosixPath(file)
+    model_dir = Path(str(context.system_properties["model_dir"]))
+    if not (model_dir / path).is_file():
+        raise HandlerError(f"The archive has no file {file!r}.", stage="initialize")
+    code = code_of(model_dir)
+    code.add_folder(model_dir / path.parent)
+    with code.active():
+        return code.import_module(path.stem)
+
+
+model_file.provide(code_of)

@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from mar_core.ts.metrics import MetricsCache
 
 __all__ = [
-    "HandlerImportError",
-    "HandlerValueError",
-    "ModelLoader",
-    "ModelLoaderFactory",
+    "HandlerImportError", "HandlerValueError", "ModelLoader", "ModelLoaderFactory",
     "TsModelLoader",
-]
+]  # fmt: skip
 
 
 class HandlerValueError(HandlerError, ValueError):

@@ -241,4 +241,4 @@ class _Names:
     ) -> ModuleSpec | None:
         if fullname.partition(".")[0] != compat.ROOT or self._code.has(compat.ROOT):
             return None
-        return compat.find_spec(fullname) if compat.wanted(fullname) else None
+        return compat.find_spec(fullname) if compat.means_ours(fullname) else None

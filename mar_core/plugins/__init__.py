@@ -18,7 +18,6 @@ from mar_core.plugins.entry_points import (
     unreadable_distributions,
 )
 from mar_core.plugins.hooks import PluginFailure, Plugins
-from mar_core.plugins.life_cycle import LifeCycleHooks
 from mar_core.plugins.load import (
     PluginWarning,
     disabled_names,
@@ -27,7 +26,7 @@ from mar_core.plugins.load import (
     needs_loading,
     server_extensions,
 )
-from mar_core.plugins.manager import hook_arguments, hook_names, new_manager
+from mar_core.plugins.manager import LifeCycleHooks, hook_arguments, hook_names, new_manager
 
 __all__ = [
     "HANDLER_GROUP",

@@ -7,12 +7,13 @@ is registered, so that it is taken whole or not at all.
 
 from __future__ import annotations
 
-import difflib
+import functools
 import inspect
 import logging
 import os
 import threading
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -21,12 +22,23 @@ from mar_core import hookspecs
 from mar_core.deprecations import OLD_WRAPPER
 from mar_core.errors import PluginError
 from mar_core.plugins.entry_points import in_words
+from mar_core.text import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mar_core.ts.context import Context
+    from mar_core.weights.weights_format import ModelSource
 
-__all__ = ["HookManager", "hook_arguments", "hook_names", "is_traced", "new_manager", "trace"]
+__all__ = [
+    "HookManager",
+    "LifeCycleHooks",
+    "hook_arguments",
+    "hook_names",
+    "is_traced",
+    "new_manager",
+    "trace",
+]
 
 TRACE_VARIABLE = "MAR_TRACE"
 _MARKER = f"{hookspecs.PROJECT}_impl"
@@ -71,7 +83,7 @@ class HookManager(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """What the marker of a function says, or None; pluggy asks."""
-        marked = getattr(_function(inspect.getattr_static(plugin, name, None)), _MARKER, None)
+        marked = getattr(_function(_static(plugin, name)), _MARKER, None)
         return None if marked is None else super().parse_hookimpl_opts(plugin, name)
 
 
@@ -98,6 +110,7 @@ def hook_names() -> list[str]:
     return list(hookspecs.HOOKS)
 
 
+@functools.cache
 def hook_arguments(hook: str) -> tuple[str, ...]:
     """The arguments that a hook's specification lists."""
     return tuple(inspect.signature(hookspecs.HOOKS[hook]).parameters)
@@ -124,9 +137,16 @@ def _check_plugin(plugin: object) -> None:
 
 def _routines(plugin: object) -> Iterator[tuple[str, Any]]:
     for attribute in dir(plugin):
-        function = _function(inspect.getattr_static(plugin, attribute, None))
+        function = _function(_static(plugin, attribute))
         if inspect.isroutine(function):
             yield attribute, function
+
+
+def _static(plugin: object, attribute: str) -> Any:
+    """An attribute, for which nothing of the plugin is run."""
+    if type(plugin) is ModuleType:  # as most are; for any object it takes ten times as long
+        return vars(plugin).get(attribute)
+    return inspect.getattr_static(plugin, attribute, None)
 
 
 def _function(value: Any) -> Any:
@@ -136,11 +156,10 @@ def _function(value: Any) -> Any:
 
 def _check_hook(attribute: str, function: Any, options: dict[str, Any]) -> None:
     hook = options.get("specname") or attribute
-    if hook not in hook_names():
+    if hook not in hookspecs.HOOKS:
         if options.get("optionalhook"):
             return
-        near = difflib.get_close_matches(hook, hook_names(), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "See the reference of hooks."
+        hint = suggestion(hook, hook_names()) or "See the reference of hooks."
         raise PluginError(f"There is no hook {hook}.", hint=hint)
     wraps = options.get("wrapper") or options.get("hookwrapper")
     if wraps and hook in hookspecs.EACH_HOOKS:
@@ -188,3 +207,56 @@ def trace(manager: pluggy.PluginManager) -> None:
             logger.info("%s %s %.2f ms%s", hook, names, milliseconds, error)
 
     manager.add_hookcall_monitoring(before, after)
+
+
+class LifeCycleHooks:
+    """The life-cycle hooks of a plugin manager, one chain each: what is raised ends it.
+
+    Args:
+        manager: Holds the plugins that take part, and the handler behind its adapter.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._hook = manager.hook
+
+    @property
+    def callers(self) -> tuple[pluggy.HookCaller, ...]:
+        """All of them, as pluggy has them."""
+        hook = self._hook
+        return (
+            hook.mar_load_model,
+            hook.mar_initialize,
+            hook.mar_preprocess,
+            hook.mar_inference,
+            hook.mar_postprocess,
+            hook.mar_explain,
+            hook.mar_teardown,
+        )
+
+    def load_model(self, handler: Any, context: Context, source: ModelSource) -> object:
+        """``mar_load_model``."""
+        return self._hook.mar_load_model(handler=handler, context=context, source=source)
+
+    def initialize(self, handler: Any, context: Context) -> object:
+        """``mar_initialize``."""
+        return self._hook.mar_initialize(handler=handler, context=context)
+
+    def preprocess(self, handler: Any, data: Any, context: Context) -> object:
+        """``mar_preprocess``."""
+        return self._hook.mar_preprocess(handler=handler, data=data, context=context)
+
+    def inference(self, handler: Any, data: Any, context: Context) -> object:
+        """``mar_inference``."""
+        return self._hook.mar_inference(handler=handler, data=data, context=context)
+
+    def postprocess(self, handler: Any, data: Any, context: Context) -> object:
+        """``mar_postprocess``."""
+        return self._hook.mar_postprocess(handler=handler, data=data, context=context)
+
+    def explain(self, handler: Any, data: Any, raw: Any, context: Context) -> object:
+        """``mar_explain``."""
+        return self._hook.mar_explain(handler=handler, data=data, raw=raw, context=context)
+
+    def teardown(self, handler: Any, context: Context) -> object:
+        """``mar_teardown``."""
+        return self._hook.mar_teardown(handler=handler, context=context)

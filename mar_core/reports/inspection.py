@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.lock import LockError, is_stale, read_lock
-from mar_core.checks.requirements import read_requirements
-from mar_core.checks.subject import Subject
+from mar_core.checks.subject import LOCK, Subject
 from mar_core.format.yamltext import YamlFault
 from mar_core.handlers.entry import find_entry
 from mar_core.signature.declared import read_signature
@@ -254,11 +252,19 @@ def _weights(member: str | None, report: WeightsReport | None) -> WeightsSummary
 
 
 def _requirements(subject: Subject) -> list[str]:
+    if not subject.lists_requirements:
+        return []
+    from mar_core.checks.requirements import read_requirements
+
     return [line for _, line in read_requirements(subject)]
 
 
 def summary_of_lock(subject: Subject) -> LockSummary | None:
     """What an archive's lock says; None where it has none."""
+    if LOCK not in subject.archive.members:
+        return None
+    from mar_core.checks.lock import LockError, is_stale, read_lock
+
     try:
         lock = read_lock(subject)
     except LockError as error:

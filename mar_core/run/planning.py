@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mar_core.build import ArchiveRequest
+from mar_core.build.request import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
+from mar_core.run.beside import TRUTH, Truth
 from mar_core.run.outputs import standard_files
 from mar_core.run.readers.sources import is_url
 from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import STREAMS, Job
-from mar_core.run.truth import TRUTH, Truth
 from mar_core.runtime.interpreter import OFF, environment_named
 from mar_core.runtime.recipe import Recipe
 
@@ -81,7 +81,7 @@ class Asked:
     model_name: str | None = None
     version: str | None = None
 
-    def unpacked(self) -> dict[str, object]:
+    def not_packed(self) -> dict[str, object]:
         """The flags of ``mar archive`` that describe what is not packed, by their names."""
         return {
             "--model-name": self.model_name,
@@ -154,7 +154,7 @@ def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
                 f"Both {asked.words[0]} and --handler say what is run.", hint="Leave one out."
             )
         source, inputs = _request(asked, asked.handler), asked.words
-    elif given := [flag for flag, value in asked.unpacked().items() if value]:
+    elif given := [flag for flag, value in asked.not_packed().items() if value]:
         raise UsageError(
             f"{given[0]} describes what is not packed, and needs --handler.",
             hint="For an archive, leave it out.",

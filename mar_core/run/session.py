@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from mar_core.plugins import get_plugins
 from mar_core.records import ReadOptions, RunOptions, RunSummary, WriteOptions
-from mar_core.run.beside import Beside
-from mar_core.run.changed import ChangedSources
+from mar_core.run.beside import Beside, Truth
 from mar_core.run.engines import find_engine
-from mar_core.run.identity import identity_of
 from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption, Stopped
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
 from mar_core.run.request import data_input, form_input, upload_input
-from mar_core.run.truth import Truth
+from mar_core.run.resuming import ChangedSources, identity_of
 from mar_core.run.writers import open_writer
 from mar_core.runtime.targets import sweep
 from mar_core.text import plural
@@ -209,7 +207,7 @@ def _check_explains(archive: Archive) -> None:
         MarError: It cannot; the sentence says what it lacks.
     """
     from mar_core.checks.subject import Subject
-    from mar_core.handlers.explain import why_unexplained
+    from mar_core.handlers.entry import why_unexplained
 
     subject = Subject(archive)
     if subject.handler is not None:

@@ -11,7 +11,6 @@ from mar_core.plugins import get_plugins
 from mar_core.records import PLAIN_RESPONSE, Failure, Outcome
 from mar_core.runtime.batch import Batch
 from mar_core.runtime.compiling import keep_compiled
-from mar_core.runtime.encode import encode
 from mar_core.runtime.failures import failure_of
 from mar_core.runtime.feed import Row
 from mar_core.runtime.outbox import flush_printed
@@ -19,7 +18,7 @@ from mar_core.runtime.pipeline import Stages
 from mar_core.runtime.predictor import Predictor
 from mar_core.runtime.protocol import ANSWER, METRIC, PART, READY, Ready, Reply
 from mar_core.runtime.requests import row_of
-from mar_core.runtime.values import BlobFolder, plain, to_json
+from mar_core.runtime.values import BlobFolder, encode, plain, to_json
 from mar_core.ts.device import dealt_device
 
 if TYPE_CHECKING:
@@ -173,7 +172,6 @@ class Answering:
 
     def _finish(self, call: int, batch: Batch) -> None:
         replies = [self._reply(outcome) for outcome in batch.outcomes()]
-        flush_printed()
         too_large, self._runner.out_of_memory_at = self._runner.out_of_memory_at, None
         self._outbox.add([ANSWER, call, batch.seconds, too_large, replies])
         if self._stages is not None and self._stages.idle:
@@ -198,7 +196,9 @@ class Answering:
         except CAUGHT as error:
             public = "Unsupported model output data type."
             return _failed(dataclasses.replace(failure_of(error, "result"), public=public))
-        return _said(response)._replace(body=body, json=is_json)
+        # What follows in a reply is as it is by default: it need not travel.
+        headers = dict(response.headers)
+        return response.status, response.phrase, headers, response.content_type, body, is_json
 
     def _as_plain(self, outcome: Outcome) -> Sequence[Any]:
         try:
@@ -232,7 +232,6 @@ class Answering:
             by_length=loaded.by_length,
             independent=self._stages is not None,
             depth=2 if self._stages is None else self._stages.depth,
-            describes=callable(getattr(loaded.instance, "describe_handle", None)),
             explains=callable(getattr(loaded.instance, "get_insights", None)),
             device="cpu" if gpu is None else f"accelerator {gpu}",
             runtime=str(predictor.manifest.data.get("runtime") or "python"),

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.build.locking import TORCH, check_plain, resolve
-from mar_core.cache.environments import environment, install, python_of, site_packages_of
-from mar_core.cache.uv import logger
+from mar_core.cache.environments import environment, install, logger, python_of, site_packages_of
 from mar_core.checks.lock import LOCK, Lock, LockError, parse_lock
 from mar_core.checks.requirements import ScriptError, lines_digest, read_requirements, script_of
 from mar_core.checks.subject import Subject

@@ -43,7 +43,8 @@ class Outbox:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send what waits, after what the handler has printed meanwhile."""
+        flush_printed()
         with self._lock:
             messages, self._waiting = self._waiting, []
             if messages:

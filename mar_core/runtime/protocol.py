@@ -59,6 +59,8 @@ IMPORT, LOAD, CALL, DESCRIBE, END = range(5)
 READY, REFUSED, PART, ANSWER, METRIC = range(5)
 
 _LENGTH = struct.Struct("<Q")
+# Of a reply that is a body: its status, phrase, headers, content type, the body, and if it is JSON.
+_BODY_FIELDS = 6
 _BIG_INTEGER = 1
 _ERRORS = {
     name: found for name in errors.__all__ if issubclass(found := getattr(errors, name), MarError)
@@ -110,7 +112,6 @@ class Ready(NamedTuple):
         by_length: Whether requests of one length make a faster batch.
         independent: Whether the stages of different calls overlap.
         depth: How many calls at once keep the worker busy.
-        describes: Whether the handler describes itself.
         explains: Whether the handler explains its answers.
         device: ``cpu``, or the accelerator.
         runtime: The manifest's ``runtime``.
@@ -125,7 +126,6 @@ class Ready(NamedTuple):
     by_length: bool
     independent: bool
     depth: int
-    describes: bool
     explains: bool
     device: str
     runtime: str
@@ -216,11 +216,21 @@ class Inbox:
 
 
 def reply_of(fields: Sequence[Any]) -> Reply:
-    """A reply from its fields, as they come from a worker; of a plain value, from that alone."""
-    if len(fields) == 1:
+    """A reply from its fields, as they come from a worker.
+
+    Of a plain value it is that alone; of a body the last ones, as they are by default, are missing.
+
+    Raises:
+        ProtocolError: They are not as many as a reply has.
+    """
+    count = len(fields)
+    if count == 1:
         return Reply(value=fields[0])
-    *first, parts, value = fields
-    reply = Reply._make((*first, tuple(parts), value))
+    if count not in {_BODY_FIELDS, len(Reply._fields)}:
+        raise ProtocolError("a worker sent a reply that is none")
+    reply = Reply(*fields)
+    if reply.parts:
+        reply = reply._replace(parts=tuple(reply.parts))
     failure = reply.failure
     return reply if failure is None else reply._replace(failure=Failure(**_strings(failure)))
 

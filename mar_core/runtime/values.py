@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mar_core.errors import HandlerError
 from mar_core.records import Failure, Outcome
-from mar_core.runtime.content import JSON, media_type
+from mar_core.runtime.requests import JSON, media_type
 from mar_core.runtime.targets import replaced, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BlobFolder", "Save", "as_file", "is_blob", "plain", "to_json"]
+__all__ = ["BlobFolder", "Save", "as_file", "encode", "is_blob", "plain", "to_json"]
 
 MAX_DEPTH = 64
 # Takes a value that JSON cannot hold and where it stands in the result; gives what to put there.
@@ -335,3 +335,37 @@ def _stem(name: str, place: str) -> str:
     digest = hashlib.blake2b(f"{name}\0{place}".encode(errors="surrogateescape"), digest_size=5)
     readable = _UNSAFE.sub("_", f"{name}.{place}" if place else name).strip("._-")
     return f"{readable[-_LONGEST_NAME:]}-{digest.hexdigest()}"
+
+
+def encode(value: Any) -> tuple[bytes, bool]:
+    """A result as a body, and whether it is JSON that was made here.
+
+    Text and bytes go as they are, a tensor as ``torch.save`` writes it; all else becomes JSON,
+    indented by two spaces, in ASCII. What TorchServe cannot write, arrays for example, goes as
+    ``mar run`` writes it.
+
+    Raises:
+        HandlerError: It cannot be written down.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="surrogatepass"), False
+    if isinstance(value, _BYTES):
+        return bytes(value), False
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        buffer = io.BytesIO()
+        torch.save(value, buffer)
+        return buffer.getvalue(), False
+    try:
+        return json.dumps(value, indent=2).encode(), True
+    except (TypeError, ValueError, RecursionError):
+        return _indented(value), True
+
+
+def _indented(value: Any) -> bytes:
+    try:
+        return json.dumps(to_json(value), indent=2).encode()
+    except (ValueError, RecursionError) as error:
+        raise HandlerError(
+            f"The handler's result cannot be written as JSON: {error}.", stage="result"
+        ) from error

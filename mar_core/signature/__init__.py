@@ -1,6 +1,6 @@
 """What an archive takes and gives: names, types, shapes, an example.
 
-``record`` is what is said, ``declared`` finds where it is said, and ``values`` holds a handler's
+``record`` is what is said, ``declared`` finds where it is said, and ``matching`` holds a handler's
 answers against it, or says it of what was recorded.
 """
 

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mar_core.testing.archives import make_archive as make_archive
+    from mar_core.testing.archives import plugin as plugin
     from mar_core.testing.archives import run_archive as run_archive
     from mar_core.testing.contract import HandlerCase as HandlerCase
     from mar_core.testing.contract import HandlerContract as HandlerContract
-    from mar_core.testing.registering import plugin as plugin
 
 _HOME = {
     "HandlerCase": "mar_core.testing.contract",
     "HandlerContract": "mar_core.testing.contract",
     "make_archive": "mar_core.testing.archives",
-    "plugin": "mar_core.testing.registering",
+    "plugin": "mar_core.testing.archives",
     "run_archive": "mar_core.testing.archives",
 }
 

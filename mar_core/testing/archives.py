@@ -1,17 +1,23 @@
-"""An archive for a test, and what it answers."""
+"""An archive for a test and what it answers, and an object that is a plugin meanwhile."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import torch
 
-__all__ = ["make_archive", "run_archive"]
+    from mar_core.plugins import Plugins
+
+__all__ = ["make_archive", "plugin", "run_archive"]
+
+
+T = TypeVar("T")
 
 
 def make_archive(
@@ -101,3 +107,37 @@ def _written(root: Path, name: str, content: str | bytes) -> str:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     place = Path(name).parent
     return str(path) if place == Path() else f"{path}={place.as_posix()}/"
+
+
+@contextlib.contextmanager
+def plugin(instance: T, *, name: str | None = None, plugins: Plugins | None = None) -> Iterator[T]:
+    """Make an object a plugin until the end of a ``with`` block.
+
+    It is registered as an installed plugin would be, after all others, so that it is asked first.
+    Archives that are loaded inside the block see it.
+
+    Args:
+        instance: A module, or an object with ``@hookimpl`` methods.
+        name: What to call it in messages; its class by default.
+        plugins: Where to register it; by default, where this process keeps the installed ones.
+
+    Yields:
+        The same object.
+
+    Raises:
+        PluginError: A hook of it is misspelt, has a wrong argument, or is a wrapper where none can
+            be.
+
+    Example:
+        >>> with plugin(Autocast()):
+        ...     run_archive("model.mar", [image])
+    """
+    from mar_core.plugins import get_plugins
+
+    registry = get_plugins() if plugins is None else plugins
+    called = str(name or getattr(instance, "__name__", type(instance).__name__))
+    registry.register(instance, called)
+    try:
+        yield instance
+    finally:
+        registry.unregister(called)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from mar_core.hookspecs import hookimpl
 from mar_core.ts.base_handler import BaseHandler
-from mar_core.ts.batch_context import working_on
+from mar_core.ts.context import working_on
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,16 +23,9 @@ if TYPE_CHECKING:
     from mar_core.ts.context import Context
 
 __all__ = [
-    "NO_RESULT",
-    "STAGES",
-    "HandlerAdapter",
-    "LoopThread",
-    "NoResult",
-    "is_staged",
-    "reads_by_context",
-    "stages_independent",
-    "unwrap",
-]
+    "NO_RESULT", "STAGES", "HandlerAdapter", "LoopThread", "NoResult", "is_staged",
+    "reads_by_context", "stages_independent", "unwrap",
+]  # fmt: skip
 
 STAGES = ("preprocess", "inference", "postprocess")
 

@@ -9,12 +9,11 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mar_core.ts.batch_context import context_at_work
 from mar_core.ts.compile import compiled, keeps_outputs
 from mar_core.ts.computing import computing, model_options
+from mar_core.ts.context import context_at_work
 from mar_core.ts.device import handler_device
-from mar_core.ts.profiling import profiler_arguments
-from mar_core.ts.timer import timed
+from mar_core.ts.timer import profiler_arguments, timed
 from mar_core.ts.util import LABELS, PredictionException, label_mapping
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ __all__ = [
     "XLA_AVAILABLE",
     "BaseHandler",
     "setup_ort_session",
-]
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -271,7 +270,7 @@ class BaseHandler(abc.ABC):  # noqa: B024 - every method has a default, as in To
             PredictionException: A request has neither ``data`` nor ``body``, or the values do not
                 make a tensor.
         """
-        from mar_core.ts.rows import as_tensor
+        from mar_core.ts.items import as_tensor
 
         return as_tensor(data, self.device)
 

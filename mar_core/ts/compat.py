@@ -24,19 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "PATH",
-    "ROOT",
-    "MissingNameError",
-    "find_spec",
-    "home_of",
-    "install",
-    "is_absent",
-    "load",
-    "missing",
-    "offers",
-    "said",
-    "wanted",
-]
+    "PATH", "ROOT", "MissingNameError", "find_spec", "home_of", "install_finder", "is_absent",
+    "load", "means_ours", "missing", "offers", "said",
+]  # fmt: skip
 
 ROOT = "ts"
 # For `sys.path` and PYTHONPATH of processes that a handler starts: holds a module `ts`.
@@ -134,7 +124,7 @@ def offers(name: str) -> bool:
     return name in _HOMES or name in _packages()
 
 
-def wanted(name: str) -> bool:
+def means_ours(name: str) -> bool:
     """Whether an archive's ``import name`` means ours.
 
     It does, unless a package that is not torchserve has the name ``ts`` on this machine and has
@@ -181,7 +171,7 @@ def home_of(name: str) -> str | None:
     return _HOMES.get(name)
 
 
-def install() -> None:
+def install_finder() -> None:
     """Make the ``ts.*`` names importable for code that comes from no archive."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

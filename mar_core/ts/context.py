@@ -7,6 +7,8 @@ compare it.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from mar_core.cache.files import ModelFiles
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
     from mar_core.format.manifest import Manifest
 
 __all__ = [
-    "Context", "RequestProcessor", "begin_batch", "make_context", "parse_config", "read_config",
+    "Context", "RequestProcessor", "begin_batch", "context_at_work", "make_context",
+    "parse_config", "read_config", "working_on",
 ]  # fmt: skip
 
 CONTENT_TYPE = "content-type"
+# A handler's stages may work on several batches at once, in threads.
+_at_work: ContextVar[tuple[object, Any] | None] = ContextVar("_at_work", default=None)
 
 
 class Context:
@@ -367,6 +372,27 @@ def begin_batch(
     context.request_processor = [RequestProcessor(dict(header)) for header in headers]
     if hasattr(context.metrics, "request_ids"):
         context.metrics.request_ids = context.request_ids
+
+
+def context_at_work(handler: object) -> Any:
+    """The context of the batch that a handler works on in this thread; None where it does not."""
+    found = _at_work.get()
+    return found[1] if found is not None and found[0] is handler else None
+
+
+@contextmanager
+def working_on(handler: object, context: Any) -> Iterator[None]:
+    """Have a handler's ``context`` be that of the batch, whatever other threads work on.
+
+    Args:
+        handler: The handler.
+        context: The context of the batch.
+    """
+    token = _at_work.set((handler, context))
+    try:
+        yield
+    finally:
+        _at_work.reset(token)
 
 
 def _header(part: str) -> str:

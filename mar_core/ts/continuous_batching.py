@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mar_core.ts.streaming import send_intermediate_predict_response
+from mar_core.ts.otf_message_handler import send_intermediate_predict_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,19 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
-    "ENVELOPES",
-    "BaseEnvelope",
-    "BodyEnvelope",
-    "JSONEnvelope",
-    "KServeEnvelope",
-    "KServev2Envelope",
-    "bare",
-    "document_of",
-    "find_envelope",
-    "instances_of",
-    "list_of",
+    "ENVELOPES", "BaseEnvelope", "BodyEnvelope", "JSONEnvelope", "KServeEnvelope",
+    "KServev2Envelope", "bare", "document_of", "find_envelope", "instances_of", "list_of",
     "split",
-]
+]  # fmt: skip
 
 BAD_REQUEST = 400
 

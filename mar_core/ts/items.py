@@ -1,24 +1,34 @@
-"""Reading the requests of a batch one by one: what is wrong with one is said of that one."""
+"""The requests of a batch: what each brought, and what is wrong with one, said of that one."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 import urllib.parse
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mar_core.ts.device import stacked, to_device
 from mar_core.ts.util import PredictionException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["bad_item", "each_item", "from_base64", "reject_item", "rejections"]
+    import torch
+
+__all__ = [
+    "as_tensor", "as_text", "bad_item", "each_item", "fields_of", "from_base64", "payload",
+    "reject_item", "rejections",
+]  # fmt: skip
 
 BAD_REQUEST = 400
 _ENDS = (".", "?", "!")
 _SHOWN = 24
+_KEYS = ("data", "body")
+_BYTES = (bytes, bytearray, memoryview)
 _Result = TypeVar("_Result")
 _rejected: ContextVar[dict[int, Exception] | None] = ContextVar("_rejected", default=None)
 
@@ -138,3 +148,121 @@ def rejections() -> Iterator[dict[int, Exception]]:
         yield rejected
     finally:
         _rejected.reset(token)
+
+
+def payload(row: Any, *, form: bool = False) -> Any:
+    """What a request carries: its ``data``, else its ``body``; a bare value is itself.
+
+    Args:
+        row: The request as the handler gets it; an envelope hands over what it holds, bare.
+        form: Take one with neither, such as a form or an instance of KServe's, for its fields.
+
+    Raises:
+        PredictionException: It has neither, or it is empty.
+    """
+    value = row
+    if isinstance(row, Mapping):
+        key = next((key for key in _KEYS if row.get(key) is not None), None)
+        if key is None and not (form and row):
+            names = ", ".join(map(repr, row)) or "nothing"
+            raise bad_item(f"the request has {names}, where 'data' or 'body' is expected")
+        value = row if key is None else row[key]
+    if isinstance(value, (str, *_BYTES)) and not value:
+        raise bad_item("the request is empty")
+    return value
+
+
+def fields_of(row: Any) -> dict[str, Any]:
+    """The fields of a request: those of a form, or of the JSON object that it carries, or both.
+
+    Args:
+        row: The request as the handler gets it.
+
+    Returns:
+        The fields by name, without what is carried; bytes that are text, as a form's are, as text.
+        Empty where the request is a bare value.
+    """
+    if not isinstance(row, Mapping):
+        return {}
+    inner = next((row[key] for key in _KEYS if row.get(key) is not None), None)
+    fields = {key: value for key, value in row.items() if key not in _KEYS}
+    fields = {**fields, **(inner if isinstance(inner, Mapping) else {})}
+    return {str(key): _text_where_it_is_one(value) for key, value in fields.items()}
+
+
+def as_text(value: Any, what: str = "the text") -> str:
+    """A text that a request holds, as string or as UTF-8.
+
+    Args:
+        value: What it holds.
+        what: What to call it in a sentence.
+
+    Raises:
+        PredictionException: It is none.
+    """
+    if isinstance(value, _BYTES):
+        try:
+            return bytes(value).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise bad_item(f"{what} is not UTF-8 (byte {error.start})") from error
+    if not isinstance(value, str):
+        raise bad_item(f"{what} is of type {type(value).__name__}, where a text is expected")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON can say it, and no tokenizer takes it
+        raise bad_item(f"{what} holds half of a character: a lone surrogate") from None
+    return value
+
+
+def _text_where_it_is_one(value: Any) -> Any:
+    if not isinstance(value, _BYTES):
+        return value
+    try:
+        return bytes(value).decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+
+
+def as_tensor(rows: Any, device: torch.device | None) -> torch.Tensor:
+    """One tensor of shape ``(batch, …)`` made of requests or of bare values.
+
+    Args:
+        rows: The requests, or anything that ``torch.as_tensor`` takes.
+        device: Where the tensor goes.
+
+    Raises:
+        PredictionException: A request has neither ``data`` nor ``body``, or the values do not make
+            a tensor.
+    """
+    import torch
+
+    if not isinstance(rows, Sequence) or isinstance(rows, (str, bytes)):
+        return torch.as_tensor(rows, device=device)
+    values = [_numbers(_innermost(row)) for row in rows]
+    try:
+        if values and all(hasattr(value, "__array__") for value in values):  # tensors and arrays
+            return stacked([torch.as_tensor(value) for value in values], device)
+        return to_device(torch.as_tensor(values), device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PredictionException(
+            f"The values do not make one tensor of numbers: {error}.", BAD_REQUEST
+        ) from error
+
+
+def _innermost(value: Any) -> Any:
+    """What a request carries; JSON in it may be such a request again."""
+    while isinstance(value, Mapping):
+        value = payload(value)
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """A value as numbers; text is taken for JSON."""
+    if not isinstance(value, (str, bytes, bytearray)):
+        return value
+    try:
+        return _innermost(json.loads(value))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise bad_item(
+            "the request holds text or bytes that are not JSON, where numbers are expected"
+        ) from error

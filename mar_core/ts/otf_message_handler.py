@@ -19,18 +19,10 @@ if TYPE_CHECKING:
     from mar_core.ts.context import Context
 
 __all__ = [
-    "END_OF_LIST",
-    "LOAD_MSG",
-    "PREDICT_MSG",
-    "RESPONSE",
-    "bool_size",
-    "create_load_model_response",
-    "create_predict_response",
-    "encode_response_headers",
-    "int_size",
-    "retrieve_msg",
-    "send_intermediate_predict_response",
-]
+    "END_OF_LIST", "LOAD_MSG", "PREDICT_MSG", "RESPONSE", "bool_size",
+    "create_load_model_response", "create_predict_response", "encode_response_headers",
+    "int_size", "retrieve_msg", "send_intermediate_predict_response",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 

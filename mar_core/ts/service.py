@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     from mar_core.ts.metrics import MetricsCache
 
 __all__ = [
-    "PREDICTION_METRIC",
-    "PredictionException",
-    "Service",
-    "answer",
-    "emit_metrics",
+    "PREDICTION_METRIC", "PredictionException", "Service", "answer", "emit_metrics",
     "error_message",
-]
+]  # fmt: skip
 
 PREDICTION_METRIC = "PredictionTime"
 

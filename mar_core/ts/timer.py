@@ -1,16 +1,24 @@
-"""How long a stage of a handler took, and (``ts.utils.timeit_decorator``) any function."""
+"""How long a stage of a handler took, and (``ts.utils.timeit_decorator``) any function.
+
+``torch.profiler`` says what it took the time for.
+"""
 
 from __future__ import annotations
 
 import functools
+import logging
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["timed", "timeit"]
+__all__ = ["profiler_arguments", "timed", "timeit"]
+
+logger = logging.getLogger(__name__)
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -61,3 +69,26 @@ def timeit(func: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         return result
 
     return timed_function
+
+
+def profiler_arguments(wanted: dict[str, Any], model_name: str) -> dict[str, Any]:
+    """The arguments of ``torch.profiler.profile``: a handler's own, completed.
+
+    Args:
+        wanted: The handler's ``profiler_args``; where it is empty, CPU and CUDA activities with
+            shapes are recorded.
+        model_name: Names the folder of the traces, where ``on_trace_ready`` is not given:
+            ``pytorch_profiler/NAME`` beside temporary files.
+    """
+    import torch
+    from torch.profiler import ProfilerActivity, tensorboard_trace_handler
+
+    arguments = dict(wanted)
+    if not arguments:
+        cuda = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
+        arguments = {"activities": [ProfilerActivity.CPU, *cuda], "record_shapes": True}
+    if "on_trace_ready" not in arguments:
+        folder = Path(tempfile.gettempdir(), "pytorch_profiler", model_name)
+        logger.info("The profiler's traces go to %s.", folder)
+        arguments["on_trace_ready"] = tensorboard_trace_handler(str(folder))
+    return arguments

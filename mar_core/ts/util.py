@@ -18,18 +18,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = [
-    "CLEANUP_REGEX",
-    "LABELS",
-    "PT2Backend",
-    "PredictionException",
-    "check_valid_pt2_backend",
-    "deprecated",
-    "get_yaml_config",
-    "label_mapping",
-    "list_classes_from_module",
-    "load_label_mapping",
-    "map_class_to_label",
-]
+    "CLEANUP_REGEX", "LABELS", "PT2Backend", "PredictionException", "check_valid_pt2_backend",
+    "deprecated", "get_yaml_config", "label_mapping", "list_classes_from_module",
+    "load_label_mapping", "map_class_to_label",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from mar_core.weights.cost import Allowance, Budget, TooCostlyError
 from mar_core.weights.registry import examine, identify, weights_formats
-from mar_core.weights.streams import seekable
+from mar_core.weights.streams import Allowance, TooCostlyError, seekable
 from mar_core.weights.weights_format import (
     Fault,
     ModelSource,
@@ -18,20 +17,7 @@ from mar_core.weights.weights_format import (
 )
 
 __all__ = [
-    "Allowance",
-    "Budget",
-    "Fault",
-    "ModelSource",
-    "TensorInfo",
-    "TooCostlyError",
-    "Trust",
-    "WeightsFile",
-    "WeightsFormat",
-    "WeightsReport",
-    "contiguous",
-    "examine",
-    "identify",
-    "require_trust",
-    "seekable",
-    "weights_formats",
-]
+    "Allowance", "Fault", "ModelSource", "TensorInfo", "TooCostlyError", "Trust",
+    "WeightsFile", "WeightsFormat", "WeightsReport", "contiguous", "examine", "identify",
+    "require_trust", "seekable", "weights_formats",
+]  # fmt: skip

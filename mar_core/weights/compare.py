@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.weights_format import TensorInfo, contiguous
+from mar_core.weights.weights_format import contiguous
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

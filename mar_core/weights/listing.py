@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mar_core.weights.allowed import ELEMENT_BYTES
+from mar_core.weights.machine import Global, Made, OrderedMap, Storage
 from mar_core.weights.rebuild import are_sizes
-from mar_core.weights.stand_ins import Global, Made, OrderedMap, Storage
 from mar_core.weights.weights_format import TensorInfo
 
 if TYPE_CHECKING:
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from mar_core.weights.pickles import PickleReport
     from mar_core.weights.weights_format import WeightsReport
 
-__all__ = ["FoundTensor", "find_tensors", "list_tensors", "note_pickle", "sentence"]
+__all__ = ["list_tensors", "note_pickle"]
 
 _MAX_PATH = 64
 # Where a module keeps what people know by shorter names.
@@ -44,12 +42,12 @@ def note_pickle(report: WeightsReport, walked: PickleReport, what: str, *, stric
         names = ", ".join(walked.forbidden)
         report.fault("MAR-W003", f"Loading {what} imports or calls {names}.")
     elif walked.unchecked:
-        report.fault("MAR-W005", sentence(f"{what} is too long to be checked"))
+        report.fault("MAR-W005", _sentence(f"{what} is too long to be checked"))
     elif strict and walked.refused:
         names = ", ".join(walked.refused)
         report.fault("MAR-W004", f"A weights_only load of {what} does not take {names}.")
     if walked.fault and (strict or not walked.forbidden):
-        report.fault("MAR-W006", sentence(f"{what} cannot be read: {walked.fault}"))
+        report.fault("MAR-W006", _sentence(f"{what} cannot be read: {walked.fault}"))
 
 
 def list_tensors(
@@ -63,61 +61,32 @@ def list_tensors(
         report: Where they go; a tensor that reaches beyond its storage is a fault.
     """
     try:
-        for found in find_tensors(walked.value):
-            info = _info(found, starts.get(found.storage.key))
+        for info in _found(walked.value, starts):
             if info.overruns:
-                report.fault("MAR-W007", f"Its tensor {found.name!r} reaches beyond its storage.")
+                report.fault("MAR-W007", f"Its tensor {info.name!r} reaches beyond its storage.")
             report.tensors.append(info)
     except ValueError as error:
-        report.fault("MAR-W007", sentence(error))
+        report.fault("MAR-W007", _sentence(error))
     else:
         report.listed = not walked.fault and not walked.unchecked
 
 
-def sentence(words: object) -> str:
+def _sentence(words: object) -> str:
     """The words as a sentence."""
     text = str(words)
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _info(found: FoundTensor, start: int | None) -> TensorInfo:
-    return TensorInfo(
-        name=found.name,
-        dtype=found.dtype,
-        shape=found.shape,
-        strides=found.strides,
-        start=start,
-        storage_bytes=found.storage.numel * ELEMENT_BYTES[found.storage.dtype],
-        offset=found.offset,
-        storage=found.storage.key,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class FoundTensor:
-    """A tensor as a pickle describes it; offset and strides count elements."""
-
-    name: str
-    storage: Storage
-    dtype: str
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-def find_tensors(root: Any) -> Iterator[FoundTensor]:
+def _found(root: Any, starts: Mapping[str, int | None]) -> Iterator[TensorInfo]:
     """Every tensor below a value, with the path that leads to it.
 
     A value that is reached twice is reported once for each name in a map, and followed once.
-
-    Args:
-        root: What ``walk_pickle`` made.
 
     Raises:
         ValueError: A tensor is described in a way that torch never writes.
     """
     if _is_tensor(root := _unwrapped(root)):
-        yield _tensor("", root)
+        yield _tensor("", root, starts)
         return
     todo: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", _children(root))]
     seen = {id(root)}
@@ -129,7 +98,7 @@ def find_tensors(root: Any) -> Iterator[FoundTensor]:
             continue
         child = _unwrapped(child)
         if _is_tensor(child):
-            yield _tensor(_join(name, key), child)
+            yield _tensor(_join(name, key), child, starts)
         elif isinstance(child, (dict, list, tuple, Made)) and id(child) not in seen:
             seen.add(id(child))
             todo.append((_join(name, key), _children(child)))
@@ -182,7 +151,7 @@ def _short(key: Any) -> str:
     return str(key)[:200] if isinstance(key, (bytes, int, float, complex, Global)) else "(…)"
 
 
-def _tensor(name: str, value: Made) -> FoundTensor:
+def _tensor(name: str, value: Made, starts: Mapping[str, int | None]) -> TensorInfo:
     if not isinstance(value.args, tuple) or len(value.args) < 4:  # noqa: PLR2004
         raise ValueError(f"its tensor {name!r} is described incompletely")
     storage, offset, shape, strides = value.args[:4]
@@ -193,4 +162,13 @@ def _tensor(name: str, value: Made) -> FoundTensor:
     if str(value.maker) == _V3 and len(value.args) > _V3_DTYPE:
         kind = value.args[_V3_DTYPE]
         dtype = kind.name.removeprefix("torch.") if isinstance(kind, Global) else dtype
-    return FoundTensor(name, storage, dtype, offset, tuple(shape), tuple(strides))
+    return TensorInfo(
+        name=name,
+        dtype=dtype,
+        shape=tuple(shape),
+        strides=tuple(strides),
+        start=starts.get(storage.key),
+        storage_bytes=storage.nbytes,
+        offset=offset,
+        storage=storage.key,
+    )

@@ -22,13 +22,9 @@ if TYPE_CHECKING:
     from mar_core.weights.weights_format import WeightsFormat
 
 __all__ = [
-    "context_files",
-    "load_model",
-    "mar_load_model",
-    "model_source",
-    "no_loader",
+    "context_files", "load_model", "mar_load_model", "model_source", "no_loader",
     "other_loaders",
-]
+]  # fmt: skip
 
 _NAME = "mar-loaders"
 

@@ -1,21 +1,100 @@
-"""The state of a walk over one pickle: its stack of stand-ins, its memo, and what was noted."""
+"""The state of a walk over one pickle: its stack, its memo, and what was noted.
+
+On the stack are inert stand-ins for everything that the pickle would make.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mar_core.weights.allowed import ELEMENT_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.weights.cost import Budget
-    from mar_core.weights.stand_ins import Storage
+    from mar_core.weights.streams import Allowance
 
-__all__ = ["MAX_LINE", "FaultError", "Machine", "PickleReport"]
+__all__ = [
+    "MARK", "MAX_LINE", "FaultError", "Global", "LongText", "Machine", "Made", "OrderedMap",
+    "PickleReport", "Storage",
+]  # fmt: skip
 
 MAX_LINE = 64 << 10
 _MAX_NOTES = 20
 MARK = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name that the pickle asks to import; nothing is imported."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Made:
+    """What a call would have returned.
+
+    It never prints what it holds: tuples that share parts print without end.
+
+    Attributes:
+        maker: What would have been called: a ``Global``, or None where it was computed.
+        args: With which arguments.
+        state: What ``BUILD`` would have set on it, or None.
+    """
+
+    maker: Global | None
+    args: Any
+    state: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LongText:
+    """A string or bytes too long to be kept.
+
+    Attributes:
+        size: How many bytes it has.
+        latin: Whether all its characters are of Latin-1.
+    """
+
+    size: int
+    latin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A tensor's bytes, named but not read.
+
+    Attributes:
+        key: Its name in the file.
+        dtype: The type of its elements, such as ``float32``.
+        numel: How many elements it has.
+        location: The device that it was saved from.
+    """
+
+    key: str
+    dtype: str
+    numel: int
+    location: str
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its elements take."""
+        return self.numel * ELEMENT_BYTES[self.dtype]
+
+
+class OrderedMap(dict[Any, Any]):
+    """An ``OrderedDict`` or a ``Counter`` of the pickle, which may carry attributes too."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: Any = None
 
 
 class FaultError(Exception):
@@ -57,7 +136,9 @@ class Machine:
     plain: bool
     storage_fields: int
 
-    def __init__(self, stream: BinaryIO, size: int, budget: Budget, report: PickleReport) -> None:
+    def __init__(
+        self, stream: BinaryIO, size: int, budget: Allowance, report: PickleReport
+    ) -> None:
         self.stream, self.size, self.budget, self.report = stream, size, budget, report
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}

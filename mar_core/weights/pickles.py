@@ -6,15 +6,14 @@ import io
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.weights.allowed import ALLOWED, DATA
-from mar_core.weights.cost import Allowance, TooCostlyError
 from mar_core.weights.machine import FaultError, Machine, PickleReport
 from mar_core.weights.opcodes import ACTIONS
 from mar_core.weights.rebuild import RefusedError
+from mar_core.weights.streams import Allowance, TooCostlyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mar_core.weights.cost import Budget
 
 __all__ = ["PickleReport", "walk_pickle"]
 
@@ -25,7 +24,7 @@ def walk_pickle(
     source: bytes | BinaryIO,
     *,
     start: int = 0,
-    budget: Budget | None = None,
+    budget: Allowance | None = None,
     plain: bool = False,
     also: Callable[[str], bool] = lambda _: False,
     storage_fields: int = 5,

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.stand_ins import Global, LongText, Made, OrderedMap, Storage
+from mar_core.weights.machine import Global, LongText, Made, OrderedMap, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -227,7 +227,7 @@ def _geometry(args: tuple[Any, ...], dtype: str | None = None) -> str | None:
     dtype = dtype or storage.dtype
     reach = sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) + 1
     needed = (offset + (reach if 0 not in shape else 0)) * ELEMENT_BYTES[dtype]
-    if needed > storage.numel * ELEMENT_BYTES[storage.dtype]:
+    if needed > storage.nbytes:
         raise RefusedError("a tensor that reaches beyond its storage")
     return dtype
 

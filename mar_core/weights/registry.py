@@ -1,8 +1,8 @@
 """The formats of weights: one row for each, and telling by its bytes which one a file is.
 
-Each module of ``mar_core.weights.formats`` has one row; plugins add theirs with
-``mar_register_weights_formats``. Those of mar cannot be switched off: what a file may do when it is
-loaded is decided with them.
+Each module of ``mar_core.weights.formats`` has its row, or those of near twins; plugins add theirs
+with ``mar_register_weights_formats``. Those of mar cannot be switched off: what a file may do when
+it is loaded is decided with them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError, PluginError
 from mar_core.format.limits import TooCostly
-from mar_core.weights.cost import TooCostlyError
-from mar_core.weights.weights_format import WeightsFile, WeightsFormat, WeightsReport
+from mar_core.weights.streams import TooCostlyError
+from mar_core.weights.weights_format import (
+    PICKLE_RANK,
+    WeightsFile,
+    WeightsFormat,
+    WeightsReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mar_core.plugins import Plugins
-    from mar_core.weights.cost import Budget
+    from mar_core.weights.streams import Allowance
 
 __all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
 _MAX_DEPTH = 3
-_PICKLES = 20  # the rank of pickles: of what is asked before them, it is not known that it is none
 # Where an unpickler ends at once: at a persistent reference, which zips begin as, and at the
 # registry of extensions, which is empty.
 _ENDS = (b"P", b"\x82", b"\x83", b"\x84")
@@ -61,7 +65,7 @@ def format_of(file: WeightsFile) -> WeightsFormat:
 def examine(
     stream: BinaryIO,
     *,
-    budget: Budget | None = None,
+    budget: Allowance | None = None,
     formats: tuple[WeightsFormat, ...] | None = None,
 ) -> WeightsReport:
     """Look at a weights file without loading, importing or unpickling anything of it.
@@ -96,8 +100,7 @@ def examine_file(file: WeightsFile) -> WeightsReport:
         else:
             if row.examine is not None:
                 row.examine(file, report)
-            if row.rank < _PICKLES:
-                _look_for_another(file, report)
+            _look_for_another(file, report)
     except TooCostlyError:
         report.listed = False
         report.fault("MAR-W005", "There is too much in it to be checked.")
@@ -108,6 +111,11 @@ def examine_file(file: WeightsFile) -> WeightsReport:
 
 def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
     """A file may be of two formats at once, and a handler reads it as the other."""
+    row, hidden = report.format, file.hidden_zip
+    if row.rank >= PICKLE_RANK:
+        if hidden is not None and row.name != "zip":  # such as the last file of a tar
+            look_inside(file, hidden, "the zip that it ends as", report)
+        return
     if not file.head.startswith(_ENDS):
         found = file.first_pickle
         if found.acts:
@@ -116,7 +124,7 @@ def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
             report.fault("MAR-W003", said)
         elif found.unchecked:
             report.fault("MAR-W005", "There is too much in it to be checked.")
-    if file.is_hidden_zip:
+    if hidden is not None:
         report.fault("MAR-W005", "The file ends as a zip, which cannot be checked.")
 
 
@@ -161,7 +169,9 @@ def _built_in() -> tuple[WeightsFormat, ...]:
 
     names = sorted(module.name for module in pkgutil.iter_modules(formats.__path__))
     modules = [importlib.import_module(f"{formats.__name__}.{name}") for name in names]
-    return _by_rank(module.FORMAT for module in modules)
+    return _by_rank(
+        row for module in modules for row in vars(module).values() if isinstance(row, WeightsFormat)
+    )
 
 
 def _by_rank(rows: Iterable[WeightsFormat]) -> tuple[WeightsFormat, ...]:

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
     from mar_core.weights.weights_format import ModelSource
 
-__all__ = [
-    "LENGTH_BYTES",
-    "MAX_HEADER",
-    "TooLargeError",
-    "read_header",
-    "view_safetensors",
-]
+__all__ = ["LENGTH_BYTES", "MAX_HEADER", "TooLargeError", "read_header", "view_safetensors"]
 
 MAX_HEADER = 100_000_000  # the format's own
 _MAX_CHECKED = 8 << 20  # parsed, it takes twenty times as much memory

@@ -1,22 +1,56 @@
-"""Streams over parts of a file, and over what cannot be read in any order otherwise."""
+"""Reading a file of weights: what that may cost, and streams over parts of it.
+
+Every walker charges the allowance as it goes.
+"""
 
 from __future__ import annotations
 
 import io
-import shutil
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from mar_core.format.file import CHUNK
+from mar_core.format.limits import spend
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.weights.cost import Budget
-
-__all__ = ["seekable", "window"]
+__all__ = ["ALLOWANCE", "Allowance", "TooCostlyError", "seekable", "window"]
 
 _IN_MEMORY = 8 << 20
-_CHUNK = 1 << 20
+# Bytes looked at; parsing that costs more than reading is charged as more bytes. About 2 seconds.
+ALLOWANCE = 256 << 20
+
+
+class TooCostlyError(Exception):
+    """The allowance is used up."""
+
+
+class Allowance:
+    """What is left to be spent on one archive.
+
+    Args:
+        size: How many bytes.
+    """
+
+    def __init__(self, size: int = ALLOWANCE) -> None:
+        self.left = size
+
+    def spend(self, size: int, /) -> None:
+        """Charge bytes that are about to be read, or work that costs as much.
+
+        Args:
+            size: How many bytes.
+
+        Raises:
+            TooCostlyError: There is not so much left.
+            TooCostly: The time for the archive is over.
+        """
+        spend(size >> 10 or 1)  # the time for all that looks at the archive
+        self.left -= size
+        if self.left < 0:
+            raise TooCostlyError
 
 
 class _Window(io.RawIOBase):
@@ -61,7 +95,7 @@ def window(stream: BinaryIO, *, start: int, length: int) -> BinaryIO:
 
 
 @contextmanager
-def seekable(stream: BinaryIO, *, budget: Budget | None = None) -> Iterator[BinaryIO]:
+def seekable(stream: BinaryIO, *, budget: Allowance | None = None) -> Iterator[BinaryIO]:
     """A stream over the same bytes that can be read in any order.
 
     What cannot be read in any order, such as a deflated member, is copied to a nameless temporary
@@ -75,11 +109,9 @@ def seekable(stream: BinaryIO, *, budget: Budget | None = None) -> Iterator[Bina
         yield io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
         return
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
-        if budget is None:
-            shutil.copyfileobj(stream, copy, _CHUNK)
-        else:
-            while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(CHUNK):
+            if budget is not None:
                 budget.spend(len(chunk))
-                copy.write(chunk)
+            copy.write(chunk)
         copy.seek(0)
         yield copy  # type: ignore[misc]

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ModelError
 from mar_core.weights.allowed import ELEMENT_BYTES
-from mar_core.weights.cost import Allowance
-from mar_core.weights.streams import window
+from mar_core.weights.streams import Allowance, window
 from mar_core.weights.zipindex import ZipEntry, data_start, read_directory, read_entry
 
 if TYPE_CHECKING:
@@ -24,27 +23,22 @@ if TYPE_CHECKING:
     import torch
 
     from mar_core.cache.files import ModelFiles
-    from mar_core.weights.cost import Budget
     from mar_core.weights.pickles import PickleReport
 
 __all__ = [
-    "Fault",
-    "ModelSource",
-    "TensorInfo",
-    "Trust",
-    "WeightsFile",
-    "WeightsFormat",
-    "WeightsReport",
-    "contiguous",
-    "require_trust",
-]
+    "PICKLE_RANK", "Fault", "ModelSource", "TensorInfo", "Trust", "WeightsFile", "WeightsFormat",
+    "WeightsReport", "contiguous", "require_trust",
+]  # fmt: skip
 
 _HEAD = 512
 _ZIP = b"PK\x03\x04"
 _ZIP_END, _ZIP_COMMENT = 22, (1 << 16) - 1  # the record that ends a zip, and the longest behind it
+_LOCATOR, _LARGE_END = 20, 56  # what stands before that in a zip of 64 bits
 _RECORD = 2048  # what reading one record of a zip's directory costs, in bytes read
 _LOOK = 8192  # what it costs to tell what one file is
 _BASE = "mar_core.ts.base_handler"
+# The rank of pickles: of what is asked before them, it is not known that it is none.
+PICKLE_RANK = 20
 
 
 class Trust(enum.StrEnum):
@@ -122,7 +116,7 @@ class WeightsFile:
         self,
         stream: BinaryIO,
         *,
-        budget: Budget | None = None,
+        budget: Allowance | None = None,
         formats: tuple[WeightsFormat, ...] | None = None,
         depth: int = 0,
     ) -> None:
@@ -168,22 +162,32 @@ class WeightsFile:
         return self.entries[0].name.partition("/")[0] + "/" if self.entries else "/"
 
     @functools.cached_property
-    def is_hidden_zip(self) -> bool:
-        """Whether it begins as something else and ends as a zip, which readers go by."""
+    def hidden_zip(self) -> BinaryIO | None:
+        """The zip that it ends as, which readers go by, where it begins as something else."""
         if self.head.startswith(_ZIP):
-            return False
+            return None
         self.stream.seek(max(0, self.size - _ZIP_END - _ZIP_COMMENT))
         tail = self.stream.read(_ZIP_END + _ZIP_COMMENT)
         at = tail.rfind(b"PK\x05\x06")
         record = tail[at : at + _ZIP_END]
         if at < 0 or len(record) < _ZIP_END:
-            return False
-        # Four bytes may come about by chance; that the directory stands before them may not.
-        length = int.from_bytes(record[12:16], "little")
-        begin = self.size - len(tail) + at - length
+            return None
+        length, offset = (int.from_bytes(record[at : at + 4], "little") for at in (12, 16))
+        end = directory_end = self.size - len(tail) + at
+        large = tail[max(0, at - _LOCATOR) :].startswith(b"PK\x06\x07")
+        if large:
+            directory_end -= _LOCATOR + _LARGE_END
+            self.stream.seek(max(0, directory_end))
+            more = self.stream.read(_LARGE_END)
+            length, offset = (int.from_bytes(more[at : at + 8], "little") for at in (40, 48))
+        begin = directory_end - length
         self.stream.seek(max(0, begin))
-        large = tail[max(0, at - 20) :].startswith(b"PK\x06\x07")
-        return large or (length > 0 and begin >= 0 and self.stream.read(2) == b"PK")
+        # Four bytes may come about by chance; that the directory stands before them may not.
+        if not large and not (length > 0 and begin >= 0 and self.stream.read(2) == b"PK"):
+            return None
+        start = min(max(0, begin - offset), end)
+        stop = min(self.size, end + _ZIP_END + int.from_bytes(record[20:22], "little"))
+        return window(self.stream, start=start, length=stop - start)
 
     @functools.cached_property
     def first_pickle(self) -> PickleReport:

@@ -12,6 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ModelError
+from mar_core.format.file import CHUNK
 from mar_core.format.limits import Limits
 from mar_core.format.zip_reader import ZipParser
 from mar_core.format.zip_records import Entry as ZipEntry
@@ -19,21 +20,15 @@ from mar_core.format.zip_records import Entry as ZipEntry
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mar_core.weights.cost import Budget
+    from mar_core.weights.streams import Allowance
 
 __all__ = [
-    "ZipEntry",
-    "check_crc",
-    "check_layout",
-    "data_start",
-    "read_directory",
-    "read_entry",
+    "ZipEntry", "check_crc", "check_layout", "data_start", "read_directory", "read_entry",
     "read_head",
-]
+]  # fmt: skip
 
 # One record for each storage; the largest models have some thousand, and each costs time.
 _LIMITS = Limits(max_members=50_000)
-_CHUNK = 1 << 20
 
 
 class _Inner:
@@ -108,7 +103,7 @@ def read_entry(stream: BinaryIO, entry: ZipEntry, *, limit: int) -> bytes:
     return raw
 
 
-def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Budget) -> None:
+def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Allowance) -> None:
     """Read one record, unpacked, to its end and compare its checksum.
 
     Raises:
@@ -116,7 +111,7 @@ def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Budget) -> None:
     """
     stream.seek(0)
     crc = 0
-    while chunk := stream.read(_CHUNK):
+    while chunk := stream.read(CHUNK):
         budget.spend(len(chunk))
         crc = zlib.crc32(chunk, crc)
     if crc != entry.crc:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.reports.doctor.archive import check_here
-from mar_core.reports.doctor.config import explain_config
 from mar_core.reports.doctor.machine import check_cache, check_machine
 from mar_core.reports.doctor.packages import check_optional, check_plugins, statuses
-from mar_core.reports.doctor.report import Check, Report, Section, State, guarded
+from mar_core.reports.doctor.report import Check, Report, Section, State, explain_config, guarded
 
 if TYPE_CHECKING:
     import os

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mar_core.cache.uv import find_uv
+from mar_core.cache.environments import find_uv
 from mar_core.checks.checking import check_archive
 from mar_core.checks.requirements import read_requirements
 from mar_core.checks.subject import Subject
@@ -15,12 +17,10 @@ from mar_core.errors import ArchiveError, UsageError
 from mar_core.findings import Severity
 from mar_core.format.reader import open_archive
 from mar_core.handlers.blame import absent_module, missing_module
-from mar_core.handlers.installed import is_installed, package_of
-from mar_core.handlers.lookup import why_absent
+from mar_core.handlers.lookup import is_installed, package_of, why_absent
 from mar_core.plugins import HOST, Plugins, disabled_names, load_plugins
 from mar_core.plugins.listing import EntryStatus, check_entries
 from mar_core.plugins.remedies import distribution_of
-from mar_core.reports.doctor.imports import Import, imports_of
 from mar_core.reports.doctor.machine import torch_answer
 from mar_core.reports.doctor.report import Check, State, from_error
 from mar_core.reports.inspection import config_values, summary_of_lock
@@ -30,16 +30,18 @@ from mar_core.weights.loading import no_loader, other_loaders
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from mar_core.findings import Finding
     from mar_core.handlers.lookup import FoundHandler
 
-__all__ = ["check_here", "packages_needed"]
+__all__ = ["Import", "check_here", "imports_of", "packages_needed"]
 
 _STATES = {Severity.ERROR: State.ERROR, Severity.WARNING: State.WARNING}
 # What validation says of a handler that is not here; a doctor knows more about it.
 _HANDLER_CODES = {"MAR-R003", "MAR-R004", "MAR-R005", "MAR-R006"}
+_MISSING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+_NEVER_RUN = ("__name__ == '__main__'", "TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def check_here(path: str | os.PathLike[str], statuses: Sequence[EntryStatus]) -> Iterator[Check]:
@@ -216,7 +218,7 @@ def _lock(subject: Subject) -> Check | None:
 
 def _fault(found: Import, subject: Subject) -> Check | None:
     """Why an import fails here, or None when it does not."""
-    if found.module.partition(".")[0] == compat.ROOT and compat.wanted(found.module):
+    if found.module.partition(".")[0] == compat.ROOT and compat.means_ours(found.module):
         absent = None if compat.offers(found.module) else str(compat.missing(found.module))
         return _check(found, f"{found.where}: {absent}", None) if absent else None
     if is_installed(found.module):
@@ -238,3 +240,121 @@ def _fault(found: Import, subject: Subject) -> Check | None:
 def _check(found: Import, message: str, hint: str | None) -> Check:
     state = State.ERROR if found.certain else State.WARNING
     return Check(name="imports", state=state, message=message, hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import of a module that is not the archive's own.
+
+    Attributes:
+        module: The module's full name.
+        member: The member that imports it.
+        line: Where.
+        certain: Whether it happens whenever the member is imported.
+    """
+
+    module: str
+    member: str
+    line: int
+    certain: bool
+
+    @property
+    def where(self) -> str:
+        """Where it stands, in words."""
+        return f"{self.member} (line {self.line})"
+
+
+def imports_of(subject: Subject) -> Iterator[Import]:
+    """What the handler, the model file, and the archive's modules that they import, import.
+
+    Left out are the standard library, what ``except ImportError`` guards, and what never runs.
+
+    Args:
+        subject: The archive.
+    """
+    handler = subject.handler.member if subject.handler else None
+    todo = [(m, True) for m in (handler, subject.manifest.model_file) if m]
+    seen = set()
+    while todo:
+        member, certain = todo.pop(0)
+        if member in seen or member not in subject.archive.members:
+            continue
+        seen.add(member)
+        for found in _of_member(subject, member):
+            sure = certain and found.certain
+            inside = _inside(found.module, subject.archive.members)
+            if inside:
+                todo.extend((name, sure) for name in inside)
+            elif found.module.partition(".")[0] not in sys.stdlib_module_names:
+                yield Import(found.module, member, found.line, sure)
+
+
+def _of_member(subject: Subject, member: str) -> Iterator[Import]:
+    if subject.module(member) is None:  # no Python: the rules have said so
+        return
+    package = member.split("/")[:-1]
+    for node, certain in _statements(ast.parse(subject.archive.read(member)).body):
+        for module in _named(node, package):
+            yield Import(module, member, node.lineno, certain)
+
+
+def _named(node: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    above = package[: len(package) - node.level + 1] if node.level else []
+    base = ".".join([*above, *([node.module] if node.module else [])])
+    if not node.level:
+        yield base
+    elif package:
+        # A relative import is the archive's own: `from . import shapes`, `from .shapes import Box`.
+        yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names)
+
+
+def _statements(
+    body: list[ast.stmt], *, certain: bool = True
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Every import statement below a body, and whether it always runs."""
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node, certain
+        elif isinstance(node, ast.Try):
+            yield from _of_try(node, certain=certain)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in _NEVER_RUN:
+            yield from _statements(node.orelse, certain=certain)
+        else:
+            always = isinstance(node, (ast.ClassDef, ast.With))
+            for part in ("body", "orelse", "handlers", "cases"):
+                inner = [child for child in getattr(node, part, []) if isinstance(child, ast.AST)]
+                flat = [s for child in inner for s in _flattened(child)]
+                yield from _statements(flat, certain=certain and always)
+
+
+def _flattened(child: ast.AST) -> list[ast.stmt]:
+    """A statement, or the statements of an ``except`` or a ``case``."""
+    return [child] if isinstance(child, ast.stmt) else getattr(child, "body", [])
+
+
+def _of_try(node: ast.Try, *, certain: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    guarded = any(
+        handler.type is None or any(name in ast.unparse(handler.type) for name in _MISSING)
+        for handler in node.handlers
+    )
+    if not guarded:
+        yield from _statements(node.body, certain=certain)
+        for handler in node.handlers:
+            yield from _statements(handler.body, certain=False)
+    yield from _statements([*node.orelse, *node.finalbody], certain=certain and not guarded)
+
+
+def _inside(module: str, members: Container[str]) -> list[str]:
+    """The members that importing a module imports, when it is the archive's own."""
+    parts = module.split(".")
+    if parts[0] in sys.stdlib_module_names:
+        return []
+    found = []
+    for depth in range(1, len(parts) + 1):
+        stem = "/".join(parts[:depth])
+        found += [name for name in (f"{stem}/__init__.py", f"{stem}.py") if name in members]
+    own = f"{parts[0]}/__init__.py" in members or f"{parts[0]}.py" in members
+    return found if own or (found and not is_installed(parts[0])) else []

@@ -6,14 +6,16 @@ import enum
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mar_core.findings import printable
+from mar_core.errors import MarError, UsageError
+from mar_core.plugins import get_plugins
+from mar_core.plugins.entry_points import in_words
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
-    from mar_core.errors import MarError
-
-__all__ = ["Check", "Report", "Section", "State", "from_error", "guarded"]
+__all__ = ["Check", "Report", "Section", "State", "explain_config", "from_error", "guarded"]
 
 
 class State(enum.StrEnum):
@@ -111,3 +113,33 @@ def guarded(title: str, look: Callable[[], Iterable[Check]]) -> Section:
         message = f"It could not be looked at: {type(error).__name__}: {said}"
         checks.append(Check(name=title, state=State.ERROR, message=message))
     return Section(title=title, checks=tuple(checks))
+
+
+def explain_config(path: Path) -> Section:
+    """A check for each key of the file that is set.
+
+    Raises:
+        UsageError: There is no such file, nobody reads it, or it cannot be read.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not there.", hint="Check the path behind --ts-config.")
+    checks: list[Check] = []
+    known = False
+    for plugin, result in get_plugins().explain_config(path):
+        if isinstance(result, MarError):
+            raise result
+        if isinstance(result, Exception):
+            raise UsageError(
+                f"The plugin {plugin} failed to read {path}: {in_words(result)}."
+            ) from result
+        known = known or result is not None
+        checks += [
+            Check(name=key, state=State.OK if works else State.WARNING, message=effect)
+            for key, effect, works in result or ()
+        ]
+    if not known:
+        raise UsageError(
+            f"No plugin that is installed knows what {path.name} is.",
+            hint="`mar plugins` lists them; a server's own plugin reads its configuration.",
+        )
+    return Section(title="configuration", checks=tuple(checks))

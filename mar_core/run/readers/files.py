@@ -15,8 +15,7 @@ from mar_core.run.readers.sources import (
     read_bounded,
     reading,
 )
-from mar_core.runtime.content import JSON, media_type, request_headers
-from mar_core.runtime.requests import FORMS, Request, row_of
+from mar_core.runtime.requests import FORMS, JSON, Request, media_type, request_headers, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""``--output report.html``: a page of the run for people, written as the run goes."""
+"""``--output report.html``: a page of the run for people, written as the run goes.
+
+A row of it is small enough for a page of ten thousand: what is drawn of it, and no more.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ import hashlib
 import json
 import re
 import time
+import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.records import Writer
+from mar_core.run.beside import answer_of
+from mar_core.run.previews import small_picture
 from mar_core.run.report import static_file
-from mar_core.run.report.compact import compact
+from mar_core.run.shapes import found_in
 from mar_core.run.writers.base import dump
 
 if TYPE_CHECKING:
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 
     from mar_core.records import RunSummary, WriteOptions
 
-__all__ = ["ReportWriter", "begin_page"]
+__all__ = ["ReportWriter", "begin_page", "compact"]
 
 ROW = b'<script type="application/json" class="row">'
 NOTE = b'<script type="application/json" class="note">'
@@ -37,6 +44,15 @@ POLICY = (
 )
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
+# Characters of JSON that a result may have; of a longer one the beginning is shown.
+LONGEST = 20_000
+CUT = 2_000
+# A picture of more characters of base64 is made small.
+PICTURE = 40_000
+# A grid of numbers has so many rows and columns at least, and is made no larger than the other.
+GRID, SIDE = 8, 256
+LEVELS = 127
+CHANNELS = 4
 
 
 class ReportWriter(Writer):
@@ -120,3 +136,128 @@ def _module(name: str) -> str:
 
 def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def compact(row: Mapping[str, Any], *, explain: bool) -> dict[str, Any]:
+    """What the page needs of a row.
+
+    ``label`` and ``score`` say what was answered and how surely: the best class, or the least sure
+    of the objects that were found. A result that is a mask or a heat map becomes a ``grid`` of
+    small numbers, and one that is too long ``cut``, its beginning as text.
+
+    Args:
+        row: The row, with its preview.
+        explain: The results are explanations: a grid is a heat map, and no mask.
+    """
+    found = {name: value for name, value in row.items() if name not in {"result", "streamed"}}
+    if row.get("streamed"):
+        found["streamed"] = _brief(row["streamed"])
+    if "result" not in row:
+        return found
+    result = row["result"]
+    scores = found_in(result)
+    if scores:
+        objects = any(one.more for one in scores)
+        chosen = min(scores, key=_score) if objects else max(scores, key=_score)
+        found |= {"score": chosen.score}
+        found["label"] = _counted([one.label for one in scores]) if objects else chosen.label
+    elif (label := answer_of(result)) is not None:
+        found["label"] = label
+        if isinstance(result, Mapping):
+            found["score"] = result[label]
+    grid = _grid(result, explain=explain)
+    return found | ({"result": _shown(result)} if grid is None else {"grid": grid})
+
+
+def _score(one: Any) -> float:
+    return float(one.score)
+
+
+def _counted(labels: list[str]) -> str:
+    counts = {label: labels.count(label) for label in dict.fromkeys(labels)}
+    return ", ".join(label if count == 1 else f"{count} {label}" for label, count in counts.items())
+
+
+def _shown(result: Any) -> Any:
+    """A result, its pictures small, numbers of heat maps left out; its beginning if it is long."""
+    if isinstance(result, Mapping):
+        result = {
+            name: _smaller(value)
+            for name, value in result.items()
+            if not (name == "attributions" and "heatmap" in result)
+        }
+        result = _smaller(result)
+    return _brief(result)
+
+
+def _smaller(value: Any) -> Any:
+    """A picture in base64 made small; anything else as it is."""
+    text = value.get("base64") if isinstance(value, Mapping) and len(value) == 1 else None
+    if not isinstance(text, str) or len(text) <= PICTURE:
+        return value
+    picture = small_picture(base64.b64decode(text), side=SIDE)
+    return {"base64": picture["picture"]} if picture and "picture" in picture else value
+
+
+def _brief(value: Any) -> Any:
+    """A value; of a long one with fewer digits, or its beginning."""
+    text = json.dumps(value, ensure_ascii=False)
+    limit = LONGEST + (2 * PICTURE if '"base64"' in text else 0)
+    if len(text) <= limit:
+        return value
+    value = _rounded(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= limit else {"cut": text[:CUT], "length": len(text)}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def _grid(result: Any, *, explain: bool) -> dict[str, Any] | None:
+    """A mask or a heat map in bytes, deflated: its shape, and whether the numbers have signs."""
+    shape = _shape(result)
+    if len(shape) not in {2, 3}:
+        return None
+    import numpy as np
+
+    try:
+        numbers = np.asarray(result, dtype="float32")
+    except (ValueError, TypeError):  # ragged, or "NaN" among the numbers
+        return None
+    heat = explain
+    if numbers.ndim > 2 and numbers.shape[2] == 2 and not explain:  # noqa: PLR2004
+        numbers = numbers[..., 0]  # a class and its share
+    elif numbers.ndim > 2:  # noqa: PLR2004 - what counted at a pixel is the sum over its channels
+        numbers, heat = numbers.sum(0 if shape[0] <= CHANNELS < shape[2] else 2), True
+    if min(numbers.shape) < GRID:
+        return None
+    step = max(1, -(-max(numbers.shape) // SIDE))
+    small = _levels(np.nan_to_num(numbers[::step, ::step]), signed=heat)
+    packed = base64.b64encode(zlib.compress(small.tobytes())).decode("ascii")
+    return {"data": packed, "height": small.shape[0], "width": small.shape[1], "signed": heat}
+
+
+def _levels(numbers: Any, *, signed: bool) -> Any:
+    """Numbers in a byte each: classes as they are, heat as a share of the strongest."""
+    import numpy as np
+
+    if not signed:
+        return np.clip(numbers.round(), 0, 255).astype("uint8")
+    sizes = np.abs(numbers)
+    strongest = float(np.quantile(sizes, 0.99)) or float(sizes.max()) or 1.0
+    return np.clip(numbers / strongest * LEVELS, -LEVELS, LEVELS).round().astype("int8")
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """The shape of nested lists of numbers by their first items; empty for anything else."""
+    shape: list[int] = []
+    while isinstance(value, list) and value:
+        shape.append(len(value))
+        value = value[0]
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return tuple(shape) if is_number else ()

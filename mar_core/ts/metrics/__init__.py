@@ -19,15 +19,7 @@ from mar_core.ts.metrics.metric import (
 )
 
 __all__ = [
-    "CachingMetric",
-    "Dimension",
-    "Metric",
-    "MetricDefinition",
-    "MetricTypes",
-    "MetricsCache",
-    "MetricsCacheKeyError",
-    "MetricsCacheTypeError",
-    "MetricsCacheValueError",
-    "MetricsConfig",
+    "CachingMetric", "Dimension", "Metric", "MetricDefinition", "MetricTypes", "MetricsCache",
+    "MetricsCacheKeyError", "MetricsCacheTypeError", "MetricsCacheValueError", "MetricsConfig",
     "metrics_for",
-]
+]  # fmt: skip

@@ -31,20 +31,11 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "CONFIG_ERRORS",
-    "CONFIG_KEY",
-    "GeneralMetricsCacheError",
-    "MetricCacheAbstract",
-    "MetricDefinition",
-    "MetricsCacheIOError",
-    "MetricsCacheKeyError",
-    "MetricsCachePyYamlError",
-    "MetricsCacheTypeError",
-    "MetricsCacheValueError",
-    "MetricsCacheYamlImpl",
-    "MetricsConfig",
-    "metrics_for",
-]
+    "CONFIG_ERRORS", "CONFIG_KEY", "GeneralMetricsCacheError", "MetricCacheAbstract",
+    "MetricDefinition", "MetricsCacheIOError", "MetricsCacheKeyError",
+    "MetricsCachePyYamlError", "MetricsCacheTypeError", "MetricsCacheValueError",
+    "MetricsCacheYamlImpl", "MetricsConfig", "metrics_for",
+]  # fmt: skip
 
 MetricCacheAbstract = MetricsCache
 

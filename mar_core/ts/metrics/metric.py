@@ -11,19 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
-    "CachingMetric",
-    "Dimension",
-    "GeneralMetricsCacheError",
-    "Metric",
-    "MetricTypes",
-    "MetricsCacheIOError",
-    "MetricsCacheKeyError",
-    "MetricsCachePyYamlError",
-    "MetricsCacheTypeError",
-    "MetricsCacheValueError",
-    "log_metric",
-    "request_of",
-]
+    "CachingMetric", "Dimension", "GeneralMetricsCacheError", "Metric", "MetricTypes",
+    "MetricsCacheIOError", "MetricsCacheKeyError", "MetricsCachePyYamlError",
+    "MetricsCacheTypeError", "MetricsCacheValueError", "log_metric", "request_of",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 

@@ -13,19 +13,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = [
-    "collect_all",
-    "collect_gpu_metrics",
-    "cpu_utilization",
-    "dimension",
-    "disk_available",
-    "disk_used",
-    "disk_utilization",
-    "gpu_utilization",
-    "memory_available",
-    "memory_used",
-    "memory_utilization",
-    "system_metrics",
-]
+    "collect_all", "collect_gpu_metrics", "cpu_utilization", "dimension", "disk_available",
+    "disk_used", "disk_utilization", "gpu_utilization", "memory_available", "memory_used",
+    "memory_utilization", "system_metrics",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 

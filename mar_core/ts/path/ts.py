@@ -6,5 +6,5 @@ import sys
 
 from mar_core.ts import compat
 
-compat.install()
+compat.install_finder()
 sys.modules[__name__] = compat.load(compat.ROOT)

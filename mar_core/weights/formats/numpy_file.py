@@ -21,10 +21,11 @@ __all__ = ["FORMAT"]
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 64 << 10
 _MAX_PARSED = 10_000  # what NumPy itself reads without being told that the file is trusted
-# A plain type: byte order, kind, width. NumPy knows other spellings, such as ``object``; it writes
-# these.
-_PLAIN = re.compile(r"[<>|=]?(?:[?bBhHiIlLqQefdgFDG]|[biufc]\d{1,2}|[SUVa]\d*|[mM]8(?:\[\w+\])?)")
-_WIDTH = re.compile(r"[<>|=]?([biufcSVaUmM])(\d+)")
+# A type as NumPy writes it: byte order, kind, width. It reads other spellings, such as ``object``.
+_PLAIN = re.compile(r"[<>|=]?([biufcSUVmM])([0-9]{1,10})(?:\[\w+\])?")
+_DEEPEST, _MOST_AXES = 8, 64
+# Python 2 wrote integers so, and NumPy reads them: nothing may hide behind one.
+_LONG = re.compile(r"(?<=\d)L")
 
 
 def _identify(file: WeightsFile) -> bool:
@@ -56,64 +57,67 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
 
 
 def _examine_array(stream: BinaryIO, what: str, report: WeightsReport) -> int | None:
-    """Where its numbers end; None where it has none, or they cannot be counted."""
-    head = stream.read(12)
-    wide = head[6:7] > b"\x01"
-    length = int.from_bytes(head[8 : 12 if wide else 10], "little")
-    if head[: len(_MAGIC)] != _MAGIC or length > _MAX_PARSED:
-        report.fault("MAR-W006", f"{what} has no proper header.")
+    """Where its numbers end; None where it holds other things, or that cannot be told."""
+    header = _header(stream)
+    if header is None:
+        report.fault("MAR-W005", f"{what} has no header that can be checked.")
         return None
-    begin = 12 if wide else 10
-    header = (head[begin:] + stream.read(length))[:length]
-    try:
-        described = ast.literal_eval(header.decode("latin-1").strip())
-        kind, shape = described["descr"], described["shape"]
-    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
-        report.fault("MAR-W006", f"{what} has no proper header.")
-        return None
-    if not _is_numbers(kind):
+    kind, shape, begin = header
+    width, count = _width(kind), _count(shape)
+    if width is None:
         report.fault(
             "MAR-W016", f"{what} holds pickled objects, or a type that NumPy never writes."
         )
         return None
-    return _end(kind, shape, begin + length)
+    if count is None:
+        report.fault("MAR-W005", f"{what} has a shape that cannot be.")
+        return None
+    return begin + count * width
 
 
-def _is_numbers(kind: Any, depth: int = 0) -> bool:
+def _header(stream: BinaryIO) -> tuple[Any, Any, int] | None:
+    """The type and the shape of an array, and where its numbers begin; None where it has none."""
+    head = stream.read(12)
+    begin = 10 if head[6:7] == b"\x01" else 12
+    length = int.from_bytes(head[8:begin], "little")
+    if length > _MAX_PARSED:
+        return None
+    text = (head[begin:] + stream.read(length))[:length].decode("latin-1").strip()
+    for source in (text, _LONG.sub("", text)):
+        try:
+            described = ast.literal_eval(source)
+            return described["descr"], described["shape"], begin + length
+        except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _width(kind: Any, depth: int = 0) -> int | None:
+    """The bytes of one element, where it is made of numbers and texts alone; else None."""
     if isinstance(kind, str):
-        return _PLAIN.fullmatch(kind) is not None
-    if isinstance(kind, tuple) and len(kind) == 2:  # noqa: PLR2004 - a type and its shape
-        return _is_numbers(kind[0], depth + 1)
-    return (
-        isinstance(kind, list)
-        and depth < 8  # noqa: PLR2004
-        and all(isinstance(f, tuple) and len(f) in {2, 3} and _is_numbers(f[1], depth + 1)
-                for f in kind)
-    )  # fmt: skip
-
-
-def _end(kind: Any, shape: Any, begin: int) -> int | None:
-    width, count = _width(kind), _count(shape)
-    return None if width is None or count is None else begin + count * width
-
-
-def _width(kind: Any) -> int | None:
-    """How many bytes one element takes; None where its spelling does not say that."""
-    if isinstance(kind, str):
-        found = _WIDTH.match(kind)
-        if found is None:
-            return 1 if kind.lstrip("<>|=") in {"?", "b", "B"} else None
-        return int(found[2]) * (4 if found[1] == "U" else 1)
-    if isinstance(kind, tuple):
-        width, count = _width(kind[0]), _count(kind[1])
+        found = _PLAIN.fullmatch(kind)
+        return int(found[2]) * (4 if found[1] == "U" else 1) if found else None
+    if isinstance(kind, tuple) and len(kind) == 2 and depth < _DEEPEST:  # noqa: PLR2004 - a type and its shape
+        width, count = _width(kind[0], depth + 1), _count(kind[1])
         return None if width is None or count is None else width * count
-    widths = [_width(field[1] if len(field) == 2 else tuple(field[1:])) for field in kind]  # noqa: PLR2004
+    if not isinstance(kind, list) or depth == _DEEPEST:
+        return None
+    widths = [_width_of_field(field, depth + 1) for field in kind]
     return None if None in widths else sum(filter(None, widths))
+
+
+def _width_of_field(field: Any, depth: int) -> int | None:
+    match field:
+        case (_, kind) if isinstance(field, tuple):
+            return _width(kind, depth)
+        case (_, kind, shape) if isinstance(field, tuple):
+            return _width((kind, shape), depth)
+    return None
 
 
 def _count(shape: Any) -> int | None:
     sizes = shape if isinstance(shape, tuple) else (shape,)
-    if len(sizes) > 64 or not all(type(n) is int and 0 <= n < 2**48 for n in sizes):  # noqa: PLR2004
+    if len(sizes) > _MOST_AXES or not all(type(n) is int and 0 <= n < 2**48 for n in sizes):
         return None
     return math.prod(sizes)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mar_core.weights.listing import note_pickle
 from mar_core.weights.pickles import walk_pickle
 from mar_core.weights.registry import format_of, look_inside
-from mar_core.weights.weights_format import Trust, WeightsFormat
+from mar_core.weights.weights_format import PICKLE_RANK, Trust, WeightsFormat
 
 if TYPE_CHECKING:
     from mar_core.weights.weights_format import WeightsFile, WeightsReport
@@ -39,7 +39,7 @@ def _examine(file: WeightsFile, report: WeightsReport) -> None:
             break
         start, what = found.end, "one of its pickles"
         rest = file.inner(file.rest(start))
-        if format_of(rest).rank < FORMAT.rank:  # an array, or a zip: it is none for pickle.load
+        if format_of(rest).rank < PICKLE_RANK:  # an array, or a zip: it is none for pickle.load
             look_inside(file, rest.stream, "what follows its pickle", report)
             break
         found = walk_pickle(file.stream, start=start, budget=file.budget, plain=True)
@@ -55,5 +55,5 @@ FORMAT = WeightsFormat(
     written_by="`pickle.dump`, `joblib.dump`",
     loaded_by="by the handler, not by mar",
     hint="Save the model's state dict with torch.save or safetensors.",
-    rank=20,
+    rank=PICKLE_RANK,
 )

@@ -1,21 +1,22 @@
-"""``torch.save`` before 1.6: five pickles one behind the other, then the storages."""
+"""``torch.save`` before 1.6: five pickles one behind the other, then the storages.
+
+Before 0.2 it wrote a tar, which no safe loader reads.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.allowed import ELEMENT_BYTES
 from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.pickles import PickleReport, walk_pickle
 from mar_core.weights.state_dict import load_eager
 from mar_core.weights.weights_format import Trust, WeightsFormat
 
 if TYPE_CHECKING:
-    from mar_core.weights.stand_ins import Storage
     from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "TAR_FORMAT"]
 
 _PROTO = 0x80  # the opcode that opens every pickle since protocol 2
 # The file begins with this pickled number.
@@ -24,6 +25,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT_BYTES = 8
 _FIELDS = 6
+_TAR_MEMBERS = {b"storages", b"tensors", b"pickle"}
 
 
 def _identify(file: WeightsFile) -> bool:
@@ -74,7 +76,7 @@ def _place_storages(
         if numel != storage.numel:
             raise ModelError(f"the storage {key!r} has {numel:,} elements, not {storage.numel:,}")
         starts[key] = position + _COUNT_BYTES
-        position = starts[key] + _length(storage)
+        position = starts[key] + storage.nbytes
         if position > file.size:
             raise ModelError(f"it is cut off inside the storage {key!r}")
     if position != file.size:
@@ -82,8 +84,13 @@ def _place_storages(
     return starts
 
 
-def _length(storage: Storage) -> int:
-    return storage.numel * ELEMENT_BYTES[storage.dtype]
+def _is_tar(file: WeightsFile) -> bool:
+    first_name = file.head[:100].split(b"\0", 1)[0].removeprefix(b"./")
+    return file.head[257:262] == b"ustar" and first_name in _TAR_MEMBERS
+
+
+def _examine_tar(_: WeightsFile, report: WeightsReport) -> None:
+    report.fault("MAR-W009", "The file is in torch's tar format, which no safe loader reads.")
 
 
 FORMAT = WeightsFormat(
@@ -95,5 +102,14 @@ FORMAT = WeightsFormat(
     load=load_eager,
     written_by="`torch.save` before 1.6",
     loaded_by="copied into memory, `weights_only=True`",
+    rank=0,
+)
+TAR_FORMAT = WeightsFormat(
+    name="torch-tar",
+    title="in the tar format of PyTorch before 0.2, which cannot be loaded safely",
+    trust=Trust.PYTHON,
+    identify=_is_tar,
+    examine=_examine_tar,
+    hint="Load it with the PyTorch that wrote it and save its state dict again.",
     rank=0,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
-from mar_core.weights.allowed import ELEMENT_BYTES
 from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.pickles import PickleReport, walk_pickle
 from mar_core.weights.state_dict import load_eager
@@ -115,16 +114,15 @@ def check_storages(
     little = _is_little(file)
     for storage in walked.storages.values():
         record = file.records.get(f"{folder}{storage.key}".lower())
-        size = storage.numel * ELEMENT_BYTES[storage.dtype]
         if storage.location == _NO_DATA:
             continue
         if record is None:
             report.fault("MAR-W007", f"Its storage {storage.key!r} is missing.")
-        elif record.size != size:
+        elif record.size != storage.nbytes:
             report.fault(
                 "MAR-W007",
                 f"Its storage {storage.key!r} is {record.size:,} bytes long; its pickle promises "
-                f"{size:,}.",
+                f"{storage.nbytes:,}.",
             )
         else:
             placed = record.stored and little

@@ -115,6 +115,7 @@ def test_a_log_has_plain_lines(room, monkeypatch, capsys):
 
     monkeypatch.setattr(progress, "LOG_SECONDS", 0.05)
     summary = RunSummary(model="m", skipped=1000)
+    start = time.monotonic()
     with progress.show_progress(count=lambda: None) as show_it:
         for _ in range(20):
             summary.total += 1
@@ -124,7 +125,7 @@ def test_a_log_has_plain_lines(room, monkeypatch, capsys):
             if time.monotonic() >= show_it.due:
                 show_it(summary)
     lines = capsys.readouterr().err.splitlines()
-    assert 1 <= len(lines) <= 4
+    assert 1 <= len(lines) <= (time.monotonic() - start) / 0.05
     assert re.fullmatch(r"mar: 1,0\d\d done, 100\.0 a second, \d failed", lines[0])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import wheels
 
-from mar_core.cache.uv import find_uv, uv
+from mar_core.cache.environments import find_uv, uv
 from mar_core.errors import PackagesError, UsageError
 
 SYNC = ("pip", "sync", "--require-hashes", "--no-build", "--target", "there")
@@ -119,7 +119,7 @@ def test_when_the_user_stops_it_uv_ends_at_once(here, monkeypatch):
     stand_in = here / "uv"
     stand_in.write_text("#!/bin/sh\necho Downloading torch >&2\nexec sleep 600\n")
     stand_in.chmod(0o755)
-    monkeypatch.setattr("mar_core.cache.uv.find_uv", lambda: str(stand_in))
+    monkeypatch.setattr("mar_core.cache.environments.find_uv", lambda: str(stand_in))
 
     class Stopping(logging.Handler):
         def emit(self, record):

@@ -55,6 +55,9 @@ SOUND = {
     "an anchor": b"a: &x [1, 2]\nb: *x\n",
     "a merge": b"a: &x {k: 1}\nb: {<<: *x, l: 2}\n",
     "a byte order mark": b"\xef\xbb\xbfbatchSize: 2",
+    "no workers": b"maxWorkers: 0",
+    "as many workers": b"minWorkers: 2\nmaxWorkers: 2",
+    "the largest integer": f"maxBatchDelay: {(1 << 31) - 1}".encode(),
     "core tags": b'a: !!str 1\nb: !!int "2"\n',
 }
 WRONG_TYPES = [
@@ -68,6 +71,7 @@ WRONG_TYPES = [
     "asyncCommunication: 1", "useVenv: 'true'", "pt2: 3", "pt2: [inductor]",
     "pt2: {compile: true}", "pt2: {compile: {enable: 1}}", "pt2: {compile: {backend: [a]}}",
     "pt2: {export: {aot_compile: 1}}", "micro_batching: 4",
+    "minWorkers: x\nmaxWorkers: 2", "maxWorkers: x",
     "micro_batching: {micro_batch_size: x}", "micro_batching: {parallelism: 2}",
     "micro_batching: {parallelism: {inference: two}}", "handler: resnet", "handler: [1]",
 ]  # fmt: skip
@@ -102,6 +106,24 @@ def test_a_wrong_type_is_an_error_and_names_its_key(text):
     (finding,) = found(text.encode())
     assert (finding.code, finding.severity.value) == ("MAR-Y006", "error")
     assert finding.message.startswith(text.partition(":")[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batchSize:", "batchSize is empty, where an integer is expected."),
+        ("batchSize: true", "batchSize is a boolean, where an integer is expected."),
+        ("deviceIds: 0", "deviceIds is an integer, where a list of integers is expected."),
+        ("deviceIds: [a]", "deviceIds holds something else than integers."),
+        ("useVenv: 2020-01-01", "useVenv is a date, where a boolean is expected."),
+    ],
+)
+def test_a_wrong_type_is_called_by_its_name(text, message):
+    assert [one.message for one in found(text.encode())] == [message]
+
+
+def test_a_config_that_is_not_there_is_not_called_empty():
+    assert codes(check(archive(configFile="c.yaml"))) == ["MAR-R001"]
 
 
 @pytest.mark.parametrize("text", OUT_OF_RANGE)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from memory_archive import archive, codes
 
 from mar_core.checks.lock import LockError, parse_lock
+from mar_core.checks.requirements import lines_digest
 from mar_core.checks.rules import mar_validate_archive as check
 
 HEAD = 'lock-version = "1.0"\ncreated-by = "test"\n'
@@ -45,7 +46,19 @@ def test_what_is_there_for_torch_alone_is_said_by_locks_of_ours():
 ADDRESS = f'archive = {{ url = "https://h/a.zip", {HASH} }}\n'
 REPOSITORY = 'vcs = { type = "git", url = "https://h/x", commit-id = "0" }\n'
 WEAK = 'wheels = [{ name = "a-1.0-py3-none-any.whl", url = "u", hashes = { md5 = "0" } }]\n'
+HASHLESS = 'wheels = [{ name = "a-1.0-py3-none-any.whl", url = "u", hashes = { sha256 = "?" } }]\n'
+SDIST = f'sdist = {{ name = "a-1.0.tar.gz", url = "u", {HASH} }}\n'
 FAULTS = {
+    "no version": (lock(package("a").replace('version = "1.0"\n', "")), "a would come from a URL"),
+    "a hash that is none": (lock(package("a", HASHLESS)), "a has no SHA-256"),
+    "a weak source beside a wheel": (
+        lock(package("a", WHEEL.replace("{0}", "a") + SDIST.replace("sha256", "md5"))),
+        "a has no SHA-256",
+    ),
+    "two weak ones": (
+        lock(package("a", WEAK), package("b", WEAK.replace("a-", "b-"))),
+        "a, b have no SHA-256",
+    ),
     "an address": (lock(package("a", ADDRESS)), "a would come from a URL or a path"),
     "a repository": (lock(package("a", REPOSITORY)), "a would come from a URL or a path"),
     "a folder": (lock(package("a", 'directory = { path = "x" }\n')), "would come from a URL"),
@@ -78,6 +91,28 @@ def test_a_lock_for_others_is_said_to_be_so():
     wheel = WHEEL.replace("py3-none-any", "cp311-cp311-win32").replace("{0}", "a")
     with pytest.raises(LockError, match="not for this machine"):
         parse_lock(lock(package("a", wheel))).pins()
+
+
+def test_a_source_is_built_on_the_users_word_alone():
+    read = parse_lock(lock(package("a", SDIST), head=HEAD + 'requires-python = ">=3"\n'))
+    assert [pin.hashed for pin in read.pins()] == [""]
+    assert [pin.hashed for pin in read.pins(allow_build=True)] == [f"sha256:{'0' * 64}"]
+    assert read.requires_python == ">=3"
+    assert parse_lock(lock(package("a"))).requires_python is None
+
+
+def test_a_package_without_a_version_is_named_all_the_same():
+    raw = lock(package("a").replace('version = "1.0"\n', ""), package("b"))
+    assert parse_lock(raw).versions == {"a": "?", "b": "1.0"}
+
+
+def test_a_lock_of_these_requirements_is_known():
+    digest = lines_digest([(1, "a"), (7, "b>1")])
+    end = f'[tool.mar]\nrequirements = "{digest}"\n'
+    content = {"pylock.toml": lock(package("a"), end=end), "r.txt": b"# of these\na\n\nb>1\n"}
+    assert codes(check(archive(content, requirementsFile="r.txt"))) == []
+    content["r.txt"] = b"a\nb>2\n"
+    assert codes(check(archive(content, requirementsFile="r.txt"))) == ["MAR-Q009"]
 
 
 def test_a_lock_of_other_requirements_is_known():

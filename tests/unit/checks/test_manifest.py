@@ -23,6 +23,7 @@ SOUND_ONES = {
     "as archived": changed(),
     "unknown keys": changed(publisher={"author": "x"}, license="MIT"),
     "legacy keys": changed(specificationVersion="1.0", implementationVersion="1.0"),
+    "an empty name of a file": with_model(serializedFile="", modelFile="", requirementsFile=""),
     "null for a file": with_model(serializedFile=None),
     "python3": changed(runtime="python3"),
     "no runtime": changed(runtime=None),
@@ -42,6 +43,40 @@ def test_a_sound_manifest(raw):
 def test_a_fault(raw, code):
     assert code in codes(found(raw))
     assert any(f.severity is Severity.ERROR and f.member == MANIFEST for f in found(raw))
+
+
+@pytest.mark.parametrize(
+    "mar",
+    [
+        {"members": {"handler.py": {"size": None}}}, {"members": {"handler.py": {"size": True}}},
+        {"handler": {"distribution": None}}, {"handler": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_our_own_keys_have_their_types(mar):
+    (finding,) = found(changed(mar=mar))
+    assert finding.code == "MAR-M004"
+
+
+def test_a_null_is_called_so():
+    (finding,) = found(changed(mar={"handler": None}))
+    assert finding.message == "mar.handler is null, where an object is expected."
+    (finding,) = found(changed(mar={"members": {"a": {"size": True}}}))
+    assert finding.message == "mar.members['a'].size is a boolean, where an integer is expected."
+    (finding, *_) = found(with_model(modelName=1.5))
+    assert finding.message == "model.modelName is a number, where a string is expected."
+
+
+def test_a_signature_that_is_none():
+    (finding,) = found(changed(mar={"signature": {"inputs": 1}}))
+    assert (finding.code, finding.member) == ("MAR-M009", MANIFEST)
+    assert finding.message.startswith("mar.signature: ")
+
+
+def test_a_version_may_be_long():
+    assert codes(found(with_model(modelVersion="1" * 128))) == []
+    (finding,) = found(with_model(modelVersion="1" * 129))
+    assert finding.code == "MAR-M005"
 
 
 def test_no_manifest():

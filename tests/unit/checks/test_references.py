@@ -154,6 +154,12 @@ def test_class_names_that_can():
         assert found({"index_to_name.json": text}) == []
 
 
+def test_class_names_are_read_up_to_a_bound():
+    longest = b"{".ljust(16 << 20)
+    assert codes(found({"index_to_name.json": longest})) == ["MAR-R009"]
+    assert codes(found({"index_to_name.json": longest + b" "})) == []
+
+
 def vocabulary(extra=None, handler="text_classifier", **model):
     return list(check_ours(archive(extra, handler=handler, **model)))
 

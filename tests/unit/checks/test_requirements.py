@@ -22,6 +22,7 @@ SOUND = {
     "hashes": f"numpy==2.0.1 \\\n    --hash=sha256:{DIGEST} \\\n    --hash=sha512:{DIGEST}\n",
     "windows line ends": "numpy\r\npillow\r\n",
     "a byte order mark": "\ufeffnumpy\n",
+    "an encoding that is named too late": "numpy\n\n# -*- coding: utf-7 -*-\n",
 }
 
 

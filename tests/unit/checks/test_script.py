@@ -29,6 +29,8 @@ def test_a_block_is_read_as_the_standard_has_it():
     assert read_script(HANDLER) is None
     assert read_script("# /// script\n# x = 1\n") is None  # never closed: a comment
     assert read_script("x = '# /// script'\n") is None
+    short = BLOCK.replace('# requires-python = ">=3.11"\n', "")
+    assert read_script(short).requires_python is None
 
 
 WRONG = {
@@ -36,6 +38,7 @@ WRONG = {
     "no TOML": "# /// script\n# a = [\n# ///\n",
     "no list": '# /// script\n# dependencies = "numpy"\n# ///\n',
     "no strings": "# /// script\n# dependencies = [1]\n# ///\n",
+    "long": f"# /// script\n# x = '{'x' * (64 << 10)}'\n# ///\n",
     "no string": "# /// script\n# requires-python = 3\n# ///\n",
 }
 
@@ -59,5 +62,5 @@ def test_it_stands_for_requirements_only_where_there_is_no_file_of_them():
 
 def test_what_it_lists_is_judged_like_a_file():
     text = BLOCK.replace("rich", "rich @ https://h/x.whl")
-    found = list(check(archive({"handler.py": (text + HANDLER).encode()})))
-    assert codes(found) == ["MAR-Q002"]
+    (found,) = check(archive({"handler.py": (text + HANDLER).encode()}))
+    assert (found.code, found.member) == ("MAR-Q002", "handler.py")

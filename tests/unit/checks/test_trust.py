@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import hostile_pickles
 import pytest
-from memory_archive import HANDLER, files, write_zip
+from memory_archive import HANDLER, MemoryArchive, archive, files, manifest, write_zip
 
 from mar_core import ArchiveError, UsageError, load, open_archive, validate
 from mar_core.checks import trust
@@ -119,6 +120,52 @@ def test_what_is_no_entry_trusts_nothing(path, tmp_path):
     assert trust.list_trusted() == []
     file.write_text("{}")
     assert trust.list_trusted() == []
+
+
+def stored(tmp_path, **values):
+    """An entry as a file of its own, under the name that belongs to it."""
+    key = values.get("digest") or values.get("folder") or ""
+    file = tmp_path / "config" / "mar" / "trusted" / f"{hashlib.sha256(key.encode()).hexdigest()}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.with_suffix(".json").write_text(json.dumps({"name": "m", "since": "2026", **values}))
+
+
+def test_entries_that_somebody_wrote(tmp_path):
+    stored(tmp_path, digest="0" * 64)
+    assert [entry.key for entry in trust.list_trusted()] == ["0" * 64]
+    stored(tmp_path, digest="1" * 64, name=1)
+    stored(tmp_path, digest=None)
+    stored(tmp_path, digest="2" * 64, more="x")
+    assert [entry.key for entry in trust.list_trusted()] == ["0" * 64]
+
+
+def test_an_archive_without_a_place_is_trusted_by_nobody(tmp_path):
+    stored(tmp_path, folder="/")
+    nowhere = archive({"x.pkl": HOSTILE})
+    nowhere.path = None
+    assert not trust.is_trusted(nowhere)
+    assert trust.is_trusted(nowhere, asked=True)
+
+
+@pytest.mark.parametrize("digest", ["0" * 63, "0" * 65, 10**63, None, ["0"] * 64])
+def test_a_digest_that_is_none_stands_for_no_bytes(tmp_path, digest):
+    entry = {"sha256": digest, "size": len(HOSTILE)}
+    listed = {"x.pkl": entry, "handler.py": {"sha256": "0" * 64, "size": len(HANDLER)}}
+    data = json.loads(manifest())
+    data["mar"] = {"members": listed}
+    found = set()
+    for content in (HOSTILE, HOSTILE + b"x"):
+        members = files({"x.pkl": content, "MAR-INF/MANIFEST.json": json.dumps(data).encode()})
+        packed = MemoryArchive(members)
+        assert packed.kind == "zip"
+        found.add(trust.content_digest(packed))
+    assert len(found) == 2
+
+
+def test_a_config_folder_that_cannot_be_written(path, tmp_path):
+    (tmp_path / "config").write_text("a file")
+    with pytest.raises(ArchiveError, match="cannot be written"):
+        trust.trust(path)
 
 
 def test_what_cannot_be_read_is_not_trusted(path, tmp_path):

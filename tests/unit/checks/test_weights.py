@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import pickle
 
 import hostile_pickles
 import numpy as np
@@ -10,8 +12,11 @@ import pytest
 import weightsfiles
 from memory_archive import MODEL, archive, codes
 
-from mar_core import Severity, validate
+from mar_core import Severity, Trust, WeightsFormat, hookimpl, validate
 from mar_core.checks.rules import mar_validate_archive as check
+from mar_core.checks.subject import Subject
+from mar_core.checks.weights import weights_findings
+from mar_core.plugins import get_plugins
 
 OWN_LOADING = b"""\
 from ts.torch_handler.base_handler import BaseHandler
@@ -58,19 +63,79 @@ def test_a_file_that_carries_its_network_needs_no_model_file(name, make):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "code"),
+    ("name", "data", "code", "words"),
     [
-        ("w.pt", b"", "MAR-W014"),
-        ("w.pt", POINTER, "MAR-W002"),
-        ("w.pt", b"<!DOCTYPE html><p>Not found", "MAR-W002"),
-        ("w.pt", b"hello", "MAR-W002"),
-        ("w.txt", b"hello", "MAR-W014"),
-        ("w.bin", b"\x00\x01\x02\x03" * 100, "MAR-W014"),
-        ("w.so", b"\x7fELF" + b"\x00" * 100, "MAR-W013"),
+        ("w.pt", b"", "MAR-W014", "is empty"),
+        ("w.safetensors", b"", "MAR-W014", "is empty"),
+        ("w.pt", POINTER, "MAR-W002", "git-lfs"),
+        ("w.onnx", POINTER, "MAR-W002", "git-lfs"),
+        ("w.txt", b"<!DOCTYPE html><p>Not found", "MAR-W002", "web page"),
+        ("w.pt", b"hello", "MAR-W002", "is text"),
+        ("w.txt", b"hello", "MAR-W014", "is text, not weights"),
+        ("w.bin", b"\x00\x01\x02\x03" * 100, "MAR-W014", "in no format that"),
+        ("w.pkl", pickle.dumps({"a": 1}), "MAR-W014", "is a Python pickle"),
+        ("w.so", b"\x7fELF" + b"\x00" * 100, "MAR-W013", "native code"),
     ],
 )
-def test_what_is_no_weights_file(name, data, code):
-    assert codes(found(name, data, handler="own.py")) == [code]
+def test_what_is_no_weights_file(name, data, code, words):
+    (finding,) = found(name, data, handler="own.py")
+    assert finding.code == code
+    assert words in finding.message
+    # Where the base handler is to load it, it is said in the same words, and with a remedy.
+    (finding, *_) = found(name, data)
+    assert words in finding.message
+    assert finding.hint
+
+
+PYTHON = WeightsFormat(
+    name="acme", title="an acme file", trust=Trust.PYTHON, rank=20,
+    identify=lambda file: file.head.startswith(b"ACME"),
+    load=lambda source: source, carries_structure=True,
+)  # fmt: skip
+
+
+def with_acme(*, handler: str = "base_handler", **row):
+    files = {"w": b"ACME", "own.py": OWN_LOADING}
+    subject = Subject(archive(files, handler=handler, serializedFile="w"))
+    subject.formats = (dataclasses.replace(PYTHON, **row), *subject.formats)
+    return list(weights_findings(subject))
+
+
+def test_a_plugins_format_that_is_python_needs_the_users_word_whatever_its_rank():
+    for rank in (1, 20, 50):
+        (finding,) = with_acme(rank=rank)
+        assert (finding.code, finding.message) == ("MAR-W011", "The file is an acme file.")
+    assert with_acme(trust=Trust.DATA) == []
+    (finding,) = with_acme(examine=lambda _, report: report.fault("MAR-W013", "Native."))
+    assert (finding.code, finding.message) == ("MAR-W013", "Native.")
+
+
+def test_what_a_plugin_may_load_is_no_error():
+    class Loads:
+        @hookimpl
+        def mar_load_model(self, source): ...
+
+    manager = get_plugins().manager
+    (finding,) = with_acme(trust=Trust.DATA, load=None)
+    assert (finding.code, finding.severity) == ("MAR-W002", Severity.ERROR)
+    manager.register(Loads(), "acme-loader")
+    try:
+        (finding,) = with_acme(trust=Trust.DATA, load=None)
+    finally:
+        manager.unregister(name="acme-loader")
+    assert (finding.code, finding.severity) == ("MAR-W014", Severity.WARNING)
+    assert finding.message == "The file is an acme file."
+
+
+def test_other_files_damaged_or_of_code():
+    for data in (b"\x7fELF" + b"\x00" * 100, b"MZ" + b"\x00" * 100):
+        assert codes(check(archive({"lib.so": data}))) == []
+    (finding,) = check(archive({"x.pt": weightsfiles.state_dict()[:-40]}))
+    assert (finding.code, finding.severity) == ("MAR-W005", Severity.ERROR)
+    (finding,) = check(archive({"x.safetensors": SHORT}))
+    assert (finding.code, finding.severity) == ("MAR-W010", Severity.WARNING)
+    (finding,) = check(archive({"x.engine": b"ftrt" + b"\x00" * 100}))
+    assert (finding.code, finding.severity) == ("MAR-W013", Severity.ERROR)
 
 
 SHORT = weightsfiles.safetensors_file()[:-5]
@@ -162,4 +227,5 @@ def test_numpy_files_among_the_extra_files():
 def test_a_pickled_network_is_refused_with_the_way_out():
     (finding,) = [f for f in found("w.pt", weightsfiles.whole_module()) if f.code == "MAR-W003"]
     assert "state_dict" in finding.hint
+    assert "MAR-W001" not in codes(found("w.pt", weightsfiles.whole_module()))
     assert "--trust" in finding.hint

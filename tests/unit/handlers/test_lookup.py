@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from mar_core.handlers.explain import why_unexplained
+from mar_core.handlers.entry import why_unexplained
 from mar_core.handlers.lookup import Reason, look_up, missing_entry
 from mar_core.handlers.source import Module, parse_module
 

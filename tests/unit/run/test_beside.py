@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mar_core import Input, InputError, MarWarning, Outcome, RunSummary, UsageError
-from mar_core.run.beside import Beside
+from mar_core.run.beside import Beside, Truth, answer_of
 from mar_core.run.previews import Previewed, Previews, preview_of
-from mar_core.run.truth import Truth, answer_of
 
 
 def picture(size=(900, 600), mode="RGB", kind="PNG"):

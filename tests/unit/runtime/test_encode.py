@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mar_core import HandlerError
-from mar_core.runtime.encode import encode
+from mar_core.runtime.values import encode
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,16 @@ def test_an_error_of_a_class_of_the_handler_s_comes_as_its_nearest_of_ours():
 
 def test_replies():
     assert protocol.reply_of([5]) == Reply(value=5)
+    body = [201, "", {"a": "b"}, "text/plain", b"x", False]
+    assert protocol.reply_of(body) == Reply._make([*body, None, (), None])
+    streamed = protocol.reply_of([200, "", {}, None, b"", False, None, [b"1"], 7])
+    assert (streamed.parts, streamed.value) == ((b"1",), 7)
     fields = [503, "", {}, None, b"", False, ["result", "T", "no", 503, "", "Prediction"], [], None]
     reply = protocol.reply_of(fields)
     assert reply.failure == Failure(stage="result", type="T", message="no")
     assert reply.public == "Prediction"
     with pytest.raises(ProtocolError):
         protocol.reply_of([*fields[:6], "x", [], None])
+    for count in (0, 2, 5, 7, 8):
+        with pytest.raises(ProtocolError):
+            protocol.reply_of(fields[:count])

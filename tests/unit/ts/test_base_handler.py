@@ -454,7 +454,7 @@ def test_the_context_is_that_of_the_batch_that_a_thread_works_on():
     from concurrent.futures import ThreadPoolExecutor
     from threading import Barrier
 
-    from mar_core.ts.batch_context import working_on
+    from mar_core.ts.context import working_on
 
     handler, other, both = BaseHandler(), BaseHandler(), Barrier(2)
     handler.context = "last"

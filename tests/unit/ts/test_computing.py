@@ -16,8 +16,7 @@ from builtin_handlers.object_detector import ObjectDetector
 from builtin_handlers.vision_handler import VisionHandler
 from mar_core import BaseHandler, ModelError
 from mar_core.ts.compile import keeps_outputs
-from mar_core.ts.computing import Computing, ModelOptions, computing
-from mar_core.ts.cuda_graphs import MOST_SHAPES, Graphed
+from mar_core.ts.computing import MOST_SHAPES, Computing, Graphed, ModelOptions, computing
 
 # What docs/reference/model-config.md promises of probabilities and scores.
 TOLERANCE = {"bfloat16": 0.02, "float16": 0.005, "float32": 1e-5}

@@ -30,7 +30,7 @@ IDS = {0: "first", 1: "zweiter ü"}
 @pytest.fixture(scope="module")
 def theirs():
     """TorchServe's own module."""
-    compat.install()
+    compat.install_finder()
     path = Path(sys.prefix, "torchserve", "ts", "protocol", "otf_message_handler.py")
     spec = importlib.util.spec_from_file_location("real_otf", path)
     module = importlib.util.module_from_spec(spec)

@@ -238,7 +238,7 @@ def test_with_another_package_of_that_name(archive):
 
 
 def test_names_are_found_for_installed_code_too():
-    compat.install()
+    compat.install_finder()
     module = importlib.import_module("ts.torch_handler.base_handler")
     assert module.BaseHandler is mar_core.BaseHandler
     assert module.__spec__.name == "mar_core.ts.base_handler"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mar_core import ModelError
-from mar_core.weights.fit import fit
+from mar_core.weights.state_dict import fit
 
 
 class Network(torch.nn.Module):

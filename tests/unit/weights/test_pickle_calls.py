@@ -15,7 +15,7 @@ import pytest
 import torch
 import weightsfiles
 
-from mar_core.weights import stand_ins
+from mar_core.weights import machine
 from mar_core.weights.pickles import walk_pickle
 
 BASE = weightsfiles.saved(
@@ -370,7 +370,7 @@ def test_a_call_as_torch_writes_it(name, args):
     payload = pickled(name, args)
     walked = walk_pickle(payload)
     assert (walked.refused, walked.forbidden, walked.fault) == ([], [], None)
-    assert isinstance(walked.value, (stand_ins.Made, dict, bytes, complex))
+    assert isinstance(walked.value, (machine.Made, dict, bytes, complex))
     if isinstance(walked.value, (dict, complex)):
         assert walked.value == known(name)(*args)
     with warnings.catch_warnings():

@@ -8,10 +8,9 @@ import struct
 import pytest
 import torch
 
-from mar_core.weights.cost import Allowance
-from mar_core.weights.machine import MAX_LINE
+from mar_core.weights.machine import MAX_LINE, LongText, Made, Storage
 from mar_core.weights.pickles import walk_pickle
-from mar_core.weights.stand_ins import LongText, Made, Storage
+from mar_core.weights.streams import Allowance
 
 SHARED = [1]
 VALUES = [0, 1, 255, 256, 65535, 65536, -1, 2**31 - 1, -(2**31), 2**100, -(2**100), 1.5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -132,9 +133,29 @@ def in_tar_of_old() -> bytes:
     return bytes(data)
 
 
+def in_tar(**files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as target:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            target.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
 def deflated(window: int) -> bytes:
     machine = zlib.compressobj(9, zlib.DEFLATED, window)
     return machine.compress(HOSTILE) + machine.flush()
+
+
+def old_joblib() -> bytes:
+    packed = zlib.compress(HOSTILE)
+    return b"ZF" + hex(len(HOSTILE)).ljust(19).encode() + packed
+
+
+def in_sized_lzma() -> bytes:
+    packed = lzma.compress(HOSTILE, lzma.FORMAT_ALONE)
+    return packed[:5] + len(HOSTILE).to_bytes(8, "little") + packed[13:]
 
 
 LZMA = [{"id": lzma.FILTER_LZMA1, "dict_size": 4096, "lc": 0}]
@@ -146,12 +167,32 @@ HIDDEN = {
     "a picture, then a zip": b"\x89PNG\r\n\x1a\n" + bytes(100) + packed(x=HOSTILE),
     "records, then a pickle": saved(RECORDS) + HOSTILE,
     "an old tar": in_tar_of_old(),
+    "bzip2": bz2.compress(HOSTILE),
+    "bzip2 twice": bz2.compress(pickle.dumps(1)) + bz2.compress(HOSTILE),
+    "xz": lzma.compress(HOSTILE),
+    "lzma": lzma.compress(HOSTILE, lzma.FORMAT_ALONE),
+    "lzma of a known size": in_sized_lzma(),
+    "joblib before 0.10": old_joblib(),
+    "LZ4": b"\x04\x22\x4d\x18" + HOSTILE,
+    "Zstandard": b"\x28\xb5\x2f\xfd" + HOSTILE,
+    "cut bzip2": bz2.compress(HOSTILE)[:-9],
+    "cut xz": lzma.compress(HOSTILE)[:-20],
     "a small window": deflated(9),
     "a middling window": deflated(12),
     "lzma of its own sizes": lzma.compress(HOSTILE, lzma.FORMAT_ALONE, filters=LZMA),
     "lzma of much memory": b"\x5d\0\0\0\x80" + lzma.compress(HOSTILE, lzma.FORMAT_ALONE)[5:],
     "gzip, zeros, gzip": gzip.compress(pickle.dumps(1)) + bytes(9) + gzip.compress(HOSTILE),
     "gzip with a wrong sum": gzip.compress(HOSTILE)[:-8] + bytes(8),
+    "gzip, then a zip": gzip.compress(b"x") + packed(x=HOSTILE),
+    "a tar, then a zip": in_tar(x=b"x") + packed(x=HOSTILE),
+    "a tar, then a large zip": in_tar(x=b"x") + weightsfiles.whole_module(),
+    "a pickle, then a zip": pickle.dumps(1) + packed(x=HOSTILE),
+    "a pickle, garbage, a zip": pickle.dumps(1) + b"\xff" + packed(x=HOSTILE),
+    "a pickle, then an array": pickle.dumps(1) + in_numpy("|O"),
+    "a damaged second pickle": pickle.dumps(1) + HOSTILE[:-1] + b"0\xff",
+    "a tar of old torch": in_tar(storages=HOSTILE),
+    "a tar": in_tar(a=b"x", b=HOSTILE),
+    "a cut tar": in_tar(a=b"x", b=bytes(5000))[:4000],
     "a second pickle": pickle.dumps({"a": 1}) + HOSTILE,
     "a third pickle": pickle.dumps(1) + pickle.dumps(2, 0) + HOSTILE,
     "an unknown first opcode": b"(" + HOSTILE[2:-1] + b"t.",
@@ -184,7 +225,13 @@ HARMLESS = [
     b"cat\ndog\nbird\n", b"import os\nimport sys\n", b"class A:\n    x = 1\n", b"I am here\n",
     b"Paris\nLondon\n", b"{}", b"[1, 2]", b"key: value\n", b"S is a letter\n", b"N.B. this\n",
     b"(C) 2026 Somebody\n\nThis software is provided 'as-is', without any\nwarranty.\n",
-    b"x^2 + y^2 = z^2\n", b"XH\n", b"MZ",
+    b"x^2 + y^2 = z^2\n", b"XH\n", b"MZ", b"cat\ndog\n.", b"\x80\x63" + bytes(range(200)),
+    b"".join(pickle.dumps(number, number % 6) for number in range(9)),
+    pickle.dumps(1) + b"then text\n", pickle.dumps({"model": packed(a=b"1")}),
+    in_tar(a=b"x", b=packed(a=b"1")), in_tar(a=pickle.dumps([1]), b=weightsfiles.state_dict()),
+    gzip.compress(packed(a=b"1"), 0), bytes(512), bz2.compress(b"x"), lzma.compress(b"x"),
+    lzma.compress(pickle.dumps(1), lzma.FORMAT_ALONE), zlib.compress(b"x") + b"x", b"x", b"\x08",
+    b"]\0\0\x80\0 is no lzma", b"BZh is a word\n",
     b"\xff\xd8\xff\xe0" + bytes(100), b"\x89PNG\r\n\x1a\n" + bytes(50), b"", bytes(100),
     pickle.dumps({0: "cat", "x": [1.5, None, (True, b"y")]}),
 ]  # fmt: skip

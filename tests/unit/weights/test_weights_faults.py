@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import zipfile
 
 import hostile_pickles
-import numpy as np
 import pytest
 import safetensors
 import safetensors.torch
@@ -155,22 +153,6 @@ def test_a_pickle_inside_a_torchscript_file():
     for name in ("data.pkl", "extra.pkl"):
         data = weightsfiles.with_record(weightsfiles.torchscript(), name, payload)
         assert "MAR-W003" in codes(data)
-
-
-def test_a_numpy_file_with_objects():
-    for save in (np.save, np.savez):
-        sound, objects = io.BytesIO(), io.BytesIO()
-        save(sound, np.zeros((2, 2)))
-        save(objects, np.array([{}, 1], dtype=object))
-        assert not codes(sound.getvalue())
-        assert codes(objects.getvalue()) == ["MAR-W016"]
-
-
-def test_a_numpy_header_that_is_none():
-    assert codes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 20) + b"__import__('os')    ") == [
-        "MAR-W006"
-    ]
-    assert codes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 31)) == ["MAR-W006"]
 
 
 def test_the_tar_format_and_torch_packages():

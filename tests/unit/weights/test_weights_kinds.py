@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import tarfile
 import zipfile
 
 import numpy as np
@@ -42,6 +43,13 @@ def numpy_zip() -> bytes:
     return stream.getvalue()
 
 
+def tarred(name: str = "a") -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
 KINDS = {
     "state dict": (weightsfiles.state_dict, "torch"),
     "whole module": (weightsfiles.whole_module, "torch"),
@@ -64,6 +72,13 @@ KINDS = {
         lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
         "text",
     ),
+    "a tar": (tarred, "tar"),
+    "a name of a tar alone": (lambda: b"storages".ljust(600, b"\0"), "unknown"),
+    "cut text": (("x" * 511 + "ü" * 9).encode, "text"),
+    "Latin-1": (lambda: "grüße an alle\n".encode("latin-1"), "unknown"),
+    "a cut pickle": (lambda: b"\x80\x05]", "pickle"),
+    "two bytes of a pickle": (lambda: b"\x80\x04", "pickle"),
+    "the pickle of a later Python": (lambda: b"\x80\x06N" + bytes(range(99, 200)), "unknown"),
     "noise": (lambda: bytes(range(255, 0, -1)), "unknown"),
 }
 

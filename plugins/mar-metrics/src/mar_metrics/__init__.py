@@ -1,15 +1,16 @@
 """What mar does, as metrics: how long stages take, how large batches are, what fails.
 
 Nothing is measured until the environment says where to: see ``mar_metrics.settings``. Until then
-importing this costs nothing, and each call returns at once.
+importing this costs nothing, and each call returns at once. The environment is looked at when a
+run begins, and where nothing begins one, as with ``load``, when the first stage has ended.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from mar_core import hookimpl
-from mar_metrics.settings import is_wanted
 
 if TYPE_CHECKING:
     from mar_core import Metric, RunSummary
@@ -21,6 +22,7 @@ __all__ = ["mar_metric_recorded", "mar_run_finished", "mar_run_started", "mar_st
 @hookimpl
 def mar_run_started() -> None:
     """Open the port, and make the place where worker processes leave their numbers."""
+    _is_wanted.cache_clear()
     _instruments()
 
 
@@ -51,11 +53,20 @@ def mar_run_finished(summary: RunSummary) -> None:
 
         found.run(summary)
         finish()
+    _is_wanted.cache_clear()
 
 
 def _instruments() -> Instruments | None:
-    if not is_wanted():
+    if not _is_wanted():
         return None
     from mar_metrics.session import instruments
 
     return instruments()
+
+
+@functools.cache
+def _is_wanted() -> bool:
+    """Whether metrics go anywhere: every stage of every batch asks, and one answer holds a run."""
+    from mar_metrics.settings import is_wanted
+
+    return is_wanted()

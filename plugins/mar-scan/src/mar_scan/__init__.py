@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core import Finding, Severity, hookimpl
-from mar_scan.choose import PICKLE_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +38,8 @@ def mar_validate_archive(archive: Archive, findings: Sequence[Finding]) -> Itera
 
 
 def _findings(scanned: Scanned, findings: Sequence[Finding]) -> Iterator[Finding]:
+    from mar_scan.choose import PICKLE_CODES
+
     name = scanned.file.name
     known = any(f.member == name and f.code in PICKLE_CODES for f in findings)
     if scanned.dangerous:

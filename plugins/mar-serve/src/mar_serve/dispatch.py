@@ -4,20 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mar_serve.errors import no_worker
 from mar_serve.queues import Queue
 from mar_serve.sequences import Sequences, id_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mar_serve.queues import Job
-    from mar_serve.slots import Slot
-    from mar_serve.version import ModelVersion
+    from mar_serve.settings import ModelSettings
 
 __all__ = ["Dispatch"]
+
+
+class Place(Protocol):
+    """A worker's place, for who gives it requests."""
+
+    busy: int
+    alone: bool
+    seconds: float
+
+    @property
+    def state(self) -> str:
+        """What it is doing."""
+
+    @property
+    def depth(self) -> int:
+        """How many calls it may be given at a time."""
+
+    @property
+    def places(self) -> int:
+        """How many requests may be in one call of it."""
+
+    def give(self, jobs: list[Job], *, alone: bool = False) -> None:
+        """Give it a batch."""
+
+
+class Fed(Protocol):
+    """A version, for who gives its workers what waits."""
+
+    @property
+    def name(self) -> str:
+        """What requests call the model."""
+
+    @property
+    def settings(self) -> ModelSettings:
+        """Its numbers."""
+
+    @property
+    def slots(self) -> Sequence[Place]:
+        """Its workers' places."""
+
+    @property
+    def has_hope(self) -> bool:
+        """Whether a worker is there or will be."""
 
 
 class Dispatch:
@@ -32,13 +74,15 @@ class Dispatch:
         last_size: How many requests the latest batch had.
     """
 
-    def __init__(self, version: ModelVersion) -> None:
+    def __init__(self, version: Fed) -> None:
         settings = version.settings
         self._version = version
         self._settings = settings
         self.queue = Queue(settings.queue_size)
         self.sequences = Sequences(settings) if settings.sequence_batching else None
         self.last_size = 1
+        # Who asks for the running loop makes a call of the system.
+        self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -80,7 +124,7 @@ class Dispatch:
             for job in piece:
                 job.fail(no_worker(self._version.name, None))
 
-    def lose(self, slot: Slot) -> None:
+    def lose(self, slot: object) -> None:
         """A worker is gone."""
         if self.sequences is not None:
             self.sequences.lose(slot)
@@ -108,7 +152,7 @@ class Dispatch:
         """Give out what waits, as soon as everything that has arrived is in the queue."""
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._give_out)
+            self._loop.call_soon(self._give_out)
 
     def _give_out(self) -> None:
         self._scheduled = False
@@ -118,10 +162,12 @@ class Dispatch:
         if self.sequences is not None:
             self._give_sequences(self.sequences)
             return
-        while self._give_again() or self._give_new():
+        while self.queue.again and self._give_again():
+            pass
+        while not self.queue.again and self._give_new():
             pass
 
-    def _free(self, *, idle: bool = False) -> Slot | None:
+    def _free(self, *, idle: bool = False) -> Place | None:
         """The worker that has least to do and can take more."""
         best = None
         for slot in self._version.slots:
@@ -146,8 +192,6 @@ class Dispatch:
     def _give_again(self) -> bool:
         """Give out a batch that a worker's death has left."""
         again = self.queue.again
-        if not again:
-            return False
         jobs = [job for job in again[0][0] if not job.over]
         alone = again[0][1]
         if jobs:
@@ -160,23 +204,18 @@ class Dispatch:
 
     def _give_new(self) -> bool:
         """Give out the next batch, if it is worth giving now."""
-        if self.queue.again:  # those come first
-            return False
         oldest = self.queue.oldest()
         slot = self._free() if oldest is not None else None
         if oldest is None or slot is None:
             return False
-        wait = self._wait(oldest, slot)
+        wait = self._wait(oldest, slot) if self._settings.batch_size > 1 else 0.0
         if wait > 0:
             self._wake_in(wait)
             return False
-        jobs = self.queue.take(slot.places)
-        if not jobs:
-            return False
-        slot.give(jobs)
+        slot.give(self.queue.take(slot.places))
         return True
 
-    def _wait(self, oldest: Job, slot: Slot) -> float:
+    def _wait(self, oldest: Job, slot: Place) -> float:
         """Seconds that waiting for a fuller batch is worth.
 
         A worker that idles takes what is there, unless the latest batch was larger: then those
@@ -198,4 +237,4 @@ class Dispatch:
     def _wake_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.schedule)
+        self._timer = self._loop.call_later(seconds, self.schedule)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from mar_serve.errors import not_run
 from mar_serve.streams import Stream
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
     from mar_core import Reply, Request, Running
@@ -23,6 +23,7 @@ class Job:
 
     Args:
         request: What the worker gets.
+        loop: The event loop: who asks for the running one makes a call of the system.
         explain: Whether it asks for an explanation: those are never in a batch with others.
         deadline: When nobody wants the answer any more, by the monotonic clock.
 
@@ -57,6 +58,7 @@ class Job:
     def __init__(
         self,
         request: Request,
+        loop: asyncio.AbstractEventLoop,
         *,
         explain: bool = False,
         deadline: float | None = None,
@@ -64,7 +66,6 @@ class Job:
         self.request = request
         self.explain = explain
         self.deadline = deadline
-        loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Reply | Stream | None] = loop.create_future()
         self.arrived = time.monotonic()
         self.begun = 0.0
@@ -188,7 +189,8 @@ class Queue:
     @property
     def waiting(self) -> int:
         """How many jobs wait."""
-        return len(self._jobs) - self.gone + sum(len(jobs) for jobs, _ in self.again)
+        again = sum(len(jobs) for jobs, _ in self.again) if self.again else 0
+        return len(self._jobs) - self.gone + again
 
     def jobs(self) -> Iterator[Job]:
         """The jobs that have not been run yet."""

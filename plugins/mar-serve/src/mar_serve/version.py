@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core import Failure, Prepared, Reply, Request
+    from mar_serve.parts import Host
     from mar_serve.queues import Queue
-    from mar_serve.server import Server
     from mar_serve.settings import ModelSettings
     from mar_serve.sources import Found
 
@@ -59,7 +59,7 @@ class ModelVersion:
 
     def __init__(
         self,
-        server: Server,
+        server: Host,
         name: str,
         version: str,
         *,
@@ -82,6 +82,7 @@ class ModelVersion:
         self.stats = server.telemetry.model(name, version)
         self.scaler = Scaler(self)
         self.label = name if version == "" else f"{name} {version}"
+        self._loop = asyncio.get_running_loop()
         self._numbers = 0
         self._closed = False
         self._refused = 0
@@ -145,7 +146,7 @@ class ModelVersion:
             headers = dict(request.headers)
             with_sequence(headers)
             request = request._replace(headers=headers)
-        return Job(request, explain=explain, deadline=deadline)
+        return Job(request, self._loop, explain=explain, deadline=deadline)
 
     def submit(self, job: Job, *, asked: str | None = None) -> None:
         """Take a request in.

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from mar_core import ArchiveError, Finding, SavedFiles, Severity, hookimpl
+from mar_core import hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mar_core import Archive, ArchiveRequest, Imported
+    from mar_core import Archive, ArchiveRequest, Finding, Imported
     from mar_transformers.handler import TransformersHandler as TransformersHandler
     from mar_transformers.options import OPTIONS as OPTIONS
     from mar_transformers.options import Options as Options
@@ -57,6 +57,7 @@ def mar_import(source: Path, request: ArchiveRequest, folder: Path) -> Imported 
 @hookimpl
 def mar_validate_archive(archive: Archive) -> Iterator[Finding]:
     """Find what transformers would look for on the hub: nothing is downloaded while running."""
+    from mar_core import ArchiveError, Finding, SavedFiles, Severity
     from mar_transformers.files import missing
 
     try:

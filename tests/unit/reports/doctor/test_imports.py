@@ -7,7 +7,7 @@ from handlerdirs import lay_out
 
 from mar_core import open_archive
 from mar_core.checks.subject import Subject
-from mar_core.reports.doctor.imports import imports_of
+from mar_core.reports.doctor.archive import imports_of
 
 ALWAYS, PERHAPS = True, False
 HANDLE = "\ndef handle(data, context):\n    return data\n"

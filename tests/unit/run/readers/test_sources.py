@@ -11,7 +11,7 @@ from mar_core import Input, InputError, ReadOptions, hookimpl
 from mar_core.plugins import Plugins, new_manager
 from mar_core.run import readers as ours
 from mar_core.run.inputs import AS_TEXT, expand
-from mar_core.runtime.content import decode, guess_type
+from mar_core.runtime.requests import decode, guess_type
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mar_core import Failure, Outcome, RunSummary, WriteOptions
-from mar_core.run.report.compact import compact
-from mar_core.run.report.writer import ReportWriter, begin_page
+from mar_core.run.report.writer import ReportWriter, begin_page, compact
 from mar_core.run.writers import open_writer
 
 HOSTILE = "</script><script>alert(1)</script><!-- ]]> &lt; \u2028 \ud800 \"'\\"

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from mar_core import ReadOptions, Recipe
-from mar_core.run.identity import identity_of
+from mar_core.run.resuming import identity_of
 from mar_core.testing import make_archive
 
 SOURCE = "def handle(data, context):\n    return data\n"

@@ -1,4 +1,7 @@
-"""Compressed files, as joblib and pandas write them: what is inside is looked at."""
+"""Files that hold others: compressed ones, as joblib and pandas write them, tars, and zips.
+
+What is inside is looked at.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import tempfile
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from mar_core.errors import ModelError
 from mar_core.weights.registry import look_inside
 from mar_core.weights.weights_format import Trust, WeightsFormat
+from mar_core.weights.zipindex import check_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mar_core.weights.weights_format import WeightsFile, WeightsReport
 
-__all__ = ["FORMAT"]
+__all__ = ["COMPRESSED", "TAR", "ZIP"]
 
 _CHUNK = 256 << 10
 _STEP = 1 << 10  # what is damaged is followed so closely
@@ -28,6 +33,8 @@ _OLD_JOBLIB = b"ZF0x"
 _OLD_JOBLIB_HEADER = 2 + len(hex(2**64))
 # LZ4 frames and Zstandard, which Python 3.11 cannot unpack.
 _CLOSED = {b"\x04\x22\x4d\x18": "LZ4", b"\x28\xb5\x2f\xfd": "Zstandard"}
+_TAR_BLOCK, _TAR_BINARY = 512, (0x80, 0xFF)
+_TAR_HEADER = 4096  # what reading one header costs, in bytes read
 
 
 def _opener(head: bytes) -> tuple[Callable[[], Any], int] | None:
@@ -73,7 +80,7 @@ def _faults() -> tuple[type[Exception], ...]:
     return zlib.error, OSError, lzma.LZMAError, EOFError, MemoryError
 
 
-def _identify(file: WeightsFile) -> bool:
+def _is_compressed(file: WeightsFile) -> bool:
     if file.head.startswith(tuple(_CLOSED)):
         return True
     opener = _opener(file.head)
@@ -88,7 +95,7 @@ def _identify(file: WeightsFile) -> bool:
     return True
 
 
-def _examine(file: WeightsFile, report: WeightsReport) -> None:
+def _examine_compressed(file: WeightsFile, report: WeightsReport) -> None:
     opener = _opener(file.head)
     if opener is None:
         closed = next(what for mark, what in _CLOSED.items() if file.head.startswith(mark))
@@ -142,14 +149,94 @@ def _next_stream(file: WeightsFile, data: bytes) -> bytes:
     return rest
 
 
-FORMAT = WeightsFormat(
+def _is_tar(file: WeightsFile) -> bool:
+    return file.head[257:262] == b"ustar" or _has_checksum(file.head)
+
+
+def _has_checksum(head: bytes) -> bool:
+    """Whether a file begins as tars did before there was the mark: tarfile reads those, too."""
+    field = head[148:156]
+    if len(head) < _TAR_BLOCK:
+        return False
+    if field[0] in _TAR_BINARY:
+        told = int.from_bytes(field[1:], "big")
+    else:
+        try:
+            told = int(field.split(b"\0")[0].strip() or b"0", 8)
+        except ValueError:
+            return False
+    sums = (
+        sum(head) - sum(field),
+        sum(memoryview(head).cast("b")) - sum(memoryview(field).cast("b")),
+    )
+    return told - 8 * ord(" ") in sums and any(head)
+
+
+def _examine_tar(file: WeightsFile, report: WeightsReport) -> None:
+    import tarfile
+
+    file.stream.seek(0)
+    try:
+        with tarfile.open(fileobj=file.stream, mode="r:") as tar:
+            for member in tar:
+                file.budget.spend(_TAR_HEADER)
+                tar.members = []  # type: ignore[attr-defined] # it would keep all that it has seen
+                stream = tar.extractfile(member) if member.isreg() else None
+                if stream is not None:
+                    place = cast("BinaryIO", stream)
+                    look_inside(file, place, f"its {member.name[:100]}", report)
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+        report.fault("MAR-W005", f"The tar cannot be read to its end: {type(error).__name__}.")
+
+
+def _is_zip(file: WeightsFile) -> bool:
+    """By its first bytes, or by its last: Python's zipfile goes by these alone."""
+    return file.head.startswith(b"PK\x03\x04") or file.hidden_zip is not None
+
+
+def _examine_zip(file: WeightsFile, report: WeightsReport) -> None:
+    if file.hidden_zip is not None:
+        report.fault("MAR-W008", "The file is no exact zip: it ends as one and begins otherwise.")
+        return
+    entries = file.entries
+    if file.zip_fault:
+        report.fault("MAR-W008", f"The file is no exact zip: {file.zip_fault}.")
+        return
+    try:
+        check_layout(file.stream, entries)
+        for entry in entries:
+            with file.record(entry) as stream:
+                look_inside(file, stream, f"its {entry.name}", report)
+    except ModelError as error:
+        report.fault("MAR-W008", f"The file is no exact zip: {error.message}.")
+
+
+COMPRESSED = WeightsFormat(
     name="compressed",
     title="a compressed file",
     trust=Trust.DATA,
-    identify=_identify,
-    examine=_examine,
+    identify=_is_compressed,
+    examine=_examine_compressed,
     written_by="`joblib.dump(…, compress=3)`, gzip",
     loaded_by="by the handler, not by mar; what is in it decides",
     hint="Save the model's state dict with torch.save or safetensors.",
     rank=30,
+)
+TAR = WeightsFormat(
+    name="tar",
+    title="a tar",
+    trust=Trust.DATA,
+    identify=_is_tar,
+    examine=_examine_tar,
+    hint="Give the file that is in it.",
+    rank=30,
+)
+ZIP = WeightsFormat(
+    name="zip",
+    title="a zip that PyTorch did not write, or a damaged one",
+    trust=Trust.DATA,
+    identify=_is_zip,
+    examine=_examine_zip,
+    hint="Save it again, or download it again.",
+    rank=40,
 )

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from mar_core.cache import entries as cache
-from mar_core.cache.compiled import SETTLED_SECONDS, CompiledCode
 from mar_core.errors import ArchiveError
 from mar_core.format import locks
+from mar_core.runtime.compiling import SETTLED_SECONDS, CompiledCode
 
 
 @pytest.fixture(autouse=True)
