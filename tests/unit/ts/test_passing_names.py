@@ -96,7 +96,8 @@ class H(ImageClassifier):
     def initialize(self, context):
         logger.info("here")
     def handle(self, data, context):
-        return [CONTRACTION_MAP["can't"], CONTRACTIONS_PATTERN.findall("I CAN'T, y'all"), F.relu(torch.tensor(-1.0)).item()]
+        found = CONTRACTIONS_PATTERN.findall("I CAN'T, y'all")
+        return [CONTRACTION_MAP["can't"], found, F.relu(torch.tensor(-1.0)).item()]
 """
 
 
