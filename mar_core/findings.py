@@ -12,7 +12,7 @@ from mar_core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "Severity", "ValidationError", "has_errors", "printable"]
+__all__ = ["Finding", "Severity", "ValidationError", "has_errors"]
 
 
 class Severity(enum.StrEnum):

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "did_you_mean", "first_line", "plural", "printable", "printable_lines", "size_in_words",
+    "did_you_mean", "first_line", "nearest", "plural", "printable", "printable_lines",
+    "size_in_words", "suggestion",
 ]  # fmt: skip
 
 _STEP = 1024
@@ -21,18 +22,33 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         name: What somebody wrote.
         known: What they may have meant.
     """
-    import difflib
-
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
     # Other ways to write the same word are nearest of all.
     same = [one for one in names if _bare(one) == _bare(name)]
-    found = next(iter([*same, *near]), None)
+    found = next(iter([*same, *nearest(name, names)]), None)
     return "" if found is None else f"; is {found!r} meant?"
 
 
 def _bare(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
+
+
+def suggestion(name: str, known: Iterable[str], form: str = "{}") -> str:
+    """A hint about a name that is not known: ``Did you mean topk?``, or nothing.
+
+    Args:
+        name: What somebody wrote.
+        known: What they may have meant.
+        form: How what they may have meant is written, with ``{}`` in its place.
+    """
+    return "".join(f"Did you mean {form.format(one)}?" for one in nearest(name, known))
+
+
+def nearest(name: str, known: Iterable[str], *, most: int = 1) -> list[str]:
+    """The known names that look like another one, the best first."""
+    import difflib  # for those who misspell
+
+    return difflib.get_close_matches(name, list(known), n=most)
 
 
 def first_line(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from mar_core.errors import UsageError
 from mar_core.format.manifest import FILE_KEYS, MANIFEST_NAME, Manifest
 from mar_core.format.sources import Kept
 from mar_core.handlers.lookup import look_up
+from mar_core.text import suggestion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +167,6 @@ def _handler_files(value: str) -> set[str]:
 def _removed(archive: Archive, changes: Changes) -> set[str]:
     for name in changes.remove:
         if name not in archive.members or name == MANIFEST_NAME:
-            near = difflib.get_close_matches(name, archive.members, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "`mar inspect` lists the members."
+            hint = suggestion(name, archive.members) or "`mar inspect` lists the members."
             raise UsageError(f"{archive} has no member {name!r} to remove.", hint=hint)
     return set(changes.remove)

@@ -10,13 +10,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from mar_core.checks.table import rule_finding
-from mar_core.findings import Severity, printable
+from mar_core.findings import Severity
 from mar_core.format.names import folded
 from mar_core.handlers.entry import Kind, find_entry, networks
-from mar_core.handlers.installed import is_installed
+from mar_core.handlers.lookup import is_installed
 from mar_core.handlers.source import Module, SourceFault
 from mar_core.signature import SignatureError
 from mar_core.signature.declared import evaluated
+from mar_core.text import printable
 from mar_core.weights.model_file import class_to_write
 
 if TYPE_CHECKING:

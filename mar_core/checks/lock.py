@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.checks.requirements import lines_digest, read_requirements
 from mar_core.checks.subject import LOCK
 from mar_core.checks.table import rule_finding
-from mar_core.findings import printable
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,12 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.table import rule_finding
-from mar_core.findings import Severity, ValidationError, has_errors, printable
+from mar_core.findings import Severity, ValidationError, has_errors
 from mar_core.format.manifest import MANIFEST_NAME, MODEL_NAME_PATTERN
 from mar_core.format.names import check_name
 from mar_core.handlers.lookup import Reason, missing_entry, split_handler, why_absent
 from mar_core.signature import Signature, SignatureError
+from mar_core.text import printable
 from mar_core.ts.util import LABELS
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from mar_core.checks.subject import SCRIPT_OPENING
 from mar_core.checks.table import rule_finding
-from mar_core.findings import Finding, printable
+from mar_core.findings import Finding
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator

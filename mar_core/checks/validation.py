@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from mar_core.checks.trust import TRUST_CODES, is_trusted
-from mar_core.findings import Finding, Severity, ValidationError, has_errors, printable
+from mar_core.findings import Finding, Severity, ValidationError, has_errors
 from mar_core.format.codes import Code
 from mar_core.format.limits import TooCostly, budget
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

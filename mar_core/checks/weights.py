@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mar_core.checks.table import RULES, rule_finding
 from mar_core.checks.trust import TRUST_CODES
-from mar_core.findings import Severity, printable
+from mar_core.findings import Severity
 from mar_core.plugins import get_plugins
+from mar_core.text import printable
 from mar_core.weights import Trust
 from mar_core.weights.loading import other_loaders
 

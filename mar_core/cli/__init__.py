@@ -110,7 +110,7 @@ def _make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     return app
 
 
-def _wanted(words: Iterable[str]) -> Iterable[str]:
+def _commands_for(words: Iterable[str]) -> Iterable[str]:
     """The one command that these words ask for, else all: each takes time to make."""
     first = next((word for word in words if not word.startswith("-")), "")
     return (first,) if first in COMMANDS else COMMANDS
@@ -130,7 +130,7 @@ def main() -> None:
     show_messages()
     code: int | str | None = 0
     try:
-        _make_app(_wanted(sys.argv[1:]))()
+        _make_app(_commands_for(sys.argv[1:]))()
     except SystemExit as error:
         code = error.code
     except MarError as error:
@@ -177,7 +177,7 @@ def _only_looked() -> bool:
     import threading
 
     quick = {"plugins", *(name for name, (_, _, panel) in COMMANDS.items() if panel == _LOOK)}
-    return quick.issuperset(_wanted(sys.argv[1:])) and threading.active_count() == 1
+    return quick.issuperset(_commands_for(sys.argv[1:])) and threading.active_count() == 1
 
 
 def _open_streams() -> None:

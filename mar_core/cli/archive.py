@@ -15,7 +15,7 @@ from mar_core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.build import ArchiveRequest, Imported
+    from mar_core.build.request import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format.sources import Sources
 
@@ -57,9 +57,9 @@ def archive(
 
     writes `mnist.mar`. Run it with `mar run mnist.mar 7.png`.
     """
-    from mar_core.build import ArchiveFormat, ArchiveRequest, Runtime
     from mar_core.build.packing import create
-    from mar_core.cli.written import report, writing
+    from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
+    from mar_core.cli.written import ending_cleanly, print_written
 
     if source is None:
         given = {"--model-name": model_name, "--handler": handler, "--version": version}
@@ -84,9 +84,9 @@ def archive(
         env=env,
     )
     if source is None and convert is None and not dry_run:
-        with writing(quiet=quiet) as progress:
+        with ending_cleanly(quiet=quiet) as progress:
             written = create(asked, progress=progress)
-        report(written, quiet=quiet)
+        print_written(written, quiet=quiet)
         return
     _archive_from(asked, source=source, convert=convert, dry_run=dry_run, quiet=quiet)
 
@@ -105,10 +105,10 @@ def _archive_from(
     """
     from mar_core.build.importing import requested
     from mar_core.build.packing import create, prepare_sources
-    from mar_core.cli.written import report, writing
+    from mar_core.cli.written import ending_cleanly, print_written
 
     with (
-        writing(quiet=quiet or dry_run) as progress,
+        ending_cleanly(quiet=quiet or dry_run) as progress,
         requested(asked, source=source, convert=convert) as made,
     ):
         for line in () if quiet and not dry_run else _source_lines(made):
@@ -118,7 +118,7 @@ def _archive_from(
             _show_plan(made, *prepare_sources(replace(made.request, force=True)))
             return
         written = create(made.request, progress=progress)
-    report(written, quiet=quiet)
+    print_written(written, quiet=quiet)
 
 
 def _show_plan(made: Imported, sources: Sources, findings: list[Finding]) -> None:

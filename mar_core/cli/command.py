@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import functools
 import inspect
@@ -19,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mar_core.errors import PluginError, UsageError
+from mar_core.text import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -125,8 +125,7 @@ class MarGroup(TyperGroup):
         offered = self._offered()
         if cmd_name in offered:
             return offered[cmd_name]
-        near = difflib.get_close_matches(cmd_name, [*self.commands, *offered], n=1)
-        hint = f"Did you mean `mar {near[0]}`?" if near else "See `mar --help`."
+        hint = suggestion(cmd_name, [*self.commands, *offered], "`mar {}`") or "See `mar --help`."
         raise UsageError(f"There is no command {cmd_name!r}.", hint=hint)
 
     @functools.cached_property
@@ -159,9 +158,8 @@ class PluginGroup(TyperGroup):
         """
         command = super().get_command(ctx, cmd_name)
         if command is None:
-            near = difflib.get_close_matches(cmd_name, list(self.commands), n=1)
             path = ctx.command_path
-            hint = f"Did you mean `{path} {near[0]}`?" if near else f"See `{path} --help`."
+            hint = suggestion(cmd_name, self.commands, f"`{path} {{}}`") or f"See `{path} --help`."
             raise UsageError(f"There is no command {cmd_name!r}.", hint=hint)
         return command
 

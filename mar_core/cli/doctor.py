@@ -63,7 +63,7 @@ def doctor(
 
 
 def _print(report: Report, *, verdict: bool) -> None:
-    from mar_core.findings import printable
+    from mar_core.text import printable
 
     for section in report.sections:
         typer.secho(section.title, bold=True)

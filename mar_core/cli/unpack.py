@@ -35,10 +35,10 @@ def unpack(
     **Example:** `mar unpack mnist.mar`
     """
     from mar_core.build.unpacking import unpack_archive
-    from mar_core.cli.written import writing
+    from mar_core.cli.written import ending_cleanly
     from mar_core.text import printable, size_in_words
 
-    with writing(quiet=quiet):
+    with ending_cleanly(quiet=quiet):
         unpacked = unpack_archive(archive, folder, force=force)
     for finding in unpacked.findings:
         typer.echo(str(finding), err=True)

@@ -46,10 +46,10 @@ def update(
 
     `mar update mnist.mar --handler new_handler.py`
     """
-    from mar_core.build import Runtime
+    from mar_core.build.request import Runtime
     from mar_core.build.update import Changes
     from mar_core.build.updating import apply_changes
-    from mar_core.cli.written import report, writing
+    from mar_core.cli.written import ending_cleanly, print_written
 
     changes = Changes(
         handler=handler,
@@ -64,8 +64,8 @@ def update(
         runtime=None if runtime is None else Runtime(runtime),
         remove=tuple(remove or ()),
     )
-    with writing(quiet=quiet) as progress:
+    with ending_cleanly(quiet=quiet) as progress:
         written = apply_changes(
             archive, changes, allow_pickle=allow_pickle, in_place=in_place, progress=progress
         )
-    report(written, quiet=quiet)
+    print_written(written, quiet=quiet)

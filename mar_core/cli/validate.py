@@ -10,8 +10,8 @@ import typer
 
 from mar_core.cli import options
 from mar_core.cli.output import print_json
-from mar_core.findings import Finding, Severity, printable
-from mar_core.text import plural
+from mar_core.findings import Finding, Severity
+from mar_core.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

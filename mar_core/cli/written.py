@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from mar_core.build.packing import Written
 
-__all__ = ["report", "writing"]
+__all__ = ["ending_cleanly", "print_written"]
 
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 @contextlib.contextmanager
-def writing(*, quiet: bool) -> Iterator[Callable[[int], None]]:
+def ending_cleanly(*, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Clean up when the process is told to end, and yield what shows the progress.
 
     Args:
@@ -41,7 +41,7 @@ def writing(*, quiet: bool) -> Iterator[Callable[[int], None]]:
             signal.signal(number, handler)
 
 
-def report(written: Written, *, quiet: bool) -> None:
+def print_written(written: Written, *, quiet: bool) -> None:
     """Print warnings on stderr, and the path, size and digest of an archive on stdout."""
     for finding in written.findings:
         typer.echo(str(finding), err=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-from mar_core.findings import Finding, Severity, ValidationError, printable
+from mar_core.findings import Finding, Severity, ValidationError
+from mar_core.text import printable
 
 __all__ = ["CODES", "Code", "finding", "refusal"]
 

@@ -129,7 +129,7 @@ def is_gzip(path: Path) -> bool:
         file.close()
 
 
-def unpack_tar(path: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
+def unpack_tar(path: Path, folder: Path) -> None:
     """Unpack a ``.tar.gz`` into an empty folder.
 
     Names cannot lead out of it, no link and no device comes to be, and modes and owners are not
@@ -138,7 +138,6 @@ def unpack_tar(path: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> 
     Args:
         path: The file.
         folder: The folder, which exists.
-        limits: How much it may hold.
 
     Raises:
         ArchiveError: It cannot be read, or there is no room for it.
@@ -146,8 +145,8 @@ def unpack_tar(path: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> 
     """
     file = ArchiveFile(path)
     try:
-        with inflated_copy(file, limits) as tar:
-            for name, entry in _files(file, tar, limits).items():
+        with inflated_copy(file, DEFAULT_LIMITS) as tar:
+            for name, entry in _files(file, tar).items():
                 _write(tar, entry, folder / name)
     except OSError as error:
         raise ArchiveError(
@@ -158,9 +157,9 @@ def unpack_tar(path: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> 
         file.close()
 
 
-def _files(file: ArchiveFile, tar: BinaryIO, limits: Limits) -> dict[str, TarEntry]:
+def _files(file: ArchiveFile, tar: BinaryIO) -> dict[str, TarEntry]:
     """The files by name."""
-    entries = [(_below_root(entry.name), entry) for entry in walk_tar(file, tar, limits)]
+    entries = [(_below_root(entry.name), entry) for entry in walk_tar(file, tar, DEFAULT_LIMITS)]
     entries = [(name, entry) for name, entry in entries if name and not _is_apple_double(name)]
     files = [name for name, entry in entries if not entry.folder]
     if not files:
@@ -168,7 +167,7 @@ def _files(file: ArchiveFile, tar: BinaryIO, limits: Limits) -> dict[str, TarEnt
     folders = [name for name, entry in entries if entry.folder]
     check_members(
         file,
-        limits,
+        DEFAULT_LIMITS,
         files=files,
         folders=folders,
         total=sum(entry.size for _, entry in entries),

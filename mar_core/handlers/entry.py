@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mar_core.errors import HandlerError, MarError, ModelError
 from mar_core.format.limits import spend
-from mar_core.handlers.installed import source_of
+from mar_core.handlers.lookup import source_of
 from mar_core.handlers.source import Module, parse_module
 from mar_core.ts import compat
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -14,6 +13,7 @@ from mar_core.errors import HandlerError
 from mar_core.handlers.blame import Blame
 from mar_core.handlers.code import ArchiveCode
 from mar_core.handlers.lookup import FoundHandler, look_up, why_absent
+from mar_core.text import suggestion
 from mar_core.ts import compat
 from mar_core.ts.adapter import LoopThread, is_staged, stages_independent
 from mar_core.ts.context import read_config
@@ -259,9 +259,8 @@ def _unclear(found: FoundHandler, module: ModuleType, classes: list[type]) -> Ha
     names = [*(cls.__name__ for cls in classes), *functions]
     file = f"{found.module}.py" if found.member else found.module
     if found.entry:
-        near = difflib.get_close_matches(found.entry, names, n=1)
         message = f"{file} has no {found.entry!r}; it defines {', '.join(names) or 'nothing'}."
-        hint = f"Did you mean {found.module}:{near[0]}?" if near else None
+        hint = suggestion(found.entry, names, f"{found.module}:{{}}") or None
     elif len(classes) > 1:
         listed = ", ".join(cls.__name__ for cls in classes)
         message = (

@@ -6,28 +6,33 @@ the same name, and that before a module of an installed package.
 
 from __future__ import annotations
 
-import difflib
 import enum
+import functools
 import re
 import sys
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import importlib_metadata
+
 from mar_core.errors import HandlerError, PluginError
-from mar_core.handlers.installed import find_module, is_installed, source_of
 from mar_core.handlers.source import Module, parse_module
-from mar_core.plugins import find_handler, nearest_handlers
+from mar_core.plugins import HANDLER_GROUP, find_entries, find_handler, nearest_handlers
+from mar_core.text import suggestion
 from mar_core.ts import compat
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     from mar_core.format.manifest import Manifest
     from mar_core.plugins import EntryInfo
 
 __all__ = [
-    "Absence", "FoundHandler", "Reason", "look_up", "missing_entry", "split_handler",
-    "why_absent",
+    "Absence", "FoundHandler", "Owner", "Reason", "find_module", "is_installed", "look_up",
+    "missing_entry", "source_of", "split_handler", "why_absent",
 ]  # fmt: skip
 
 
@@ -207,8 +212,7 @@ def missing_entry(found: FoundHandler) -> Absence | None:
         return None
     if name in parsed.names:
         return None
-    near = difflib.get_close_matches(name, parsed.names, n=1)
-    hint = f"Did you mean {near[0]}?" if near and not by else _mend(found)
+    hint = ("" if by else suggestion(name, parsed.names)) or _mend(found)
     return Absence(Reason.ENTRY, f"The module {module} has no {name!r}{by}.", hint)
 
 
@@ -261,3 +265,72 @@ def _of_name(name: str, head: str) -> Absence:
         "and no installed module of that name.",
         f"See the registered handlers with `mar plugins`.{known}",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The distribution that ships a module; both are None where the metadata does not say."""
+
+    distribution: str | None = None
+    version: str | None = None
+
+
+def find_module(name: str) -> Owner | None:
+    """Who ships the module of that dotted name, or None when it is not installed.
+
+    Only the top-level name goes through the import system's finders, which runs no code of the
+    package; the rest is looked up on its search path.
+    """
+    return None if _find(name) is None else _owner(name.partition(".")[0])
+
+
+def is_installed(name: str) -> bool:
+    """Whether there is a module of that dotted name; unlike ``find_module`` it asks no metadata."""
+    return _find(name) is not None
+
+
+def source_of(name: str) -> bytes | None:
+    """The source of an installed module; None where it is not installed or is no Python file."""
+    spec = _find(name)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    try:
+        return Path(spec.origin).read_bytes()
+    except OSError:
+        return None
+
+
+def _find(name: str) -> ModuleSpec | None:
+    top, *rest = name.split(".")
+    spec = _top_level(top)
+    path = top
+    for part in rest:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        path = f"{path}.{part}"
+        spec = PathFinder.find_spec(path, list(spec.submodule_search_locations))
+    return spec
+
+
+def _top_level(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name)
+    except ValueError:  # a module in sys.modules without a spec, such as __main__
+        return None
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """For each top-level module who ships it: a look at everything that is installed."""
+    return importlib_metadata.packages_distributions()
+
+
+def _owner(top: str) -> Owner:
+    names = _distributions().get(top)
+    if names:
+        return Owner(names[0], importlib_metadata.version(names[0]))
+    # An editable install lists no files; its handlers still say whose they are.
+    for entry in find_entries(HANDLER_GROUP):
+        if entry.module.partition(".")[0] == top:
+            return Owner(entry.distribution, entry.version)
+    return Owner()

@@ -16,7 +16,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mar_core.hookspecs import archive, life_cycle, observing, offering
+from mar_core.hookspecs import archive, life_cycle, offering
 from mar_core.hookspecs.markers import PROJECT, hookimpl, hookspec
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EACH_HOOKS", "FAMILIES", "HOOKS", "PROJECT", "hookimpl", "hookspec"]
 
-FAMILIES = (archive, life_cycle, observing, offering)
+FAMILIES = (archive, life_cycle, offering)
 _SPEC = f"{PROJECT}_spec"
 # Every hook by its name, in the order in which they are called.
 HOOKS: MappingProxyType[str, Callable[..., Any]] = MappingProxyType(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
+import operator
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import importlib_metadata
 
 from mar_core.errors import PluginError
-from mar_core.plugins.host import HOST, asked_of, contains, names_host
 from mar_core.plugins.remedies import how_to_install
+from mar_core.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +25,9 @@ __all__ = [
     "HOST",
     "PLUGIN_GROUP",
     "EntryInfo",
+    "asked_of",
     "clash_hint",
+    "contains",
     "find_entries",
     "find_handler",
     "host_version",
@@ -38,6 +41,20 @@ __all__ = [
 HANDLER_GROUP = "mar.handlers"
 PLUGIN_GROUP = "mar.plugins"
 UNKNOWN = "unknown"
+HOST = "mar-core"
+
+_OURS = re.compile(r"\s*mar[-_.]+core(?![-_.]*[a-z0-9])", re.IGNORECASE)
+# ``packaging`` takes longer to import than every plugin together, so that what most distributions
+# ask, such as ``mar-core<0.2,>=0.1``, is understood here: versions of numbers alone, in which
+# nothing comes before or after a release.
+_NUMBERS, _SIGN = r"\d+(?:\.\d+)*", r"[<>]=?|=="
+_RELEASE = re.compile(_NUMBERS)
+_COMPARISON = re.compile(rf"({_SIGN})({_NUMBERS})")
+_EACH = rf"(?:{_SIGN}){_NUMBERS}"
+_PLAIN = re.compile(rf"{HOST}(?:\[[a-z,]*\])?({_EACH}(?:,{_EACH})*)")
+_COMPARE = {
+    "<": operator.lt, "<=": operator.le, "==": operator.eq, ">=": operator.ge, ">": operator.gt,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +67,7 @@ class EntryInfo:
         target: ``module:attribute`` as declared.
         distribution: The distribution that declares it.
         version: That distribution's version.
-        requires: Its requirements of mar-core, as the metadata has them.
+        requires: Its requirements that may name mar-core, as the metadata has them.
         is_ours: Whether it comes with mar itself.
     """
 
@@ -197,7 +214,7 @@ def find_handler(name: str, *, distribution: str | None = None) -> EntryInfo | N
 def nearest_handlers(name: str) -> list[str]:
     """Registered handler names that look like this one, best first."""
     names = {entry.name for entry in find_entries(HANDLER_GROUP)}
-    return difflib.get_close_matches(name, names, n=3)
+    return nearest(name, names, most=3)
 
 
 def rivals(entry: EntryInfo, entries: Iterable[EntryInfo]) -> list[EntryInfo]:
@@ -244,7 +261,7 @@ def _owner(distribution: Any) -> dict[str, Any]:
     return {
         "distribution": fields.get("name", [UNKNOWN])[0],
         "version": fields.get("version", [UNKNOWN])[0],
-        "requires": tuple(filter(names_host, fields.get("requires-dist", ()))),
+        "requires": tuple(line for line in fields.get("requires-dist", ()) if "mar" in line),
     }
 
 
@@ -284,3 +301,46 @@ def _import_hint(entry: EntryInfo, error: BaseException) -> str:
         f"Upgrade it, remove it (`pip uninstall {entry.distribution}`) or switch it off "
         f"(`MAR_DISABLED_PLUGINS={entry.name}`)."
     )
+
+
+def asked_of(requirements: Iterable[str]) -> str:
+    """The versions of mar-core that requirements ask for, such as ``>=0.1,<0.2``, or empty."""
+    with contextlib.suppress(Exception):
+        asked = map(_specifier_of, filter(_OURS.match, requirements))
+        return next((specifier for specifier in asked if specifier is not None), "")
+    return ""
+
+
+@functools.cache
+def contains(asked: str, version: str) -> bool:
+    """Whether a specifier such as ``>=0.1,<0.2`` takes a version; pre-releases count.
+
+    Raises:
+        ValueError: One of the two cannot be understood.
+    """
+    comparisons = [_COMPARISON.fullmatch(part) for part in asked.split(",")]
+    if _RELEASE.fullmatch(version) and all(comparisons):
+        given = _numbers(version)
+        return all(_COMPARE[found[1]](given, _numbers(found[2])) for found in comparisons if found)
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(asked).contains(version, prereleases=True)
+
+
+def _specifier_of(requirement: str) -> str | None:
+    if (plain := _PLAIN.fullmatch(requirement)) is not None:
+        return plain[1]
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    parsed = Requirement(requirement)
+    same = canonicalize_name(parsed.name) == HOST and "extra" not in str(parsed.marker)
+    return str(parsed.specifier) if same else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a version; 1.0 is 1."""
+    numbers = [int(number) for number in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import json
 import os
@@ -26,6 +25,7 @@ from mar_core.plugins.entry_points import (
 )
 from mar_core.plugins.load import disabled_names, get_plugins, is_disabled
 from mar_core.plugins.manager import hook_names
+from mar_core.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,7 @@ def hook_uses(hook: str) -> list[HookUse]:
         UsageError: There is no such hook.
     """
     if hook not in hook_names():
-        near = difflib.get_close_matches(hook, hook_names()) or hook_names()
+        near = nearest(hook, hook_names(), most=3) or hook_names()
         raise UsageError(f"There is no hook {hook!r}.", hint=f"There is {', '.join(near)}.")
     implementations = reversed(vars(get_plugins().manager.hook)[hook].get_hookimpls())
     return [

@@ -7,7 +7,6 @@ is registered, so that it is taken whole or not at all.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import logging
@@ -23,6 +22,7 @@ from mar_core import hookspecs
 from mar_core.deprecations import OLD_WRAPPER
 from mar_core.errors import PluginError
 from mar_core.plugins.entry_points import in_words
+from mar_core.text import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,8 +159,7 @@ def _check_hook(attribute: str, function: Any, options: dict[str, Any]) -> None:
     if hook not in hookspecs.HOOKS:
         if options.get("optionalhook"):
             return
-        near = difflib.get_close_matches(hook, hook_names(), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "See the reference of hooks."
+        hint = suggestion(hook, hook_names()) or "See the reference of hooks."
         raise PluginError(f"There is no hook {hook}.", hint=hint)
     wraps = options.get("wrapper") or options.get("hookwrapper")
     if wraps and hook in hookspecs.EACH_HOOKS:

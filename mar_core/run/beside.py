@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarWarning, UsageError
-from mar_core.findings import printable
 from mar_core.run.previews import Previewed, Previews
 from mar_core.run.shapes import label_scores
-from mar_core.text import plural
+from mar_core.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

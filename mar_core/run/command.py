@@ -86,10 +86,10 @@ def _watch(job: Job, *, as_json: bool) -> int:
 
 
 def _dry_run(job: Job, *, as_json: bool) -> int:
-    from mar_core.run.dry import describe, description_lines
+    from mar_core.run.dry import describe_run, description_lines
 
     check_outputs(job)
-    found = describe(job)
+    found = describe_run(job)
     lines = [json.dumps(found, indent=2)] if as_json else description_lines(found)
     sys.stdout.write("\n".join([*lines, ""]))
     return 0

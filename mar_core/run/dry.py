@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from mar_core.run.session import Job
 
-__all__ = ["describe", "description_lines"]
+__all__ = ["describe_run", "description_lines"]
 
 SHOWN = 5
 
 
-def describe(job: Job) -> dict[str, Any]:
+def describe_run(job: Job) -> dict[str, Any]:
     """What ``mar run --dry-run`` says, as JSON values.
 
     The archive is opened and validated; nothing of it is imported and no input is read.

@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.outputs import Outputs
 from mar_core.run.readers.files import body_request
@@ -27,6 +26,7 @@ from mar_core.run.readers.sources import (
 )
 from mar_core.run.readers.stdin import STDIN, binary_stdin
 from mar_core.runtime.requests import request_headers
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

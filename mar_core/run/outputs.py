@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import UsageError
-from mar_core.findings import printable
 from mar_core.format.atomic import is_inside, real_path, same_file
 from mar_core.run.readers.sources import is_url
 from mar_core.run.writers.journal import RunState
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mar_core.build import ArchiveRequest
+    from mar_core.build.request import ArchiveRequest
 
 __all__ = ["Outputs", "check_apart", "is_note", "standard_files"]
 

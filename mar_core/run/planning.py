@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mar_core.build import ArchiveRequest
+from mar_core.build.request import ArchiveRequest
 from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
@@ -81,7 +81,7 @@ class Asked:
     model_name: str | None = None
     version: str | None = None
 
-    def unpacked(self) -> dict[str, object]:
+    def not_packed(self) -> dict[str, object]:
         """The flags of ``mar archive`` that describe what is not packed, by their names."""
         return {
             "--model-name": self.model_name,
@@ -154,7 +154,7 @@ def _sources(asked: Asked) -> tuple[Path | ArchiveRequest, tuple[str, ...]]:
                 f"Both {asked.words[0]} and --handler say what is run.", hint="Leave one out."
             )
         source, inputs = _request(asked, asked.handler), asked.words
-    elif given := [flag for flag, value in asked.unpacked().items() if value]:
+    elif given := [flag for flag, value in asked.not_packed().items() if value]:
         raise UsageError(
             f"{given[0]} describes what is not packed, and needs --handler.",
             hint="For an archive, leave it out.",

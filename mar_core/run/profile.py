@@ -39,7 +39,7 @@ def profiled(ran: Iterable[Ran], predictor: Predictor, folder: Path) -> Iterator
     """
     from torch.profiler import profile
 
-    predictor.life.take_part(_Stages(), "mar-profile")
+    predictor.life.take_part(_StageNames(), "mar-profile")
     batches = iter(ran)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def profiled(ran: Iterable[Ran], predictor: Predictor, folder: Path) -> Iterator
     yield from batches
 
 
-class _Stages:
+class _StageNames:
     """Names the stages in the trace."""
 
     @hookimpl(wrapper=True)

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mar_core.findings import printable
 from mar_core.run.shapes import found_in, label_scores
 from mar_core.run.writers.base import Output
 from mar_core.runtime.values import as_file, to_json
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -165,18 +165,17 @@ def parse_headers(words: Iterable[str]) -> dict[str, str]:
     return dict(_header(word) for word in words)
 
 
-def form_input(fields: Sequence[FormField], options: ReadOptions, *, name: str = "form") -> Input:
+def form_input(fields: Sequence[FormField], options: ReadOptions) -> Input:
     """The input that sends a form; as in TorchServe, of two fields with one name the last counts.
 
     Args:
         fields: What ``parse_field`` gave.
         options: Its headers, and how large it may be.
-        name: The input's id.
     """
     last = {field.name: field for field in fields}
     types = {field.name: field.content_type for field in last.values()}
     return Input(
-        id=name,
+        id="form",
         read=functools.partial(_read_form, tuple(last.values()), options.max_input_size),
         headers=request_headers(types, options.headers, content_type=FORM),
     )
@@ -192,18 +191,17 @@ def upload_input(path: str, options: ReadOptions) -> Input:
     )
 
 
-def data_input(parts: Sequence[DataPart], options: ReadOptions, *, name: str = "data") -> Input:
+def data_input(parts: Sequence[DataPart], options: ReadOptions) -> Input:
     """The input that sends a body as ``curl -d`` does: a form's fields unless a type is said.
 
     Args:
         parts: What ``parse_data`` gave; curl puts ``&`` between them.
         options: Headers and content type, and how large it may be.
-        name: The input's id.
     """
     kind = options.content_type or URLENCODED
     (only, *more) = parts
     return Input(
-        id=only.path if only.path is not None and not more else name,
+        id=only.path if only.path is not None and not more else "data",
         read=functools.partial(_read_data, tuple(parts), kind, options),
         headers=request_headers({options.field_name: kind}, options.headers, content_type=kind),
     )

@@ -9,8 +9,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mar_core.errors import MarWarning
-from mar_core.findings import printable
 from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from mar_core.format import Archive

@@ -232,7 +232,6 @@ class Answering:
             by_length=loaded.by_length,
             independent=self._stages is not None,
             depth=2 if self._stages is None else self._stages.depth,
-            describes=callable(getattr(loaded.instance, "describe_handle", None)),
             explains=callable(getattr(loaded.instance, "get_insights", None)),
             device="cpu" if gpu is None else f"accelerator {gpu}",
             runtime=str(predictor.manifest.data.get("runtime") or "python"),

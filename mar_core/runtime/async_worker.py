@@ -32,15 +32,15 @@ from mar_core.runtime.recipe import Recipe
 from mar_core.ts.metrics import Metric, MetricTypes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mar_core.runtime.prepared import Prepared
     from mar_core.runtime.requests import Request
 
 __all__ = ["Answers", "AsyncWorker", "Running"]
 
-# Messages that travel in one frame. A worker sends its answers when it has done a frame: where it
-# is given two of them, it works on the second while the answers to the first are read here.
+# Requests that fill a frame. A worker sends its answers when it has done a frame: where it is given
+# two of them, it works on the second while the answers to the first are read here.
 TOGETHER = 16
 # A line of the log that never ends is cut.
 LONGEST_LINE = 64 << 10
@@ -312,8 +312,8 @@ class AsyncWorker:
     def _flush(self) -> None:
         messages, self._outgoing = self._outgoing, []
         if self.alive:
-            for start in range(0, len(messages), TOGETHER):
-                self._socket.write(to_worker(messages[start : start + TOGETHER]))
+            for frame in _frames(messages):
+                self._socket.write(to_worker(frame))
 
     async def _connect(self) -> None:
         process = self._process
@@ -392,6 +392,16 @@ class AsyncWorker:
         for number, (answer, _) in calls.items():
             if not answer.done():
                 answer.set_exception(WorkerDied(death, self._process.part_of(number)))
+
+
+def _frames(messages: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Messages in pieces that hold enough requests to be worth a turn of the worker."""
+    start = held = 0
+    for end, message in enumerate(messages, 1):
+        held += len(message[2]) if message[0] == CALL else 1
+        if held >= TOGETHER or end == len(messages):
+            yield messages[start:end]
+            start, held = end, 0
 
 
 def _metric(message: Sequence[Any]) -> Metric:

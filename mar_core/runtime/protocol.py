@@ -112,7 +112,6 @@ class Ready(NamedTuple):
         by_length: Whether requests of one length make a faster batch.
         independent: Whether the stages of different calls overlap.
         depth: How many calls at once keep the worker busy.
-        describes: Whether the handler describes itself.
         explains: Whether the handler explains its answers.
         device: ``cpu``, or the accelerator.
         runtime: The manifest's ``runtime``.
@@ -127,7 +126,6 @@ class Ready(NamedTuple):
     by_length: bool
     independent: bool
     depth: int
-    describes: bool
     explains: bool
     device: str
     runtime: str

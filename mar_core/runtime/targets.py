@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import OutputError
-from mar_core.findings import printable
 from mar_core.format import locks
 from mar_core.format.atomic import NO_ROOM, PARTIAL_SUFFIX, real_path
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

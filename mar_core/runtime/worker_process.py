@@ -25,7 +25,7 @@ from mar_core.runtime.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mar_core.runtime.deaths import Death
     from mar_core.runtime.interpreter import Interpreter
@@ -44,7 +44,6 @@ class WorkerProcess:
 
     Args:
         threads: How many threads PyTorch may use in it.
-        environment: What it has in its environment beside ours.
         interpreter: The Python that it runs in; None for this one.
 
     Attributes:
@@ -59,10 +58,9 @@ class WorkerProcess:
         self,
         *,
         threads: int | None = None,
-        environment: Mapping[str, str] | None = None,
         interpreter: Interpreter | None = None,
     ) -> None:
-        self._process = Process(threads=threads, environment=environment, interpreter=interpreter)
+        self._process = Process(threads=threads, interpreter=interpreter)
         self.socket = self._process.socket
         self.socket.setblocking(False)  # noqa: FBT003
         self._inbox = Inbox()

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import ArchiveError, MarError
 from mar_core.format.yamltext import read_model_config
 from mar_core.handlers.entry import find_entry
-from mar_core.handlers.installed import source_of
-from mar_core.handlers.lookup import look_up, module_member
+from mar_core.handlers.lookup import look_up, module_member, source_of
 from mar_core.handlers.source import Module, parse_module
 from mar_core.signature.record import Signature, SignatureError
 from mar_core.ts import compat

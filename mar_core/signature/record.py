@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mar_core.errors import MarError
+from mar_core.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -349,7 +349,7 @@ def _shown(value: Any) -> str:
 
 
 def _near(value: Any, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(value)[:_LONGEST_NAME], list(known), n=1)
+    near = nearest(str(value)[:_LONGEST_NAME], known)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

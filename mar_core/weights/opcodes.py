@@ -20,6 +20,7 @@ import pickle
 import struct
 from typing import TYPE_CHECKING, Any
 
+from mar_core.format.file import CHUNK
 from mar_core.weights.allowed import ALLOWED, STORAGE_DTYPES
 from mar_core.weights.machine import (
     MARK,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["ACTIONS", "TORCH_OPCODES"]
 
 _KEPT = 1 << 20
-_CHUNK = 1 << 20
 _MAX_NAME = 200
 _MAX_ELEMENTS = 2**60
 _DIGITS = frozenset("0123456789abcdefxoABCDEFXOLl+-_ \t")
@@ -123,9 +123,9 @@ def _text(width: int) -> Callable[[Machine], None]:
 def _long_text(m: Machine, length: int) -> LongText:
     decoder, latin, left = codecs.getincrementaldecoder("utf-8")("surrogatepass"), True, length
     while left:
-        part = decoder.decode(m.take(min(left, _CHUNK)), final=left <= _CHUNK)
+        part = decoder.decode(m.take(min(left, CHUNK)), final=left <= CHUNK)
         latin = latin and (part.isascii() or max(part) <= "\xff")
-        left -= min(left, _CHUNK)
+        left -= min(left, CHUNK)
     return LongText(length, latin)
 
 

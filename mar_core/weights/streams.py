@@ -6,11 +6,11 @@ Every walker charges the allowance as it goes.
 from __future__ import annotations
 
 import io
-import shutil
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from mar_core.format.file import CHUNK
 from mar_core.format.limits import spend
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["ALLOWANCE", "Allowance", "TooCostlyError", "seekable", "window"]
 
 _IN_MEMORY = 8 << 20
-_CHUNK = 1 << 20
 # Bytes looked at; parsing that costs more than reading is charged as more bytes. About 2 seconds.
 ALLOWANCE = 256 << 20
 
@@ -110,11 +109,9 @@ def seekable(stream: BinaryIO, *, budget: Allowance | None = None) -> Iterator[B
         yield io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
         return
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
-        if budget is None:
-            shutil.copyfileobj(stream, copy, _CHUNK)
-        else:
-            while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(CHUNK):
+            if budget is not None:
                 budget.spend(len(chunk))
-                copy.write(chunk)
+            copy.write(chunk)
         copy.seek(0)
         yield copy  # type: ignore[misc]

@@ -12,6 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from mar_core.errors import ModelError
+from mar_core.format.file import CHUNK
 from mar_core.format.limits import Limits
 from mar_core.format.zip_reader import ZipParser
 from mar_core.format.zip_records import Entry as ZipEntry
@@ -28,7 +29,6 @@ __all__ = [
 
 # One record for each storage; the largest models have some thousand, and each costs time.
 _LIMITS = Limits(max_members=50_000)
-_CHUNK = 1 << 20
 
 
 class _Inner:
@@ -111,7 +111,7 @@ def check_crc(stream: BinaryIO, entry: ZipEntry, budget: Allowance) -> None:
     """
     stream.seek(0)
     crc = 0
-    while chunk := stream.read(_CHUNK):
+    while chunk := stream.read(CHUNK):
         budget.spend(len(chunk))
         crc = zlib.crc32(chunk, crc)
     if crc != entry.crc:

@@ -17,8 +17,7 @@ from mar_core.errors import ArchiveError, UsageError
 from mar_core.findings import Severity
 from mar_core.format.reader import open_archive
 from mar_core.handlers.blame import missing_module
-from mar_core.handlers.installed import is_installed
-from mar_core.handlers.lookup import why_absent
+from mar_core.handlers.lookup import is_installed, why_absent
 from mar_core.plugins import HOST, Plugins, disabled_names, load_plugins
 from mar_core.plugins.listing import EntryStatus, check_entries
 from mar_core.plugins.remedies import distribution_of

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import MarError, UsageError
-from mar_core.findings import printable
 from mar_core.plugins import get_plugins
 from mar_core.plugins.entry_points import in_words
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,14 +9,14 @@ import stat
 from typing import TYPE_CHECKING
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.run.outputs import Outputs, is_note
 from mar_core.run.readers.sources import filesystem_of, is_url, reading
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["find_files", "is_folder", "is_pattern", "wanted"]
+__all__ = ["find_files", "is_folder", "is_included", "is_pattern"]
 
 # Left behind by operating systems and archivers, never meant as inputs.
 CLUTTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
@@ -63,7 +63,7 @@ def find_files(
         raise InputError(f"{what.format(printable(source))}{fitting}.")
 
 
-def wanted(path: str, include: tuple[str, ...]) -> bool:
+def is_included(path: str, include: tuple[str, ...]) -> bool:
     """Whether a file below a folder is meant: not hidden, no clutter, and fitting a pattern.
 
     Args:
@@ -116,9 +116,9 @@ def _below(
         path = f"{inner}/{name}" if inner else name
         if name in left_out:
             continue
-        if is_dir and wanted(path, ()):
+        if is_dir and is_included(path, ()):
             yield from _below(root, path, include, outputs, (*above, here))
-        elif not is_dir and wanted(path, include):
+        elif not is_dir and is_included(path, include):
             whole = os.path.join(root, path)  # noqa: PTH118
             if is_file or not _is_special(whole):
                 yield whole
@@ -155,5 +155,5 @@ def _remote(source: str, include: tuple[str, ...]) -> Iterator[str]:
     found = filesystem.find(path) if is_folder(source) else filesystem.glob(path)
     for name in sorted(found):
         inner = name[len(folder) :].lstrip("/") if is_folder(source) else name.rpartition("/")[2]
-        if wanted(inner, include if is_folder(source) else ()):
+        if is_included(inner, include if is_folder(source) else ()):
             yield filesystem.unstrip_protocol(name)

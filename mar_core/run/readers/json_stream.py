@@ -10,9 +10,9 @@ import re
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.records import MAX_INPUT_SIZE
 from mar_core.run.readers.sources import too_large
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

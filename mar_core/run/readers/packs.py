@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.files import body_request, sent_type
-from mar_core.run.readers.folders import wanted
+from mar_core.run.readers.folders import is_included
 from mar_core.run.readers.rows import as_request
 from mar_core.run.readers.sources import (
     ending_path,
@@ -30,6 +29,7 @@ from mar_core.run.readers.sources import (
     too_large,
 )
 from mar_core.runtime.requests import decode, guess_type, request_headers
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ class ZipReader:
         field = options.field_name
         seen: Counter[str] = Counter()
         for index, member in enumerate(_zip_file(source).infolist()):
-            if member.is_dir() or not wanted(member.filename, options.include):
+            if member.is_dir() or not is_included(member.filename, options.include):
                 continue
             kind = sent_type(member.filename, options)
             yield Input(
@@ -155,7 +155,7 @@ class TarReader:
         """
         seen: Counter[str] = Counter()
         limit = options.max_input_size
-        parts = (part for part in _parts(source, limit) if wanted(part.name, options.include))
+        parts = (part for part in _parts(source, limit) if is_included(part.name, options.include))
         for _, group in itertools.groupby(parts, lambda part: part.key):
             for sample in _samples(list(group)):
                 whole = len(sample) == 1

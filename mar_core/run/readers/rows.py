@@ -8,7 +8,6 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.files import file_input
 from mar_core.run.readers.json_stream import elements, pieces
@@ -21,6 +20,7 @@ from mar_core.run.readers.sources import (
     too_large,
 )
 from mar_core.runtime.requests import JSON, request_headers
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 from urllib.parse import urlsplit
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.records import Input
-from mar_core.text import size_in_words
+from mar_core.text import printable, size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

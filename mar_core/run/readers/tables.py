@@ -8,7 +8,6 @@ import functools
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import InputError
-from mar_core.findings import printable
 from mar_core.records import Input
 from mar_core.run.readers.rows import (
     RowReader,
@@ -27,7 +26,7 @@ from mar_core.run.readers.sources import (
     reading,
     too_large,
 )
-from mar_core.text import first_line
+from mar_core.text import first_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

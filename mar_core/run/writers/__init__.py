@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mar_core.errors import PluginError, UsageError
-from mar_core.findings import printable
 from mar_core.plugins import get_plugins
 from mar_core.records import WriteOptions
 from mar_core.run.writers.base import Output, StreamOutput
 from mar_core.run.writers.files import FileOutput
 from mar_core.runtime.values import BlobFolder
+from mar_core.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

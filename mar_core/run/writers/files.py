@@ -218,7 +218,7 @@ def _check_replaceable(path: Path, part: Path, *, resume: bool) -> None:
     if strange is not None:
         why = f"{named(strange)} is there, and mar did not write it"
     elif state is not None and not resume and _is_filled(path):
-        why = state.changed(path)
+        why = state.foreign_change(path)
     if why:
         raise OutputError(f"{why}.", hint="Name another output, or replace it with --force.")
 

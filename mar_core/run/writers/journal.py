@@ -74,7 +74,7 @@ class RunState:
         with writing(path), replaced(path) as stream:
             stream.write(json.dumps(asdict(self)).encode())
 
-    def changed(self, output: Path) -> str:
+    def foreign_change(self, output: Path) -> str:
         """What speaks for somebody else having written the output since, or nothing."""
         if not self.finished or self.stamp is None or self.stamp == stamp_of(output):
             return ""

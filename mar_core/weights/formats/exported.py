@@ -7,12 +7,14 @@ records: it is Python. Its tensors are listed, and nothing is vouched for.
 from __future__ import annotations
 
 import json
+import logging
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.text import first_line
-from mar_core.weights.compiled import AnyBatch, no_advice
+from mar_core.weights.any_batch import AnyBatch
 from mar_core.weights.rebuild import are_sizes
 from mar_core.weights.weights_format import TensorInfo, Trust, WeightsFormat, require_trust
 from mar_core.weights.zipindex import data_start, read_entry
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from mar_core.weights.weights_format import ModelSource, WeightsFile, WeightsReport
     from mar_core.weights.zipindex import ZipEntry
 
-__all__ = ["FORMAT", "list_payloads"]
+__all__ = ["FORMAT", "list_payloads", "no_advice"]
 
 _MAX_JSON = 4 << 20
 _PARSING = 64  # what parsing a byte of JSON costs, in bytes read
@@ -133,6 +135,22 @@ def _load(source: ModelSource) -> Any:
     module = _fixed_in_evaluation(_on_device(program, source.device).module())
     size = _batch_size(program)
     return module if size is None else AnyBatch(module, size=size)
+
+
+@contextmanager
+def no_advice(name: str) -> Iterator[None]:
+    """Keep advice on old files out of the results' way: it is nothing to mend at run time.
+
+    Args:
+        name: The logger of torch's that gives it.
+    """
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _on_device(program: ExportedProgram, device: torch.device) -> ExportedProgram:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mar_core.errors import ModelError
+from mar_core.format.file import CHUNK
 from mar_core.text import first_line
 from mar_core.weights.allowed import ALLOWED
 from mar_core.weights.formats.torch_zip import check_records, check_storages, walk_record
@@ -26,7 +27,6 @@ __all__ = ["FORMAT", "file_of"]
 
 # More than this is unpacked: for as long as a model is loaded, it would be in memory twice.
 _MOST = 1 << 30
-_CHUNK = 1 << 20
 # Where the storages of a pickle lie; TorchScript's other pickles may promise some that it drops.
 _FOLDERS = {"data.pkl": "data/", "constants.pkl": "constants/"}
 
@@ -54,7 +54,7 @@ def file_of(source: ModelSource, method: str) -> Iterator[Path]:
             yield source.files.path(source.name)
             return
         with os.fdopen(os.memfd_create("weights"), "wb") as copy:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(CHUNK):
                 copy.write(chunk)
             copy.flush()
             yield Path(f"/proc/self/fd/{copy.fileno()}")

@@ -149,12 +149,12 @@ def test_a_note_says_what_made_an_output(place):
     assert RunState.load(output) == note
     assert is_note("out.csv.run")
     assert not is_note("out.csv")
-    assert not note.changed(output)
+    assert not note.foreign_change(output)
     output.write_text("more than that")
-    assert note.changed(output) == f"{output} has been changed since mar wrote it"
+    assert note.foreign_change(output) == f"{output} has been changed since mar wrote it"
     assert stamp_of(place / "none") is None
-    assert not RunState(digest="d", finished=False, stamp=(1, 1)).changed(output)
-    assert not RunState(digest="d", finished=True).changed(output)
+    assert not RunState(digest="d", finished=False, stamp=(1, 1)).foreign_change(output)
+    assert not RunState(digest="d", finished=True).foreign_change(output)
     assert is_note("out.csv.run")
     old = {"digest": 1, "finished": 1}
     for raw, found in (

@@ -9,7 +9,7 @@ import pytest
 from mar_core import Failure, Outcome, Recipe, RunSummary, UsageError
 from mar_core.records import RunOptions
 from mar_core.run.command import summary_lines
-from mar_core.run.dry import describe, description_lines
+from mar_core.run.dry import describe_run, description_lines
 from mar_core.run.planning import Asked, job_of
 from mar_core.run.session import Job, count, interrupted_line
 from mar_core.testing import make_archive
@@ -72,7 +72,7 @@ def test_a_dry_run(tmp_path):
         running=RunOptions(timeout=3.0),
         limit=6,
     )
-    found = describe(job)
+    found = describe_run(job)
     assert (found["batch_size"], found["workers"], found["inputs"]) == (8, 1, 6)
     lines = description_lines(found)
     assert lines[:6] == [
