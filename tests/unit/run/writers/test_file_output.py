@@ -109,6 +109,15 @@ def test_a_run_that_was_interrupted_before_its_first_row_is_none(tmp_path, endin
     assert b"a" in path.read_bytes()
 
 
+def test_an_interrupted_run_that_would_replace_a_document_can_be_resumed(tmp_path):
+    path = tmp_path / "out.csv"
+    write(path, "first")
+    write(path, "second", finished=False)
+    assert b"first" in path.read_bytes()
+    write(path, "third", resume=True)
+    assert [word in path.read_bytes() for word in (b"first", b"second", b"third")] == [0, 1, 1]
+
+
 def test_a_finished_document_is_not_added_to(tmp_path):
     path = tmp_path / "out.csv"
     write(path, "a", resume=True)
