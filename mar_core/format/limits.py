@@ -162,7 +162,7 @@ def budget(size: int) -> Iterator[TimeBudget]:
     """Bound the examination of an archive of ``size`` bytes; within another one, share that.
 
     Raises:
-        UsageError: ``MAR_MAX_SECONDS`` is no number above 0.
+        UsageError: ``MAR_MAX_SECONDS`` is no number of seconds.
     """
     around = _current.get()
     if around is not None:
@@ -203,7 +203,7 @@ def seconds_allowed(size: int) -> float:
     """The processor time, in seconds, that an archive of ``size`` bytes may cost.
 
     Raises:
-        UsageError: ``MAR_MAX_SECONDS`` is no number above 0.
+        UsageError: ``MAR_MAX_SECONDS`` is no number of seconds.
     """
     text = os.environ.get(SECONDS_VARIABLE)
     if not text:
@@ -211,11 +211,11 @@ def seconds_allowed(size: int) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = 0.0
-    if not seconds > 0:  # NaN, too
+        seconds = -1.0
+    if not seconds >= 0:  # NaN, too
         raise UsageError(
             f"{SECONDS_VARIABLE} is {text!r}, which is no number of seconds.",
-            hint="Write a number above 0, or inf.",
+            hint="Write such as 10, or inf.",
         )
     return min(seconds, _MOST_SECONDS)
 

@@ -56,6 +56,35 @@ def test_a_zip_in_a_folder_called_like_a_drive():
     assert not examine(io.BytesIO(repacked(ZIP, zipfile.ZIP_STORED, prefix="C/"))).faults
 
 
+def hiding(data: bytes) -> bytes:
+    """The zip with a record more that its directory does not name."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(stream, "w") as target:
+        for name in source.namelist():
+            target.writestr(zipfile.ZipInfo(name), source.read(name))
+        hidden = target.filelist[-1].filename.replace("/", "/x")
+        target.writestr(zipfile.ZipInfo(hidden), b"x")
+        target.NameToInfo.pop(target.filelist.pop().filename)
+    assert zipfile.ZipFile(stream).namelist() == zipfile.ZipFile(io.BytesIO(data)).namelist()
+    return stream.getvalue()
+
+
+def plain() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as target:
+        target.writestr("a/b.txt", b"x")
+    return stream.getvalue()
+
+
+ZIPS = {"torch": ZIP, "TorchScript": weightsfiles.torchscript(), "any": plain()}
+
+
+@pytest.mark.parametrize("data", ZIPS.values(), ids=ZIPS)
+def test_a_record_that_no_directory_names(data):
+    assert not examine(io.BytesIO(data)).faults
+    assert "MAR-W008" in [fault.code for fault in examine(io.BytesIO(hiding(data))).faults]
+
+
 # --- before 1.6: five pickles and the numbers ----------------------------------------------------
 
 
