@@ -78,6 +78,14 @@ def test_an_archive_that_others_made_has_no_digests(tmp_path, source):
     assert identity(first) != identity(write("c.mar", SOURCE.replace("return data", "return None")))
 
 
+def test_an_unpacked_archive_may_have_been_edited(tmp_path, source):
+    folder = make_archive(tmp_path, handler=source, archive_format="no-archive")
+    before = identity(Recipe(source=folder))
+    assert identity(Recipe(source=folder)) == before
+    (folder / "echo.py").write_text(SOURCE.replace("return data", "return None"))
+    assert identity(Recipe(source=folder)) != before
+
+
 def test_where_the_manifest_does_not_list_a_member_all_of_them_count(tmp_path, source):
     """The names, too, and where one member ends and the next begins."""
     listed = {"echo.py": {"sha256": hashlib.sha256(SOURCE.encode()).hexdigest()}}
@@ -92,6 +100,8 @@ def test_where_the_manifest_does_not_list_a_member_all_of_them_count(tmp_path, s
                 stream.writestr(name, text)
         return identity(Recipe(source=path))
 
+    # One that is listed without a digest can be anything, too.
+    listed |= {"a": {}, "b": {"sha256": None}}
     members = [{}, {"a": "12", "b": "3"}, {"a": "12", "b": "4"}, {"a": "1", "b": "23"},
                {"a": "12", "c": "3"}]  # fmt: skip
     told = [write(number, **these) for number, these in enumerate(members)]
