@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from builtin_handlers.images import decode_image as decode_image
     from builtin_handlers.images import to_rgb as to_rgb
     from builtin_handlers.vision_handler import VisionHandler as VisionHandler
-    from mar_core.build import ArchiveFormat as ArchiveFormat
-    from mar_core.build import ArchiveRequest as ArchiveRequest
-    from mar_core.build import Imported as Imported
-    from mar_core.build import Runtime as Runtime
     from mar_core.build.packing import Written as Written
     from mar_core.build.packing import archive as archive
     from mar_core.build.packing import create as create
     from mar_core.build.packing import write_archive as write_archive
+    from mar_core.build.request import ArchiveFormat as ArchiveFormat
+    from mar_core.build.request import ArchiveRequest as ArchiveRequest
+    from mar_core.build.request import Imported as Imported
+    from mar_core.build.request import Runtime as Runtime
     from mar_core.build.updating import update as update
     from mar_core.checks.checking import examine_in_child as examine_in_child
     from mar_core.checks.validation import validate as validate
@@ -130,7 +130,7 @@ _HOME = {
     "builtin_handlers.class_maps": ("class_map",),
     "builtin_handlers.images": ("decode_image", "to_rgb"),
     "builtin_handlers.vision_handler": ("VisionHandler",),
-    "mar_core.build": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
+    "mar_core.build.request": ("ArchiveFormat", "ArchiveRequest", "Imported", "Runtime"),
     "mar_core.format": ("Archive", "ExtraFile", "Member", "open_archive"),
     "mar_core.deprecations": ("MarDeprecationWarning",),
     "mar_core.errors": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
 from mar_core.format.dates import zip_date
-from mar_core.format.digests import copy_range, quiet, write_at
+from mar_core.format.digests import FLUSHED, begin_flush, quiet, write_at
 from mar_core.format.file import CHUNK
 from mar_core.format.journal import replace_end
 from mar_core.format.manifest import MANIFEST_NAME
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["rewrite", "rewrite_end"]
 
-SPAN = 64 << 20
+# What copy_file_range answers where two file systems, or one, cannot do it.
+_CANNOT = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
 
 
 def rewrite(
@@ -169,13 +171,26 @@ def _copy_head(
 ) -> None:
     done = 0
     while done < length:
-        span = min(SPAN, length - done)
-        count = copy_range(archive.file.fileno(), target, span, done, done)
+        span = min(FLUSHED, length - done)
+        count = _copy_range(archive.file.fileno(), target, span, done, done)
         if count == 0:
-            data = archive.file.read_at(done, min(span, 1 << 20))
+            data = archive.file.read_at(done, min(span, CHUNK))
             if not data:
                 raise ArchiveError(f"{archive} became shorter meanwhile.", hint="Try again.")
             write_at(target, data, done)
             count = len(data)
+        begin_flush(target, done, count)
         done += count
         progress(count)
+
+
+def _copy_range(source: int, target: int, count: int, at: int, to: int) -> int:
+    """Let the kernel copy up to ``count`` bytes; 0 at the end, or where it cannot."""
+    if not hasattr(os, "copy_file_range"):
+        return 0
+    try:
+        return os.copy_file_range(source, target, count, at, to)
+    except OSError as error:
+        if error.errno in _CANNOT:
+            return 0
+        raise

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.build import ArchiveFormat
 from mar_core.build.packing import Written
-from mar_core.build.request import Runtime, in_a_tuple, path_of
+from mar_core.build.request import ArchiveFormat, Runtime, in_a_tuple, path_of
 from mar_core.build.rewrite import rewrite, rewrite_end
 from mar_core.build.update import Changes, plan_update
 from mar_core.errors import UsageError

@@ -15,7 +15,7 @@ from mar_core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core.build import ArchiveRequest, Imported
+    from mar_core.build.request import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format.sources import Sources
 
@@ -57,8 +57,8 @@ def archive(
 
     writes `mnist.mar`. Run it with `mar run mnist.mar 7.png`.
     """
-    from mar_core.build import ArchiveFormat, ArchiveRequest, Runtime
     from mar_core.build.packing import create
+    from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime
     from mar_core.cli.written import ending_cleanly, print_written
 
     if source is None:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
+import functools
 import hashlib
 import itertools
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mar_core.errors import ArchiveError
 from mar_core.format.file import CHUNK
 from mar_core.format.sources import open_content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Self
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from mar_core.format.sources import Content
 
 __all__ = [
-    "Digests", "HashingReader", "copy", "copy_range", "digests_of", "quiet", "source_changed",
-    "write_at",
+    "Digests", "HashingReader", "begin_flush", "copy", "digests_of", "quiet", "source_changed",
+    "unchanging", "write_at",
 ]  # fmt: skip
 
 BUFFERS = 4
 # So much is written before the disk is asked to begin; what is left to flush at the end is small.
-FLUSHED = 64 << 20
-# What copy_file_range answers where two file systems, or one, cannot do it.
-_CANNOT = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
+FLUSHED = 8 << 20
+# Linux's numbers: of an ioctl that makes two files share blocks, and of what begins to flush.
+_FICLONERANGE = 0x4020940D
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def quiet(_count: int) -> None:
     """Takes progress in bytes and tells nobody."""
 
 
-def digests_of(data: bytes) -> Digests:
+def digests_of(data: bytes | memoryview) -> Digests:
     """The digests of bytes that are in memory."""
     from zlib_ng import zlib_ng
 
@@ -63,8 +66,8 @@ def copy(
 ) -> Digests:
     """Copy a member into an open file, digesting exactly the bytes that are written.
 
-    A file is copied by the kernel, which shares the blocks where the file system can. Memory does
-    not grow with the size.
+    Where the file system can, the target shares the blocks of a file, and nothing is written.
+    Memory does not grow with the size.
 
     Args:
         content: What to copy.
@@ -76,16 +79,37 @@ def copy(
     Raises:
         ArchiveError: The content cannot be read, or has not ``size`` bytes any more.
     """
+    with unchanging(content, size) as stream:
+        source = _Source(stream, target, offset)
+        if isinstance(content, Path) and size > CHUNK:
+            source.shared = _share_blocks(stream.fileno(), target, offset)
+        digests = (_copy if size > CHUNK else _copy_at_once)(source, size, progress)
+        if digests.size != size:
+            raise source_changed(str(content))
+    return digests
+
+
+@contextlib.contextmanager
+def unchanging(content: Content, size: int) -> Iterator[BinaryIO]:
+    """A stream over a member's bytes, at whose end it is known that nobody wrote to them meanwhile.
+
+    Args:
+        content: What to read.
+        size: How many bytes there must be.
+
+    Raises:
+        ArchiveError: The content cannot be read; it is a file of another size, or its time of
+            modification is another one at the end than at the beginning.
+    """
     with open_content(content) as stream:
         if not isinstance(content, Path):
-            digests = _copy(_Stream(stream, target), offset, size, progress)
-            whole = digests.size == size
-        else:
-            digests = _copy(_File(stream.fileno(), target), offset, size, progress)
-            whole = digests.size == size == os.fstat(stream.fileno()).st_size
-    if not whole:
+            yield stream
+            return
+        before = os.fstat(stream.fileno())
+        yield stream
+        after = os.fstat(stream.fileno())
+    if after.st_size != size or after.st_mtime_ns != before.st_mtime_ns:
         raise source_changed(str(content))
-    return digests
 
 
 def source_changed(what: str) -> ArchiveError:
@@ -132,96 +156,94 @@ class HashingReader:
         return Digests(self._size, self._crc, self._sha.hexdigest())
 
 
-def _copy(
-    move: _File | _Stream, offset: int, size: int, progress: Callable[[int], None]
-) -> Digests:
-    """Move span after span; meanwhile one thread hashes the last and one flushes the older."""
+class _Source:
+    """Gives the bytes piece by piece, and sees that they get into the target."""
+
+    def __init__(self, stream: BinaryIO, target: int, offset: int) -> None:
+        self._stream: Any = stream  # all that mar opens can read into a buffer
+        self.target = target
+        self.offset = offset
+        self.shared = False
+
+    def read(self, buffer: memoryview, done: int) -> int:
+        """Fill a buffer with what comes next; 0 at the end."""
+        if self.shared:  # what is in the archive, whatever becomes of the source
+            return os.preadv(self.target, [buffer], self.offset + done)
+        return int(self._stream.readinto(buffer))
+
+    def write(self, chunk: memoryview, done: int) -> None:
+        if not self.shared:
+            write_at(self.target, chunk, self.offset + done)
+
+
+def _copy(source: _Source, size: int, progress: Callable[[int], None]) -> Digests:
+    """Copy chunk after chunk; one thread hashes them meanwhile, and the disk begins with them."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from zlib_ng import zlib_ng
 
-    sha, crc, done = hashlib.sha256(), 0, 0
-    buffers = [memoryview(bytearray(min(CHUNK, size))) for _ in range(BUFFERS)]
+    sha, crc, done, flushed = hashlib.sha256(), 0, 0, 0
     pending: list[Future[None]] = []
-    with ThreadPoolExecutor(1, "mar-sha256") as pool, _Flusher(move.target) as flusher:
-        for buffer in itertools.cycle(buffers):
+    with ThreadPoolExecutor(1, "mar-sha256") as pool:
+        for buffer in itertools.cycle([memoryview(bytearray(CHUNK)) for _ in range(BUFFERS)]):
             if len(pending) == BUFFERS:
                 pending.pop(0).result()
-            count = move(buffer[: size - done], done, offset + done)
+            count = source.read(buffer[: size - done], done)
             if count == 0:
                 break
             chunk = buffer[:count]
             pending.append(pool.submit(sha.update, chunk))
             crc = zlib_ng.crc32(chunk, crc)
+            source.write(chunk, done)
             done += count
-            flusher.note(done)
+            if done - flushed >= FLUSHED:
+                begin_flush(source.target, source.offset + flushed, done - flushed)
+                flushed = done
             progress(count)
     return Digests(done, crc, sha.hexdigest())
 
 
-class _Flusher:
-    """Has the disk write while the rest is still being copied."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._pool = ThreadPoolExecutor(1, "mar-flush")
-        self._running: Future[None] | None = None
-        self._flushed = 0
-
-    def note(self, done: int) -> None:
-        """Begin to flush where enough has been written; an error of the disk comes out here."""
-        if done - self._flushed >= FLUSHED and (self._running is None or self._running.done()):
-            if self._running is not None:
-                self._running.result()
-            self._running, self._flushed = self._pool.submit(os.fsync, self._target), done
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-        if self._running is not None:
-            self._running.result()
+def _copy_at_once(source: _Source, size: int, progress: Callable[[int], None]) -> Digests:
+    buffer, done = memoryview(bytearray(size)), 0
+    while done < size and (count := source.read(buffer[done:], done)):
+        done += count
+    source.write(buffer[:done], 0)
+    progress(done)
+    return digests_of(buffer[:done])
 
 
-class _File:
-    """Moves one span at a time, and gives back the bytes that are now in the target."""
+def _share_blocks(source: int, target: int, offset: int) -> bool:
+    """Let a target have the blocks of a whole file, as btrfs and XFS can; False where it cannot."""
+    if sys.platform != "linux":
+        return False
+    import fcntl
 
-    def __init__(self, source: int, target: int) -> None:
-        self._source = source
-        self.target = target
-        self._in_kernel = True
-
-    def __call__(self, buffer: memoryview, at: int, to: int) -> int:
-        if self._in_kernel and buffer:
-            count = copy_range(self._source, self.target, len(buffer), at, to)
-            if count:
-                return os.preadv(self.target, [buffer[:count]], to)
-            self._in_kernel = False
-        count = os.preadv(self._source, [buffer], at)
-        write_at(self.target, buffer[:count], to)
-        return count
-
-
-class _Stream:
-    """Moves one span at a time from something that can only be read."""
-
-    def __init__(self, source: BinaryIO, target: int) -> None:
-        self._source = source
-        self.target = target
-
-    def __call__(self, buffer: memoryview, _at: int, to: int) -> int:
-        data = self._source.read(len(buffer))
-        buffer[: len(data)] = data
-        write_at(self.target, data, to)
-        return len(data)
-
-
-def copy_range(source: int, target: int, count: int, at: int, to: int) -> int:
-    """Let the kernel copy up to ``count`` bytes; 0 at the end, or where it cannot."""
-    if not hasattr(os, "copy_file_range"):
-        return 0
     try:
-        return os.copy_file_range(source, target, count, at, to)
-    except OSError as error:
-        if error.errno in _CANNOT:
-            return 0
-        raise
+        fcntl.ioctl(target, _FICLONERANGE, struct.pack("=qQQQ", source, 0, 0, offset))
+    except OSError:  # of a disk that is full, the copy will say so
+        return False
+    return True
+
+
+def begin_flush(target: int, offset: int, count: int) -> None:
+    """Have the disk begin with bytes that were written; that they are there, only fsync says.
+
+    Args:
+        target: Descriptor that they were written to.
+        offset: Where the first one is.
+        count: How many.
+    """
+    sync = _sync_file_range()
+    if sync is not None:
+        sync(target, offset, count, _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """Linux's, which Python does not wrap; None elsewhere."""
+    import ctypes
+
+    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if function is not None:
+        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
 from mar_core.format.dates import epoch
-from mar_core.format.digests import HashingReader, copy, quiet, source_changed, write_at
+from mar_core.format.digests import HashingReader, copy, quiet, source_changed, unchanging, write_at
 from mar_core.format.file import ArchiveFile
 from mar_core.format.manifest import MANIFEST_NAME, Manifest
 from mar_core.format.reader import open_file
-from mar_core.format.sources import open_content, size_of
+from mar_core.format.sources import size_of
 from mar_core.format.view import ArchiveFormat
 from mar_core.format.zip_writer import ZipWriter, packer
 
@@ -200,14 +200,16 @@ class TgzWriter:
         """
         info = tarfile.TarInfo(f"{self._prefix}/{name}")
         info.size, info.mtime, info.mode = size_of(content), self._time, 0o644
-        with open_content(content) as stream:
+        with unchanging(content, info.size) as stream:
             reader = HashingReader(stream, self._progress)
             try:
                 self._tar.addfile(info, cast("Any", reader))
             except (tarfile.TarError, EOFError) as error:
                 raise ArchiveError(f"{name} cannot be put into a tar: {error}.") from error
-            if stream.read(1):
-                raise source_changed(str(content))
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise source_changed(str(content)) from error  # tarfile's, of one too short
         return reader.digests()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.format.dates import zip_date
-from mar_core.format.digests import copy, digests_of, quiet, write_at
+from mar_core.format.digests import copy, digests_of, quiet, unchanging, write_at
 from mar_core.format.sources import open_content, size_of
 from mar_core.format.zip_records import (
     CENTRAL,
@@ -202,7 +202,7 @@ class ZipWriter:
             OSError: The target cannot take it.
         """
         if self._deflate and name != self._serialized and is_text(content):
-            with open_content(content) as stream:
+            with unchanging(content, size_of(content)) as stream:
                 data = stream.read()
             packed = deflated(data)
             if len(packed) < len(data):

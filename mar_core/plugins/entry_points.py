@@ -33,7 +33,6 @@ __all__ = [
     "host_version",
     "in_words",
     "join",
-    "names_host",
     "nearest_handlers",
     "rivals",
     "unreadable_distributions",
@@ -68,7 +67,7 @@ class EntryInfo:
         target: ``module:attribute`` as declared.
         distribution: The distribution that declares it.
         version: That distribution's version.
-        requires: Its requirements of mar-core, as the metadata has them.
+        requires: Its requirements that may name mar-core, as the metadata has them.
         is_ours: Whether it comes with mar itself.
     """
 
@@ -262,7 +261,7 @@ def _owner(distribution: Any) -> dict[str, Any]:
     return {
         "distribution": fields.get("name", [UNKNOWN])[0],
         "version": fields.get("version", [UNKNOWN])[0],
-        "requires": tuple(filter(names_host, fields.get("requires-dist", ()))),
+        "requires": tuple(line for line in fields.get("requires-dist", ()) if "mar" in line),
     }
 
 
@@ -304,15 +303,10 @@ def _import_hint(entry: EntryInfo, error: BaseException) -> str:
     )
 
 
-def names_host(requirement: str) -> bool:
-    """Whether a requirement is one of mar-core, however its name is written."""
-    return _OURS.match(requirement) is not None
-
-
 def asked_of(requirements: Iterable[str]) -> str:
     """The versions of mar-core that requirements ask for, such as ``>=0.1,<0.2``, or empty."""
     with contextlib.suppress(Exception):
-        asked = map(_specifier_of, requirements)
+        asked = map(_specifier_of, filter(_OURS.match, requirements))
         return next((specifier for specifier in asked if specifier is not None), "")
     return ""
 

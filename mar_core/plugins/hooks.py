@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pluggy
     import typer
 
-    from mar_core.build import ArchiveRequest, Imported
+    from mar_core.build.request import ArchiveRequest, Imported
     from mar_core.findings import Finding
     from mar_core.format import Archive
     from mar_core.format.manifest import Manifest

@@ -22,7 +22,7 @@ from mar_core.reports.comparison import DEFAULT_TOLERANCE, Difference, Tolerance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mar_core.build import ArchiveRequest
+    from mar_core.build.request import ArchiveRequest
     from mar_core.format import Archive
     from mar_core.records import Input
     from mar_core.runtime.local_workers import LocalWorkers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mar_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from mar_core.build import ArchiveRequest
+    from mar_core.build.request import ArchiveRequest
     from mar_core.format import ExtraFile
 
 __all__ = ["mar_collect_files"]

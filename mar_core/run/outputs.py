@@ -17,7 +17,7 @@ from mar_core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mar_core.build import ArchiveRequest
+    from mar_core.build.request import ArchiveRequest
 
 __all__ = ["Outputs", "check_apart", "is_note", "standard_files"]
 

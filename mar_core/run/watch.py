@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.build import ArchiveRequest
+from mar_core.build.request import ArchiveRequest
 from mar_core.errors import MarError
 from mar_core.format.atomic import is_inside
 from mar_core.run.readers.folders import find_files, is_folder, is_pattern

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from mar_core.build import ArchiveRequest
+from mar_core.build.request import ArchiveRequest
 from mar_core.format import open_archive
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mar_core.build import ArchiveRequest
+from mar_core.build.request import ArchiveRequest
 from mar_core.runtime.load_options import LoadOptions
 from mar_core.runtime.prepared import prepare
 

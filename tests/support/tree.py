@@ -54,6 +54,19 @@ def all_imports(path: Path) -> Iterator[tuple[int, str]]:
             yield from _imports([node], inside_functions=True)
 
 
+def passed_on(path: Path) -> Iterator[tuple[str, str]]:
+    """The names that a package has for others, loaded when they are used, and where they stand."""
+    if path.name != "__init__.py":
+        return
+    for node in parsed(path).body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for one in node.body:
+                if isinstance(one, ast.ImportFrom):
+                    for alias in one.names:
+                        if alias.asname == alias.name:  # `import A as A`: it is public here
+                            yield f"{module_name(path)}.{alias.name}", f"{one.module}.{alias.name}"
+
+
 def _imports(body: list[ast.stmt], *, inside_functions: bool) -> Iterator[tuple[int, str]]:
     for node in body:
         if isinstance(node, ast.Import):

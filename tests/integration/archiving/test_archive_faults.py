@@ -23,12 +23,12 @@ OUTPUTS = {"default": "model.mar", "tgz": "model.tar.gz", "no-archive": "model"}
 SLOWLY = """
 import sys, time
 from mar_core.format import digests
-write = digests.copy_range
+write = digests.write_at
 def slow(*words):
     print("copying", flush=True)
     time.sleep(0.02)
     return write(*words)
-digests.copy_range = slow
+digests.write_at = slow
 read = digests.HashingReader.read
 def slow_read(*words):
     print("copying", flush=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mar_core import Failure, HandlerError, Input, UsageError, load
-from mar_core.build import ArchiveRequest
+from mar_core.build.request import ArchiveRequest
 from mar_core.testing import make_archive
 
 SOURCE = """

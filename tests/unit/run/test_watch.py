@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mar_core import Recipe, UsageError
-from mar_core.build import ArchiveRequest
+from mar_core.build.request import ArchiveRequest
 from mar_core.records import ReadOptions
 from mar_core.run import watch as module
 from mar_core.run.request import parse_field

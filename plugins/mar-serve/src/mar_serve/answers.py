@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mar_core import to_json
-from mar_serve.whole import send_whole
+from mar_serve.whole import Headers, send_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,6 @@ __all__ = [
 
 JSON = b"application/json"
 BAD = 400
-Headers = list[tuple[bytes, bytes]]
 
 
 class Answer:

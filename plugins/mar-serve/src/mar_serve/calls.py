@@ -6,7 +6,7 @@ import json
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mar_serve.answers import Answer, send_to
 from mar_serve.bodies import content_type_of, handler_headers, read_body
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from mar_core import Reply
     from mar_serve.answers import Headers
     from mar_serve.server import Server
+    from mar_serve.tokens import Token
 
 __all__ = ["Call", "Endpoint", "Handler"]
-
-Token = Literal["inference", "management", "API"]
 
 
 class Call:

@@ -4,20 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mar_serve.errors import no_worker
 from mar_serve.queues import Queue
 from mar_serve.sequences import Sequences, id_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mar_serve.queues import Job
-    from mar_serve.slots import Slot
-    from mar_serve.version import ModelVersion
+    from mar_serve.settings import ModelSettings
 
 __all__ = ["Dispatch"]
+
+
+class Place(Protocol):
+    """A worker's place, for who gives it requests."""
+
+    busy: int
+    alone: bool
+    seconds: float
+
+    @property
+    def state(self) -> str:
+        """What it is doing."""
+
+    @property
+    def depth(self) -> int:
+        """How many calls it may be given at a time."""
+
+    @property
+    def places(self) -> int:
+        """How many requests may be in one call of it."""
+
+    def give(self, jobs: list[Job], *, alone: bool = False) -> None:
+        """Give it a batch."""
+
+
+class Fed(Protocol):
+    """A version, for who gives its workers what waits."""
+
+    @property
+    def name(self) -> str:
+        """What requests call the model."""
+
+    @property
+    def settings(self) -> ModelSettings:
+        """Its numbers."""
+
+    @property
+    def slots(self) -> Sequence[Place]:
+        """Its workers' places."""
+
+    @property
+    def has_hope(self) -> bool:
+        """Whether a worker is there or will be."""
 
 
 class Dispatch:
@@ -32,7 +74,7 @@ class Dispatch:
         last_size: How many requests the latest batch had.
     """
 
-    def __init__(self, version: ModelVersion) -> None:
+    def __init__(self, version: Fed) -> None:
         settings = version.settings
         self._version = version
         self._settings = settings
@@ -82,7 +124,7 @@ class Dispatch:
             for job in piece:
                 job.fail(no_worker(self._version.name, None))
 
-    def lose(self, slot: Slot) -> None:
+    def lose(self, slot: object) -> None:
         """A worker is gone."""
         if self.sequences is not None:
             self.sequences.lose(slot)
@@ -125,7 +167,7 @@ class Dispatch:
         while not self.queue.again and self._give_new():
             pass
 
-    def _free(self, *, idle: bool = False) -> Slot | None:
+    def _free(self, *, idle: bool = False) -> Place | None:
         """The worker that has least to do and can take more."""
         best = None
         for slot in self._version.slots:
@@ -173,7 +215,7 @@ class Dispatch:
         slot.give(self.queue.take(slot.places))
         return True
 
-    def _wait(self, oldest: Job, slot: Slot) -> float:
+    def _wait(self, oldest: Job, slot: Place) -> float:
         """Seconds that waiting for a fuller batch is worth.
 
         A worker that idles takes what is there, unless the latest batch was larger: then those

@@ -9,11 +9,14 @@ from mar_core import HandlerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mar_core import Reply
+
 __all__ = [
     "ServeError",
     "bad_request",
     "body_too_slow",
     "conflict",
+    "failure_error",
     "forbidden",
     "internal",
     "invalid_key",
@@ -30,10 +33,12 @@ __all__ = [
     "timed_out",
     "too_large",
     "unsupported_encoding",
+    "valid_status",
     "version_not_found",
 ]
 
-OUT_OF_RESOURCES = 507
+TOO_LARGE, OUT_OF_RESOURCES = 413, 507
+NO_ANSWER, LEAST_STATUS, LARGEST_STATUS = 500, 200, 599
 
 
 class ServeError(Exception):
@@ -160,6 +165,18 @@ def unsupported_encoding(name: str) -> ServeError:
 def internal(message: str) -> ServeError:
     """It went wrong here."""
     return ServeError(500, "InternalServerException", message)
+
+
+def valid_status(status: int) -> int:
+    """A status that HTTP has; a handler's other numbers are its own mistake."""
+    return status if LEAST_STATUS <= status <= LARGEST_STATUS else NO_ANSWER
+
+
+def failure_error(reply: Reply) -> ServeError:
+    """What a client is told of a handler's failure."""
+    status = valid_status(reply.status)
+    status = OUT_OF_RESOURCES if status == TOO_LARGE else status  # 413 is a body too large
+    return ServeError(status, "InternalServerException", reply.public)
 
 
 def no_start(name: str, version: str, reason: object = None) -> ServeError:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import TypeAlias
 
-    from mar_serve.calls import Handler, Token
+    from mar_serve.calls import Handler
+    from mar_serve.parts import Added
     from mar_serve.server import Server
+    from mar_serve.tokens import Token
 
     ExtraRoute: TypeAlias = tuple[str, Handler, list[str] | None, Token | None]
 
@@ -67,7 +69,7 @@ def from_plugins(server: Server) -> list[Extension]:
 
 
 def routes_of(
-    extensions: Iterable[Extension], kinds: Collection[str], taken: set[str]
+    extensions: Iterable[Added], kinds: Collection[str], taken: set[str]
 ) -> Iterator[ExtraRoute]:
     """The paths that extensions add; what is wrong with one of them costs the others nothing.
 
@@ -91,7 +93,7 @@ def routes_of(
                 yield route
 
 
-def items_of(extensions: Iterable[Extension], added: Collection[str]) -> dict[str, Any]:
+def items_of(extensions: Iterable[Added], added: Collection[str]) -> dict[str, Any]:
     """What extensions say of their paths.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mar_core import Request
 from mar_serve.bodies import content_type_of, handler_headers, read_body
-from mar_serve.errors import ServeError, internal
+from mar_serve.errors import failure_error, internal, valid_status
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
 from mar_serve.whole import SMALL, send_whole
@@ -29,12 +29,9 @@ if TYPE_CHECKING:
     from mar_serve.server import Server
     from mar_serve.version import ModelVersion
 
-__all__ = ["Inference", "failure_error", "new_id"]
+__all__ = ["Inference", "new_id"]
 
-NO_ANSWER = 500
 BAD = 400
-LARGEST_STATUS, LEAST_STATUS = 599, 200
-TOO_LARGE, OUT_OF_RESOURCES = 413, 507
 # What the server says itself; a handler that sets it would break the answer.
 _OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"x-request-id"})
 # What no header's value may have; a tab is no part of it.
@@ -137,11 +134,6 @@ class Inference:
             await send_whole(send, status, headers, reply.body)
 
 
-def valid_status(status: int) -> int:
-    """A status that HTTP has; a handler's other numbers are its own mistake."""
-    return status if LEAST_STATUS <= status <= LARGEST_STATUS else NO_ANSWER
-
-
 def own_headers(reply: Reply) -> Headers:
     """The headers that the handler set, without those that would break the answer."""
     headers = []
@@ -155,10 +147,3 @@ def own_headers(reply: Reply) -> Headers:
     if kind is not None and not has_type and not _CONTROL.search(kind):
         headers.append((b"content-type", kind.encode("latin-1", "replace")))
     return headers
-
-
-def failure_error(reply: Reply) -> ServeError:
-    """What a client is told of a handler's failure."""
-    status = valid_status(reply.status)
-    status = OUT_OF_RESOURCES if status == TOO_LARGE else status  # 413 is a body too large
-    return ServeError(status, "InternalServerException", reply.public)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mar_core import MarError
 from mar_serve.config import Overrides
 from mar_serve.describe import described
 from mar_serve.errors import ServeError, bad_request, internal, no_start, no_worker
-from mar_serve.repository import refusal
+from mar_serve.repository import Home, refusal
 from mar_serve.sources import registered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mar_serve.server import Server
+    from mar_serve.repository import Repository
     from mar_serve.sources import Found
     from mar_serve.version import ModelVersion
 
@@ -59,6 +59,12 @@ def flag(text: Any, *, default: bool) -> bool:
     return text if isinstance(text, bool) else str(text).lower() == "true"
 
 
+class _Server(Home, Protocol):
+    repository: Repository
+
+    async def changed(self) -> None: ...
+
+
 class Management:
     """TorchServe's management API, without HTTP.
 
@@ -66,7 +72,7 @@ class Management:
         server: Whose models are managed.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: _Server) -> None:
         self._server = server
         self._repository = server.repository
 

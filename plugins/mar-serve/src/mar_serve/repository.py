@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mar_core import MarError, PackagesError, Severity, ValidationError, examine_in_child
 from mar_serve.config import Overrides
@@ -20,18 +20,18 @@ from mar_serve.errors import (
     timed_out,
     version_not_found,
 )
+from mar_serve.parts import Host
 from mar_serve.settings import settings_of
 from mar_serve.version import ModelVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
 
-    from mar_core import Prepared, Signature
+    from mar_core import ArchiveRequest, Prepared, Recipe, Signature
     from mar_serve.errors import ServeError
-    from mar_serve.server import Server
     from mar_serve.sources import Found
 
-__all__ = ["Model", "Repository"]
+__all__ = ["Home", "Model", "Repository"]
 
 # The rules about the archive as a file, and what TorchServe says of one that it cannot read.
 UNREADABLE = "MAR-A"
@@ -54,6 +54,22 @@ class Model:
         self.default = version.version
 
 
+class Home(Host, Protocol):
+    """The server, for its models."""
+
+    def recipe(
+        self,
+        source: Path | ArchiveRequest,
+        *,
+        batch_size: int | None = None,
+        handler: str | None = None,
+    ) -> Recipe:
+        """How an archive is loaded here."""
+
+    def hold(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something to its end, whoever waits for it."""
+
+
 class Repository:
     """The models that are served.
 
@@ -64,7 +80,7 @@ class Repository:
         models: Them, by name.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Home) -> None:
         self._server = server
         self.models: dict[str, Model] = {}
 

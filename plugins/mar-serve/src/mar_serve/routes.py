@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mar_serve.answers import Headers
-    from mar_serve.calls import Handler, Token
+    from mar_serve.calls import Handler
     from mar_serve.inference import Inference
     from mar_serve.server import Server
+    from mar_serve.tokens import Token
 
 __all__ = ["Routes"]
 

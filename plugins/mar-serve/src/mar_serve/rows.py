@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mar_core import Request
 from mar_serve.bodies import Gone, handler_headers
-from mar_serve.errors import bad_request
-from mar_serve.inference import failure_error
+from mar_serve.errors import bad_request, failure_error
 from mar_serve.protocol import arrival_of
 from mar_serve.streams import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from starlette.types import Scope
+
     from mar_core import Reply
-    from mar_serve.calls import Call
     from mar_serve.queues import Job
     from mar_serve.version import ModelVersion
 
 __all__ = ["ask_rows"]
 
 
+class _Asking(Protocol):
+    scope: Scope
+    request_id: str
+
+
 async def ask_rows(
-    call: Call,
+    call: _Asking,
     found: ModelVersion,
     rows: Sequence[dict[str, Any]],
     *,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator, Sequence
 
+    from mar_serve.dispatch import Dispatch
+    from mar_serve.parts import Host
+    from mar_serve.queues import Queue
+    from mar_serve.settings import ModelSettings
     from mar_serve.slots import Slot
-    from mar_serve.version import ModelVersion
 
 __all__ = ["Scaler", "memory_of"]
 
@@ -22,6 +26,31 @@ MEMORY_SECONDS = 2.0
 logger = logging.getLogger("mar_serve.scaling")
 
 
+class Scaled(Protocol):
+    """A version, for who adds and drops its workers."""
+
+    server: Host
+    settings: ModelSettings
+    dispatch: Dispatch
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """Its workers' places."""
+
+    @property
+    def queue(self) -> Queue:
+        """The requests that wait."""
+
+    def add(self) -> Slot:
+        """Start one more worker."""
+
+    def drop(self, slot: Slot) -> None:
+        """Let one worker finish and end."""
+
+    def workers(self) -> Iterator[tuple[Slot, int]]:
+        """The workers that run, with their process ids."""
+
+
 class Scaler:
     """Adds and drops workers of one version.
 
@@ -29,7 +58,7 @@ class Scaler:
         version: Whose.
     """
 
-    def __init__(self, version: ModelVersion) -> None:
+    def __init__(self, version: Scaled) -> None:
         self._version = version
         self._pressed = 0.0
         self._looked = 0.0

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from mar_serve.queues import Job
     from mar_serve.settings import ModelSettings
-    from mar_serve.slots import Slot
-
 __all__ = ["Sequences", "id_header", "with_sequence"]
 
 
@@ -53,7 +51,7 @@ class _Sequence:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.slot: Slot | None = None
+        self.slot: object | None = None
         self.jobs: deque[Job] = deque()
         self.running = False
         self.begun = self.touched = time.monotonic()
@@ -95,7 +93,7 @@ class Sequences:
         sequence.touched = time.monotonic()
         return True
 
-    def take(self, slot: Slot, most: int) -> list[Job]:
+    def take(self, slot: object, most: int) -> list[Job]:
         """The next request of each sequence that is this worker's, or nobody's yet."""
         taken: list[Job] = []
         for sequence in self._sequences.values():
@@ -124,7 +122,7 @@ class Sequences:
             if "true" in {said.get(end, "").lower(), asked.get(end, "").lower()}:
                 self._close(sequence)
 
-    def lose(self, slot: Slot) -> None:
+    def lose(self, slot: object) -> None:
         """A worker is gone, and with it the state of its sequences."""
         for sequence in [one for one in self._sequences.values() if one.slot is slot]:
             self._close(sequence)

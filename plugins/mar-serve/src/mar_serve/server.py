@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core import MetricsConfig, Recipe, count_gpus, gpus_for
-from mar_serve.errors import internal, stopping
+from mar_serve.errors import failure_error, internal, stopping
 from mar_serve.guard import Guard
-from mar_serve.inference import failure_error
 from mar_serve.managing import Management
 from mar_serve.repository import Repository
 from mar_serve.sources import fetched, from_start
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from mar_core import ArchiveRequest, Reply, Request
     from mar_serve.config import ModelSource, ServerConfig
-    from mar_serve.extension import Extension
+    from mar_serve.parts import Added, Configured
     from mar_serve.version import ModelVersion
 
 __all__ = ["Server"]
@@ -76,7 +75,7 @@ class Server:
         self.tracer = make_tracer()
         self.repository = Repository(self)
         self.management = Management(self)
-        self.extensions: list[Extension] = []
+        self.extensions: list[Added] = []
         self.tokens = self._make_tokens()
         self.guard = Guard(config)
         self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
@@ -221,7 +220,7 @@ class Server:
         self._workers += 1
         return 8999 + self._workers
 
-    def gpu_for(self, version: ModelVersion, number: int) -> int | None:
+    def gpu_for(self, version: Configured, number: int) -> int | None:
         """Whose turn it is: of the GPUs that a model names, or of all; None for no GPU."""
         settings = version.settings
         config = {"deviceType": settings.device_type, "deviceIds": settings.device_ids}

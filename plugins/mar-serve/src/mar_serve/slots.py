@@ -9,7 +9,7 @@ import functools
 import logging
 import signal
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mar_core import AsyncWorker, MarError, WorkerDied
 from mar_serve.errors import internal
@@ -17,11 +17,14 @@ from mar_serve.errors import internal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mar_core import Answers, Metric
+    from mar_core import Answers, Metric, Prepared
+    from mar_serve.dispatch import Dispatch
+    from mar_serve.parts import Host
     from mar_serve.queues import Job
-    from mar_serve.version import ModelVersion
+    from mar_serve.settings import ModelSettings
+    from mar_serve.stats import ModelStats
 
-__all__ = ["Slot", "back_off"]
+__all__ = ["Owner", "Slot", "back_off"]
 
 State = Literal["starting", "ready", "waiting", "closing", "failed"]
 # Calls that a worker holds: one that is quick is given the next before it has answered, or it
@@ -60,6 +63,27 @@ def _trace(error: Exception) -> str:
     return f"\n{trace}" if trace else ""
 
 
+class Owner(Protocol):
+    """A version, for its workers."""
+
+    server: Host
+    settings: ModelSettings
+    prepared: Prepared
+    stats: ModelStats
+    dispatch: Dispatch
+
+    @property
+    def threads(self) -> int:
+        """A share of the cores for each worker."""
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether a full batch waits for every worker."""
+
+    def schedule(self) -> None:
+        """Give out what waits."""
+
+
 class Slot:
     """A place for a worker of one model version.
 
@@ -83,7 +107,7 @@ class Slot:
         running: The requests of each call that it has not answered.
     """
 
-    def __init__(self, version: ModelVersion, number: int, gpu: int | None) -> None:
+    def __init__(self, version: Owner, number: int, gpu: int | None) -> None:
         self.version = version
         self.number = number
         self.gpu = gpu

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mar_core import AsyncWorker, Reply, Request
     from mar_serve.queues import Job
-    from mar_serve.version import ModelVersion
+    from mar_serve.slots import Owner
 
 __all__ = ["StepSlot"]
 
@@ -41,7 +41,7 @@ class StepSlot(Slot):
     ``busy`` counts the requests that go on or are about to join.
     """
 
-    def __init__(self, version: ModelVersion, number: int, gpu: int | None) -> None:
+    def __init__(self, version: Owner, number: int, gpu: int | None) -> None:
         super().__init__(version, number, gpu)
         self._going: list[Job] = []
         self._joining: deque[Job] = deque()

@@ -8,7 +8,7 @@ import hmac
 import json
 import os
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mar_serve.bodies import header_of
 from mar_serve.errors import ServeError, invalid_key
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from mar_serve.calls import Token
+__all__ = ["KEY_FILE", "Token", "Tokens"]
 
-__all__ = ["KEY_FILE", "Tokens"]
+Token = Literal["inference", "management", "API"]
 
 KEY_FILE = "key_file.json"
 KEY_BYTES = 6  # eight characters, as TorchServe has them

@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mar_core import UsageError
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mar_serve.queues import Job
-    from mar_serve.version import ModelVersion
 
 __all__ = ["Tracer", "make_tracer"]
 
@@ -37,6 +36,18 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 STAGES = ("read", "preprocess", "inference", "explain", "postprocess")
 NANO = 1e9
 ERROR = 500
+
+
+class Named(Protocol):
+    """A version, for its spans."""
+
+    @property
+    def name(self) -> str:
+        """What requests call the model."""
+
+    @property
+    def version(self) -> str:
+        """What they call the version."""
 
 
 class Tracer:
@@ -54,7 +65,7 @@ class Tracer:
         self._extract = TraceContextTextMapPropagator().extract
         self._close = close
 
-    def record(self, found: ModelVersion, job: Job, status: int) -> None:
+    def record(self, found: Named, job: Job, status: int) -> None:
         """Make the spans of one request.
 
         Args:
@@ -67,7 +78,7 @@ class Tracer:
         except Exception:
             logger.exception("a request could not be traced")
 
-    def _record(self, found: ModelVersion, job: Job, status: int) -> None:
+    def _record(self, found: Named, job: Job, status: int) -> None:
         from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
         now, clock = time.time_ns(), time.monotonic()

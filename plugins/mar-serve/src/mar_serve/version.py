@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mar_core import Failure, Prepared, Reply, Request
+    from mar_serve.parts import Host
     from mar_serve.queues import Queue
-    from mar_serve.server import Server
     from mar_serve.settings import ModelSettings
     from mar_serve.sources import Found
 
@@ -59,7 +59,7 @@ class ModelVersion:
 
     def __init__(
         self,
-        server: Server,
+        server: Host,
         name: str,
         version: str,
         *,

@@ -15,9 +15,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 if TYPE_CHECKING:
     from starlette.types import Send
 
-    from mar_serve.answers import Headers
+__all__ = ["SMALL", "Headers", "send_whole"]
 
-__all__ = ["SMALL", "send_whole"]
+Headers = list[tuple[bytes, bytes]]
 
 # Larger ones are worth neither a copy nor an exception from uvicorn's flow control.
 SMALL = 60 << 10

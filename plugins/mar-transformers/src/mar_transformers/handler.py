@@ -19,8 +19,9 @@ from mar_transformers.answers import shown
 from mar_transformers.inputs import is_chat, read_input, read_labels
 from mar_transformers.loading import Loaded, load_pipeline
 from mar_transformers.options import Options, read_options
+from mar_transformers.prepared import Prepared
 from mar_transformers.requests import Asked, read_request
-from mar_transformers.running import Answer, Prepared, answer, parameters_of
+from mar_transformers.running import Answer, answer, parameters_of
 from mar_transformers.tasks import LABELS_INSIDE, Takes
 
 if TYPE_CHECKING:

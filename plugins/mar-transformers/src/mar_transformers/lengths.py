@@ -9,7 +9,7 @@ from mar_transformers.tasks import GENERATION, Takes
 
 if TYPE_CHECKING:
     from mar_transformers.loading import Loaded
-    from mar_transformers.running import Prepared
+    from mar_transformers.prepared import Prepared
 
 __all__ = ["check_lengths", "check_written", "length_of", "room_of"]
 

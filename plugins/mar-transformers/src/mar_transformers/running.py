@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core import PredictionException, bad_item
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from mar_transformers.loading import Loaded
+    from mar_transformers.prepared import Prepared
 
-__all__ = ["Answer", "Prepared", "answer", "parameters_of"]
+__all__ = ["Answer", "answer", "parameters_of"]
 
 # Texts of a padded batch are at most so much longer than its shortest, or padding costs more.
 _LONGER, _MORE = 1.5, 8
@@ -32,25 +33,6 @@ _AT_FAULT_BY_NAME = frozenset({"PipelineException", "PanicException"})
 _NO_POSITION = "index out of range in self"
 _TOO_SMALL = "Kernel size can't be greater than actual input size"
 _ONE_BY_ONE = frozenset({Takes.DOCUMENT, Takes.IMAGE_AND_TEXT, Takes.TABLE})
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that has been read.
-
-    Attributes:
-        items: What the pipeline gets; one, or those of a list.
-        many: Whether it was a list.
-        parameters: What it asks for, in the pipeline's words.
-        stream: Whether it wants its text as it comes.
-        seed: Where the random numbers for it begin, or None.
-    """
-
-    items: tuple[Any, ...]
-    many: bool = False
-    parameters: dict[str, Any] = field(default_factory=dict)
-    stream: bool = False
-    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
