@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from builtin_handlers.text_utils import IRREGULAR_CONTRACTIONS, expand_contractions
 
-__all__ = ["CONTRACTION_MAP"]
+__all__ = ["CONTRACTIONS_PATTERN", "CONTRACTION_MAP"]
 
 _NEGATED = (
     "are", "could", "did", "do", "does", "had", "has", "have", "is", "might", "must", "need",
@@ -29,3 +31,4 @@ def _words() -> list[str]:
 
 
 CONTRACTION_MAP = {word: expand_contractions(word) for word in _words()}
+CONTRACTIONS_PATTERN = re.compile(f"({'|'.join(CONTRACTION_MAP)})", re.IGNORECASE | re.DOTALL)

@@ -43,6 +43,11 @@ _TOKENS = {
         rb"\bsk-(?:proj-)?[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}\b",
     ),
     "a Slack token": ((b"xox",), rb"\bxox[baprs]-[0-9A-Za-z-]{20,72}\b"),
+    # Not what stands for one: ${TOKEN}, <password>, {password}, ****.
+    "a password in an address": (
+        (b"://",),
+        rb"[a-z]://[^\s/:@'\"<>{}$*]{0,99}:[^\s/:@'\"<>{}$*]{1,99}@[A-Za-z0-9]",
+    ),
     "a Google service account": (
         (b'"service_account"',),
         rb'"type"\s{0,9}:\s{0,9}"service_account"',

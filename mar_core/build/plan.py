@@ -12,8 +12,7 @@ from mar_core.build.locking import add_lock
 from mar_core.build.request import Runtime
 from mar_core.errors import ArchiveError, MarError, UsageError
 from mar_core.format import ExtraFile
-from mar_core.format.dates import created_on
-from mar_core.format.manifest import MODEL_NAME_PATTERN, Manifest
+from mar_core.format.manifest import MODEL_NAME_PATTERN, Manifest, created_on
 from mar_core.plugins.entry_points import in_words
 
 if TYPE_CHECKING:

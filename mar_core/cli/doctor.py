@@ -63,7 +63,7 @@ def doctor(
 
 
 def _print(report: Report, *, verdict: bool) -> None:
-    from mar_core.text import printable
+    from mar_core.text import plural, printable
 
     for section in report.sections:
         typer.secho(section.title, bold=True)
@@ -77,5 +77,5 @@ def _print(report: Report, *, verdict: bool) -> None:
     if not count:
         typer.echo(f"This machine can run {what}.")
     else:
-        errors = f"{count} {'error' if count == 1 else 'errors'}"
-        typer.echo(f"This machine cannot run {what}: {errors} above.")
+        errors = plural(count, "error")
+        typer.echo(f"This machine cannot run {what}: {count} {errors} above.")

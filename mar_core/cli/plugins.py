@@ -17,7 +17,7 @@ def plugins(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Import each in a process of its own; exit with 1 when one is broken."
+            "--check", help="Import them in a process apart; exit with 1 when one is broken."
         ),
     ] = False,
     hook: Annotated[

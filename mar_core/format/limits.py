@@ -34,6 +34,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 SECONDS_VARIABLE, MEMORY_VARIABLE = "MAR_MAX_SECONDS", "MAR_MAX_MEMORY"
 _SECONDS, _MEMORY = 2.0, "300M"
+_MOST_SECONDS, _MOST_MEMORY = 1e7, 1 << 60  # more, no clock and no system can be asked for
 _BYTES_A_SECOND = 50 * MIB  # what a slow processor digests
 _LOOK_EVERY = 256  # the clock is asked seldom: spending must cost next to nothing
 _clock = getattr(time, "thread_time", time.process_time)
@@ -161,7 +162,7 @@ def budget(size: int) -> Iterator[TimeBudget]:
     """Bound the examination of an archive of ``size`` bytes; within another one, share that.
 
     Raises:
-        UsageError: ``MAR_MAX_SECONDS`` is no number.
+        UsageError: ``MAR_MAX_SECONDS`` is no number of seconds.
     """
     around = _current.get()
     if around is not None:
@@ -202,15 +203,21 @@ def seconds_allowed(size: int) -> float:
     """The processor time, in seconds, that an archive of ``size`` bytes may cost.
 
     Raises:
-        UsageError: ``MAR_MAX_SECONDS`` is no number.
+        UsageError: ``MAR_MAX_SECONDS`` is no number of seconds.
     """
     text = os.environ.get(SECONDS_VARIABLE)
     if not text:
         return _SECONDS + size / _BYTES_A_SECOND
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise UsageError(f"{SECONDS_VARIABLE} is {text!r}, which is no number.") from None
+        seconds = -1.0
+    if not seconds >= 0:  # NaN, too
+        raise UsageError(
+            f"{SECONDS_VARIABLE} is {text!r}, which is no number of seconds.",
+            hint="Write such as 10, or inf.",
+        )
+    return min(seconds, _MOST_SECONDS)
 
 
 def memory_allowed() -> int:
@@ -219,4 +226,5 @@ def memory_allowed() -> int:
     Raises:
         UsageError: ``MAR_MAX_MEMORY`` is no size.
     """
-    return parse_size(os.environ.get(MEMORY_VARIABLE) or _MEMORY, name=MEMORY_VARIABLE)
+    asked = parse_size(os.environ.get(MEMORY_VARIABLE) or _MEMORY, name=MEMORY_VARIABLE)
+    return min(asked, _MOST_MEMORY)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mar_core.errors import HandlerError, MarError
+from mar_core.handlers.lookup import is_installed, package_of
 from mar_core.plugins.remedies import distribution_of, how_to_install
 from mar_core.ts import compat
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mar_core.handlers.code import ArchiveCode
     from mar_core.handlers.own_process import OwnProcess
 
-__all__ = ["Blame", "missing_module"]
+__all__ = ["Blame", "absent_module", "missing_module"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,8 @@ def _explain(
     if isinstance(error, compat.MissingNameError):
         return f"{where}: {error}", None
     if isinstance(error, ModuleNotFoundError) and error.name:
-        if code.find_file(error.name) is not None:
-            return _own_module(error.name, where)
-        return missing_module(error.name, where, manifest)
+        own = _own_module(error.name, where, code)
+        return own or missing_module(error.name, where, manifest)
     if isinstance(error, ImportError):
         return _missing_name(error, where, code)
     text = " ".join(str(error).split()) or "no message"
@@ -90,28 +90,48 @@ def missing_module(name: str, where: str, manifest: Manifest) -> tuple[str, str]
         where: What imports it.
         manifest: The archive's manifest.
     """
-    top = name.partition(".")[0]
-    if top in sys.modules and top != name:
-        known = distribution_of(top)
+    package = package_of(name)
+    if package is not None:
+        known = distribution_of(package)
         remedy = f"Install another version of it{f': `pip install -U {known}`' if known else ''}."
-        return f"{where} needs the module {name}, which the installed {top} does not have.", remedy
-    own = f"If {top} is a file of yours, archive it with --extra-files."
+        message = f"{where} needs the module {name}, which the installed {package} does not have."
+        return message, remedy
+    top = name.partition(".")[0]
+    needed = name if is_installed(top) else top  # a folder that distributions share is not enough
+    own = f" If {top} is a file of yours, archive it with --extra-files." if needed == top else ""
     if manifest.requirements_file:
         file = manifest.requirements_file
         install = f"Install it: `pip install -r {file}`, with the {file} of the archive."
     else:
-        install = how_to_install(name)
-    return f"{where} needs the package {top}, which is not installed.", f"{install} {own}"
+        install = how_to_install(name if distribution_of(name) else needed)
+    return f"{where} needs the package {needed}, which is not installed.", f"{install}{own}"
 
 
-def _own_module(name: str, where: str) -> tuple[str, str]:
-    """What to say of a module that is in the archive and was not found all the same."""
-    message = (
-        f"{where} needs the archive's own module {name}, which other code than the archive's, or a "
-        "thread, has asked for."
-    )
-    hint = f"Import {name} at the top of the handler, or run the archive with `mar run`."
-    return message, hint
+def _own_module(name: str, where: str, code: ArchiveCode | OwnProcess) -> tuple[str, str] | None:
+    """What to say of a module that is the archive's own, or would be, and was not found."""
+    if code.find_file(name) is not None:
+        message = (
+            f"{where} needs the archive's own module {name}, which other code than the archive's, "
+            "or a thread, has asked for."
+        )
+        hint = f"Import {name} at the top of the handler, or run the archive with `mar run`."
+        return message, hint
+    top, dot, _ = name.partition(".")
+    folder = (code.model_dir / top).is_dir() and package_of(name) is None
+    if dot and (folder or code.find_file(top) is not None):
+        return absent_module(name, where)
+    return None
+
+
+def absent_module(name: str, where: str) -> tuple[str, str]:
+    """What to say of a module that would be in a package of the archive, and is not.
+
+    Args:
+        name: The module.
+        where: What imports it.
+    """
+    message = f"{where} needs the module {name}, which is not in the archive."
+    return message, f"Archive the file of {name} with --extra-files."
 
 
 def _missing_name(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Absence", "FoundHandler", "Owner", "Reason", "find_module", "is_installed", "look_up",
-    "missing_entry", "source_of", "split_handler", "why_absent",
+    "missing_entry", "package_of", "source_of", "split_handler", "why_absent",
 ]  # fmt: skip
 
 
@@ -289,6 +289,21 @@ def is_installed(name: str) -> bool:
     return _find(name) is not None
 
 
+def package_of(name: str) -> str | None:
+    """The innermost installed package that a module would be in.
+
+    Args:
+        name: The module's dotted name.
+
+    Returns:
+        The package's name; None where there is only a folder that distributions share, such as
+        ``google`` and ``nvidia``: what is there does not lack what another would bring.
+    """
+    parts = name.split(".")[:-1]
+    names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((one for one in names if (spec := _find(one)) and spec.origin is not None), None)
+
+
 def source_of(name: str) -> bytes | None:
     """The source of an installed module; None where it is not installed or is no Python file."""
     spec = _find(name)
@@ -307,8 +322,12 @@ def _find(name: str) -> ModuleSpec | None:
     for part in rest:
         if spec is None or spec.submodule_search_locations is None:
             return None
-        path = f"{path}.{part}"
-        spec = PathFinder.find_spec(path, list(spec.submodule_search_locations))
+        path, places = f"{path}.{part}", list(spec.submodule_search_locations)
+        try:
+            spec = PathFinder.find_spec(path, places)
+        except KeyError:  # a folder that distributions share, in one whose package is not imported
+            spec = ModuleSpec(path, None, is_package=True)
+            spec.submodule_search_locations = [str(Path(place, part)) for place in places]
     return spec
 
 

@@ -292,7 +292,7 @@ def _import_hint(entry: EntryInfo, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package, ours = error.name.partition(".")[0], entry.module.partition(".")[0]
         if package != ours:
-            return how_to_install(package)
+            return how_to_install(error.name)
     if entry.is_ours:
         return "Install mar again, in a checkout of it: `pip install --force-reinstall .`."
     if entry.kind == "handler":  # only the archives that name it import it

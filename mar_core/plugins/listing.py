@@ -1,16 +1,18 @@
-"""What is installed and in which state: from metadata alone, or by importing each in a process."""
+"""What is installed and in which state: from metadata alone, or by importing it elsewhere."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
+import queue
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+import threading
+import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mar_core.errors import PluginError, UsageError
 from mar_core.plugins.entry_points import (
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 CHECK_SECONDS = 120
+_LAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +121,11 @@ def list_entries() -> list[EntryStatus]:
 
 
 def check_entries(statuses: list[EntryStatus]) -> list[EntryStatus]:
-    """Import every available entry in a process of its own and run what can be run.
+    """Import every available entry in a process apart and try what can be tried.
+
+    They share one, in which what many of them need, such as torch, is imported once. One that ends
+    it, or takes too long, ends it for itself alone: the others go on in a new one. One that fails
+    in company is tried alone, so that it answers for nobody else's deeds.
 
     Args:
         statuses: What ``list_entries`` returned.
@@ -126,8 +133,21 @@ def check_entries(statuses: list[EntryStatus]) -> list[EntryStatus]:
     Returns:
         The same, where ``available`` has become ``loaded`` or ``broken``.
     """
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(_checked, statuses))
+    wanted = [status for status in statuses if status.state == "available"]
+    found: dict[int, EntryStatus] = {}
+    left, alone = list(wanted), []
+    while left:
+        answers = _tried(left)
+        alone += [one for one, answer in zip(left[1:], answers[1:], strict=False) if _fails(answer)]
+        found |= {id(one): answer for one, answer in zip(left, answers, strict=False)}
+        left = left[len(answers) :]
+    found |= {id(one): _tried([one])[0] for one in alone}
+    return [found.get(id(status), status) for status in statuses]
+
+
+def _fails(status: EntryStatus) -> bool:
+    """Whether it is broken, and worth trying again: not where that takes minutes."""
+    return status.state == "broken" and (status.seconds or 0) < CHECK_SECONDS
 
 
 def hook_uses(hook: str) -> list[HookUse]:
@@ -182,21 +202,60 @@ def _faults(entry: EntryInfo, entries: list[EntryInfo]) -> Iterator[tuple[str, s
         yield "broken", f"There is no module {top!r}. Reinstall {entry.distribution}."
 
 
-def _checked(status: EntryStatus) -> EntryStatus:
-    if status.state != "available":
-        return status
-    command = python("mar_core.plugins.trial", status.kind, status.name, status.distribution)
-    try:
+def _tried(statuses: list[EntryStatus]) -> list[EntryStatus]:
+    """What one process finds out, up to the one that ends it, which is the last that is told."""
+    entries = [(status.kind, status.name, status.distribution) for status in statuses]
+    command = python("mar_core.plugins.trial", json.dumps(entries))
+    told: list[EntryStatus] = []
+    with tempfile.TemporaryFile() as said:
         # The child talks JSON on standard output; what plugins print goes to its standard error.
-        child = subprocess.run(
-            command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
         )
-    except subprocess.TimeoutExpired:
-        return replace(status, state="broken", reason=f"It takes over {CHECK_SECONDS} s to import.")
-    if child.returncode != 0:
-        return replace(status, state="broken", reason=last_words(child))
-    answer = json.loads(child.stdout)
-    return replace(status, **{**answer, "provides": tuple(answer["provides"])})
+        try:
+            for status, line in zip(statuses, _lines(child), strict=False):
+                answer = json.loads(line)
+                told.append(replace(status, **{**answer, "provides": tuple(answer["provides"])}))
+        finally:
+            late = child.poll() is None and len(told) < len(statuses)
+            child.kill()
+            child.wait()
+        if len(told) < len(statuses):
+            reason = f"It takes over {CHECK_SECONDS} s to import." if late else _end_of(child, said)
+            seconds = CHECK_SECONDS if late else None
+            one = statuses[len(told)]
+            told.append(replace(one, state="broken", reason=reason, seconds=seconds))
+    return told
+
+
+def _lines(child: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """What a child says, a line for each entry, until it is silent for too long or has ended.
+
+    That it has ended is asked of itself: what a plugin has forked may hold its pipe open.
+    """
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    pipe = child.stdout
+    assert pipe is not None  # noqa: S101 - it was asked for
+    reader = threading.Thread(target=lambda: [*map(lines.put, pipe)], daemon=True)
+    reader.start()
+    heard = time.monotonic()
+    while time.monotonic() - heard < CHECK_SECONDS:
+        ended = child.poll() is not None
+        if ended:
+            reader.join(_LAST_SECONDS)
+        try:
+            yield lines.get(timeout=0 if ended else _LAST_SECONDS)
+        except queue.Empty:
+            if ended:
+                return
+        else:
+            heard = time.monotonic()
+
+
+def _end_of(child: subprocess.Popen[bytes], said: IO[bytes]) -> str:
+    said.seek(0)
+    text = said.read().decode(errors="replace")
+    return last_words(subprocess.CompletedProcess(child.args, child.returncode, "", text))
 
 
 def python(module: str, *words: str) -> list[str]:

@@ -74,5 +74,4 @@ def how_to_install(module: str) -> str:
     known = distribution_of(module)
     if known:
         return f"Install it: `pip install {quoted(known)}`."
-    top = module.partition(".")[0]
-    return f"Install the package that provides the module {top!r}; its name may be another."
+    return f"Install the package that provides the module {module!r}; its name may be another."

@@ -1,7 +1,8 @@
-"""Imports one handler or plugin, tries what can be tried without a model, and says how it went.
+"""Imports handlers and plugins, tries what can be tried without a model, and says how it went.
 
-Run by ``mar plugins --check`` as ``python -m mar_core.plugins.trial KIND NAME DISTRIBUTION``, in a
-process of its own: what an import breaks, it breaks here.
+Run by ``mar plugins --check`` as ``python -P -m mar_core.plugins.trial ENTRIES``, JSON of a kind, a
+name and a distribution for each. It answers with a line of JSON for each, at once: what an import
+breaks, it breaks here, and whoever reads knows at which one.
 """
 
 from __future__ import annotations
@@ -95,16 +96,18 @@ def _attempt(what: str, action: Callable[[], Any]) -> Any:
         raise PluginError(f"{what}: {in_words(error)}.") from error
 
 
-def _main(kind: str, name: str, distribution: str) -> None:
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever the plugin prints, also from C, is not the answer
-    group = HANDLER_GROUP if kind == "handler" else PLUGIN_GROUP
-    for entry in find_entries(group):
-        if (entry.name, entry.distribution) == (name, distribution):
-            json.dump(try_entry(entry), answer)
-            answer.flush()
-            os._exit(0)  # threads that an import started must not keep us
-    sys.exit(f"{name} of {distribution} is not installed")
+def _main(wanted: str) -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a plugin prints, also from C, is no answer
+    installed = {
+        (entry.kind, entry.name, entry.distribution): entry
+        for group in (HANDLER_GROUP, PLUGIN_GROUP)
+        for entry in find_entries(group)
+    }
+    for one in json.loads(wanted):
+        answers.write(json.dumps(try_entry(installed[tuple(one)])) + "\n")
+        answers.flush()
+    os._exit(0)  # threads that an import started must not keep us
 
 
 if __name__ == "__main__":

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from mar_core.checks.subject import Subject
 from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.reports.inspection import summary_of_lock
 from mar_core.weights import examine, seekable
-from mar_core.weights.compare import largest_difference
+from mar_core.weights.allowed import ELEMENT_BYTES
+from mar_core.weights.compare import is_readable, largest_difference
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mar_core.format import Archive
     from mar_core.weights import TensorInfo, WeightsReport
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ArchiveDifference", "Change", "TensorChange", "compare_archives"]
 
 _CHUNK = 1 << 20
+_MOST_VIEWS = 4  # how many times the bytes of a file its tensors may show, each view counted once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,20 +203,33 @@ def _compare_weights(
         before = stack.enter_context(seekable(stack.enter_context(one.open(name))))
         after = stack.enter_context(seekable(stack.enter_context(other.open(other_name))))
         reports = examine(before), examine(after)
-        note = _why_not(reports)
+        sizes = one.members[name].size, other.members[other_name].size
+        note = _why_not(reports, sizes)
         if note:
             return [], None, note
         pairs = _pairs(*reports)
-        found = [_compare_tensors((before, left), (after, right)) for left, right in pairs]
+        largest = functools.cache(
+            lambda left, right: largest_difference(before, left, after, right)
+        )
+        found = [_compare_tensors(left, right, largest) for left, right in pairs]
         changes = [change for change in found if change is not None]
         return changes, len(pairs) - len(changes), None
 
 
-def _why_not(reports: tuple[WeightsReport, WeightsReport]) -> str | None:
-    for report in reports:
+def _why_not(reports: tuple[WeightsReport, WeightsReport], sizes: tuple[int, int]) -> str | None:
+    for report, size in zip(reports, sizes, strict=True):
         if not report.listed:
             return f"Tensors are not compared: {report.format.name} files do not list them."
+        # Views of one storage may have any number of times the bytes that it has.
+        views = {_nameless(tensor) for tensor in report.tensors if is_readable(tensor)}
+        if sum(tensor.numel * ELEMENT_BYTES[tensor.dtype] for tensor in views) > _MOST_VIEWS * size:
+            return "Tensors are not compared: they share their numbers, many times over."
     return None
+
+
+def _nameless(tensor: TensorInfo) -> TensorInfo:
+    """What two names of one tensor have in common."""
+    return replace(tensor, name="")
 
 
 def _pairs(
@@ -226,13 +242,14 @@ def _pairs(
 
 
 def _compare_tensors(
-    one: tuple[BinaryIO, TensorInfo | None], other: tuple[BinaryIO, TensorInfo | None]
+    left: TensorInfo | None,
+    right: TensorInfo | None,
+    largest_of: Callable[[TensorInfo, TensorInfo], float | None],
 ) -> TensorChange | None:
     """What differs, or None where nothing does."""
-    (before, left), (after, right) = one, other
     largest = None
     if left is not None and right is not None and left.shape == right.shape:
-        largest = largest_difference(before, left, after, right)
+        largest = largest_of(_nameless(left), _nameless(right))
         if largest == 0 and left.dtype == right.dtype:
             return None
     named = left or right

@@ -12,9 +12,9 @@ from mar_core.errors import UsageError
 from mar_core.format.limits import parse_size
 from mar_core.records import MAX_INPUT_SIZE, ReadOptions, RunOptions, WriteOptions
 from mar_core.run.beside import TRUTH, Truth
+from mar_core.run.curl import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.outputs import standard_files
 from mar_core.run.readers.sources import is_url
-from mar_core.run.request import content_type_of, parse_data, parse_field, parse_headers
 from mar_core.run.session import STREAMS, Job
 from mar_core.runtime.interpreter import OFF, environment_named
 from mar_core.runtime.recipe import Recipe
@@ -223,17 +223,15 @@ def _reading(asked: Asked) -> ReadOptions:
         envelope=asked.envelope,
         content_type=asked.content_type or said or None,
         headers={**({"explain": "True"} if asked.explain else {}), **headers},
-        max_input_size=_bytes(asked.max_input_size),
+        max_input_size=MAX_INPUT_SIZE
+        if asked.max_input_size is None
+        else parse_size(asked.max_input_size, name="--max-input-size"),
     )
 
 
 def _kept(asked: Asked, more: str | None) -> tuple[str, ...]:
     """The columns to carry along, and another one where there is any."""
     return tuple(dict.fromkeys([*asked.keep, *([] if more is None else [more])]))
-
-
-def _bytes(text: str | None) -> int:
-    return MAX_INPUT_SIZE if text is None else parse_size(text, name="--max-input-size")
 
 
 def _running(asked: Asked) -> RunOptions:

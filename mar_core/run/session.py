@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TextIO
 from mar_core.plugins import get_plugins
 from mar_core.records import ReadOptions, RunOptions, RunSummary, WriteOptions
 from mar_core.run.beside import Beside, Truth
+from mar_core.run.curl import data_input, form_input, upload_input
 from mar_core.run.engines import find_engine
 from mar_core.run.inputs import expand, listed
 from mar_core.run.interrupt import Interruption, Stopped
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
-from mar_core.run.request import data_input, form_input, upload_input
 from mar_core.run.resuming import ChangedSources, identity_of
 from mar_core.run.writers import open_writer
 from mar_core.runtime.targets import sweep
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.plugins import Plugins
     from mar_core.records import Input, Outcome
+    from mar_core.run.curl import DataPart, FormField
     from mar_core.run.progress import Show
-    from mar_core.run.request import DataPart, FormField
     from mar_core.run.writers import Output
     from mar_core.runtime.recipe import Recipe
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import operator
 import threading
 import time
 from dataclasses import dataclass, field
@@ -192,7 +193,11 @@ class Batch:
                 self._error = error
         if self._error is not None:
             self._done.extend(self._isolate(self._error))
-        return sorted(self._done, key=_index) if len(self._done) > 1 else self._done
+        return (
+            sorted(self._done, key=operator.attrgetter("index"))
+            if len(self._done) > 1
+            else self._done
+        )
 
     def _succeed_on_device(self, passage: Passage) -> list[Outcome]:
         """The same where inference has only asked the device, which is at work beside us."""
@@ -368,7 +373,3 @@ def _failed(index: int, name: str, failure: Failure) -> Outcome:
 
 def _lacked_memory(outcome: Outcome) -> bool:
     return outcome.failure is not None and outcome.failure.code == OUT_OF_RESOURCES
-
-
-def _index(outcome: Outcome) -> int:
-    return outcome.index

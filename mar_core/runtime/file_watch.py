@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["FileWatch"]
+__all__ = ["FileWatch", "Stamp", "stamp_of"]
 
-# A file's time of change in nanoseconds and its size in bytes; None where there is none.
-Stamps = dict["Path", tuple[int, int] | None]
+# A file's size in bytes and its time of change in nanoseconds; None where there is none.
+Stamp = tuple[int, int] | None
 
 
 class FileWatch:
@@ -38,13 +39,14 @@ class FileWatch:
         self._known = self._latest
         return sorted(differing)
 
-    def _look(self) -> Stamps:
-        return {path: _stamp(path) for path in self._files()}
+    def _look(self) -> dict[Path, Stamp]:
+        return {path: stamp_of(path) for path in self._files()}
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def stamp_of(path: Path) -> Stamp:
+    """By what a change of a file is known."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - many files, and the shortest way
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return status.st_size, status.st_mtime_ns

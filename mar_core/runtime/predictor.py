@@ -19,7 +19,7 @@ from mar_core.runtime.failures import failure_of
 from mar_core.runtime.lanes import lanes_of
 from mar_core.runtime.lifecycle import LifeCycle
 from mar_core.runtime.prepared import prepare
-from mar_core.runtime.requests import JSON, decode, request_headers
+from mar_core.runtime.requests import JSON, REQUEST_KEYS, decode, request_headers
 from mar_core.ts.adapter import reads_by_context
 from mar_core.ts.context import make_context
 from mar_core.ts.device import choose_gpu_id
@@ -38,7 +38,6 @@ __all__ = ["Predictor", "as_input", "refuse_single"]
 
 
 BODY = "body"
-_REQUEST_KEYS = frozenset({"data", "body"})
 
 
 class Predictor:
@@ -288,7 +287,7 @@ def as_input(value: Any, *, name: str) -> Input:
 
 def _reading(value: Any) -> tuple[Callable[[], dict[str, Any]], str]:
     """What reads a value, and its content type, if it has one."""
-    if isinstance(value, dict) and not _REQUEST_KEYS.isdisjoint(value):
+    if isinstance(value, dict) and not REQUEST_KEYS.isdisjoint(value):
         return functools.partial(_same, value), ""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return functools.partial(_same, {BODY: bytearray(value)}), ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from mar_core.checks.validation import check
 from mar_core.errors import ArchiveError
 from mar_core.format.view import PackedArchive
 from mar_core.plugins import get_plugins
+from mar_core.runtime.file_watch import Stamp, stamp_of
 from mar_core.weights.registry import identify
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Prepared:
     files: ModelFiles
     config: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
-    stamps: tuple[tuple[str, int, int], ...] = ()
+    stamps: tuple[tuple[str, Stamp], ...] = ()
     needs_torch: bool = True
     interpreter: Interpreter | None = None
     signature: Signature | None = None
@@ -105,8 +105,8 @@ class Prepared:
             ArchiveError: A file of the archive has changed meanwhile.
         """
         self.files.check_unchanged()
-        for name, size, time in self.stamps:
-            if _stamp(self.files.folder / name) != (size, time):
+        for name, stamp in self.stamps:
+            if stamp_of(self.files.folder / name) != stamp:
                 raise ArchiveError(
                     f"{name} of {self.recipe.source} has changed since it was loaded, and a worker "
                     "must load it again.",
@@ -149,7 +149,7 @@ def prepare_opened(
         files=files,
         config=_config(archive, manifest),
         findings=tuple(findings),
-        stamps=tuple((name, *_stamp(files.folder / name)) for name in unpacked),
+        stamps=tuple((name, stamp_of(files.folder / name)) for name in unpacked),
         needs_torch=needs_torch(archive) if torch is None else torch,
         interpreter=_interpreter(archive, recipe, findings),
         signature=signature,
@@ -197,14 +197,6 @@ def needs_torch(archive: Archive) -> bool:
     return not sources or any(b"torch" in archive.read(name) for name in sources)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - many files, and the shortest way
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
 def files_for(archive: Archive, manifest: Manifest) -> ModelFiles:
     """The files of an archive, unpacked as far as its handler needs them so.
 
@@ -234,7 +226,9 @@ def files_for(archive: Archive, manifest: Manifest) -> ModelFiles:
     files = PackedFiles(archive, apart=weights)
     if weights is not None:
         verify(archive, weights)
-    if any(name.endswith((*_SOURCE, ".yaml")) for name in _others(archive, manifest)):
+    # Its config has been read already.
+    others = [name for name in archive.members if name != manifest.config_file]
+    if any(name.endswith((*_SOURCE, ".yaml")) for name in others):
         files.unpack(archive)
     return files
 
@@ -261,8 +255,3 @@ def _looks_for(archive: PackedArchive, weights: str) -> bool:
             if _OTHER_WAYS.search(source) or named.search(source):
                 return True
     return False
-
-
-def _others(archive: PackedArchive, manifest: Manifest) -> list[str]:
-    """The members that a handler may want, beside its config, which has been read already."""
-    return [name for name in archive.members if name != manifest.config_file]

@@ -18,6 +18,9 @@ __all__ = [
     "BINARY",
     "FORMS",
     "JSON",
+    "MULTIPART",
+    "REQUEST_KEYS",
+    "URLENCODED",
     "Request",
     "decode",
     "guess_type",
@@ -35,6 +38,8 @@ READ = 3
 MOST_FIELDS = 10_000
 BINARY = "application/octet-stream"
 JSON = "application/json"
+# A dict with one of these keys is a request as a handler sees it.
+REQUEST_KEYS = frozenset({"data", "body"})
 # Not in the table of every Python that mar runs on, or not the same in all.
 MORE_TYPES = {
     ".avif": "image/avif",

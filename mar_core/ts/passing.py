@@ -138,6 +138,7 @@ _PASSING = {
         "logging os re string torch unicodedata F=torch.nn.functional logger ABC=abc:ABC "
         "CLEANUP_REGEX=ts.utils.util:CLEANUP_REGEX "
         "CONTRACTION_MAP=ts.torch_handler.contractions:CONTRACTION_MAP "
+        "CONTRACTIONS_PATTERN=builtin_handlers.contractions:CONTRACTIONS_PATTERN "
         "LayerIntegratedGradients=captum.attr:LayerIntegratedGradients "
         f"get_tokenizer=ts.handler_utils.text_utils:get_tokenizer {_BASE_HANDLER}"
     ),

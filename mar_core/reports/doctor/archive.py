@@ -15,8 +15,8 @@ from mar_core.checks.subject import Subject
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.findings import Severity
 from mar_core.format.reader import open_archive
-from mar_core.handlers.blame import missing_module
-from mar_core.handlers.lookup import is_installed, why_absent
+from mar_core.handlers.blame import absent_module, missing_module
+from mar_core.handlers.lookup import is_installed, package_of, why_absent
 from mar_core.plugins import HOST, Plugins, disabled_names, load_plugins
 from mar_core.plugins.listing import EntryStatus, check_entries
 from mar_core.plugins.remedies import distribution_of
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
     from mar_core.findings import Finding
-    from mar_core.format.manifest import Manifest
     from mar_core.handlers.lookup import FoundHandler
 
 __all__ = ["Import", "check_here", "imports_of", "packages_needed"]
@@ -185,14 +184,20 @@ def packages_needed(subject: Subject) -> Iterator[Check]:
         )
     said = {canonicalize_name(lack.package) for lack in lacks}
     for found in imports_of(subject):
-        top = found.module.partition(".")[0]
-        package = canonicalize_name(distribution_of(found.module) or top)
-        fault = None if package in said else _fault(found, subject.manifest)
+        package = canonicalize_name(_package(found.module))
+        fault = None if package in said else _fault(found, subject)
         if fault is not None:
             said.add(package)
             # What is not here may be in the environment that the archive brings.
             softer = locked is not None and fault.state is State.ERROR
             yield replace(fault, state=State.WARNING) if softer else fault
+
+
+def _package(module: str) -> str:
+    """What a module comes with, as well as can be known: a distribution, a package, or itself."""
+    top = module.partition(".")[0]
+    shared = is_installed(top) and package_of(f"{top}.any") is None
+    return distribution_of(module) or package_of(module) or (module if shared else top)
 
 
 def _lock(subject: Subject) -> Check | None:
@@ -210,22 +215,25 @@ def _lock(subject: Subject) -> Check | None:
     return Check(name="lock", message=message)
 
 
-def _fault(found: Import, manifest: Manifest) -> Check | None:
+def _fault(found: Import, subject: Subject) -> Check | None:
     """Why an import fails here, or None when it does not."""
     if found.module.partition(".")[0] == compat.ROOT and compat.means_ours(found.module):
         absent = None if compat.offers(found.module) else str(compat.missing(found.module))
         return _check(found, f"{found.where}: {absent}", None) if absent else None
     if is_installed(found.module):
         return None
-    top = found.module.partition(".")[0]
-    if top != found.module and is_installed(top):
+    owner = package_of(found.module)
+    if owner is not None:
         # It may still be there: packages make modules while they are imported.
-        message = f"{found.where} needs the module {found.module}, which {top} seems not to have."
-        known = distribution_of(top)
+        message = f"{found.where} needs the module {found.module}, which {owner} seems not to have."
+        known = distribution_of(owner)
         upgrade = f": `pip install -U {known}`" if known else ""
         hint = f"Perhaps another version has it{upgrade}."
         return Check(name="imports", state=State.WARNING, message=message, hint=hint)
-    return _check(found, *missing_module(found.module, found.where, manifest))
+    top = found.module.partition(".")[0]
+    if any(member.startswith(f"{top}/") for member in subject.archive.members):
+        return _check(found, *absent_module(found.module, found.where))
+    return _check(found, *missing_module(found.module, found.where, subject.manifest))
 
 
 def _check(found: Import, message: str, hint: str | None) -> Check:

@@ -309,11 +309,7 @@ def _read_sample(source: str, fields: dict[str, _Part], options: ReadOptions) ->
     if column is not None:
         fields = {name: part for name, part in fields.items() if name == column}
     row = {
-        name: _decoded(part.read(source), "" if options.raw else guess_type(part.name))
+        name: decode(part.read(source), "" if options.raw else guess_type(part.name))
         for name, part in fields.items()
     }
     return row if column is None else as_request(row, options=options, key="data")
-
-
-def _decoded(value: bytes, kind: str) -> Any:
-    return decode(value, kind) if kind else bytearray(value)

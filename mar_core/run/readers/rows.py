@@ -19,7 +19,7 @@ from mar_core.run.readers.sources import (
     read_lines,
     too_large,
 )
-from mar_core.runtime.requests import JSON, request_headers
+from mar_core.runtime.requests import JSON, REQUEST_KEYS, request_headers
 from mar_core.text import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ __all__ = [
     "row_headers",
 ]
 
-REQUEST_KEYS = frozenset({"data", "body"})
 # Envelopes that unwrap `{"instances": […]}`, and the one whose requests are whole documents.
 INSTANCES = frozenset({"json", "kserve"})
 WHOLE = "kservev2"

@@ -122,10 +122,6 @@ class Output(abc.ABC):
             to_row(outcome, details=details, beside=beside.get(outcome.id)) for outcome in outcomes
         ]
 
-    def _lines(self, outcomes: Iterable[Outcome]) -> bytes:
-        """The same as JSON lines."""
-        return b"".join(map(dump, self._rows(outcomes)))
-
     def flush(self) -> None:  # noqa: B027 - not every place keeps anything back
         """Wait until all rows are where they should be."""
 
@@ -168,7 +164,7 @@ class StreamOutput(Output):
         self._bytes: Any = getattr(self._stream, "buffer", None)
 
     def _put(self, outcomes: list[Outcome]) -> None:
-        rows = self._lines(outcomes)
+        rows = b"".join(map(dump, self._rows(outcomes)))
         with _writing():
             self._stream.flush()
             if self._bytes is None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mar_core.errors import MarError, OutputError, UsageError
 from mar_core.format.atomic import real_path
 from mar_core.run.writers.base import Output, dump, parse
-from mar_core.run.writers.journal import Journal, RunState, stamp_of
+from mar_core.run.writers.journal import Journal, RunState
+from mar_core.runtime.file_watch import stamp_of
 from mar_core.runtime.targets import named, replaced, sweep, writing
 
 if TYPE_CHECKING:

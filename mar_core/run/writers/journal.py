@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import OutputError
+from mar_core.runtime.file_watch import stamp_of
 from mar_core.runtime.targets import named, replaced, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["DoneIds", "Journal", "RunState", "stamp_of"]
+__all__ = ["DoneIds", "Journal", "RunState"]
 
 # Of a file that only happens to have the name of a note, no more is read.
 LONGEST = 4096
@@ -79,15 +80,6 @@ class RunState:
         if not self.finished or self.stamp is None or self.stamp == stamp_of(output):
             return ""
         return f"{named(output)} has been changed since mar wrote it"
-
-
-def stamp_of(path: Path) -> tuple[int, int] | None:
-    """A file's size in bytes and its time of change in nanoseconds; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 class DoneIds:

@@ -21,7 +21,6 @@ __all__ = ["FORMAT", "TAR_FORMAT"]
 _PROTO = 0x80  # the opcode that opens every pickle since protocol 2
 # The file begins with this pickled number.
 _MARK = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-_MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT_BYTES = 8
 _FIELDS = 6
@@ -54,8 +53,8 @@ def _walk_all(file: WeightsFile, report: WeightsReport) -> tuple[PickleReport, l
             raise ModelError(f"pickle {number + 1} of 5 is too long")
         position = found.end
         walked.append(found)
-    magic, protocol, _, root, keys = walked
-    if magic.value != _MAGIC or protocol.value != _PROTOCOL or type(keys.value) is not list:
+    _, protocol, _, root, keys = walked
+    if protocol.value != _PROTOCOL or type(keys.value) is not list:
         raise ModelError("it does not begin as torch writes it")
     if not all(type(key) is str for key in keys.value):
         raise ModelError("its storages have no proper names")

@@ -236,22 +236,76 @@ def test_twenty_plugins_that_import_torch_cost_help_nothing(tmp_path):
     assert "torch was imported" in environment.run("-c", TORCH_PROBE, "no-such-command").stderr
 
 
-def test_a_plugin_that_kills_the_process_breaks_only_its_check(tmp_path):
-    environment = Environment.create(tmp_path / "env")
+HOSTILE = {
+    "a-pid": "import os\nprint('at', os.getpid())\nopen('a.pid', 'w').write(str(os.getpid()))",
+    "b-segv": "import os\nos.kill(os.getpid(), 11)",
+    "c-gone": "import os\nos._exit(0)",
+    "d-forks": (
+        "import os, sys, time\nif not os.fork():\n    time.sleep(20)\n    os._exit(0)\n"
+        "sys.stderr.write('dead\\n'); sys.stderr.flush(); os._exit(7)"
+    ),
+    "e-vandal": "import sys\nsys.modules['wave'] = None",
+    "f-victim": "import wave",
+    "g-hangs": "import time\ntime.sleep(600)",
+    "h-reads": "import sys\nassert sys.stdin.read() == ''",
+    "i-pid": "import os\nopen('i.pid', 'w').write(str(os.getpid()))",
+    "j-pid": "import os\nopen('j.pid', 'w').write(str(os.getpid()))",
+}
+CHECKING = """
+import json, sys
+from mar_core.plugins import listing
+listing.CHECK_SECONDS = 5
+found = listing.check_entries(listing.list_entries())
+print(json.dumps([one.to_dict() for one in found]))
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """What a check says of plugins that do worse than fail, in a folder with an archive's files."""
+    folder = tmp_path_factory.mktemp("hostile")
+    environment = Environment.create(folder / "env")
     environment.install(
-        distribution(
-            tmp_path / "sources",
-            "dist-segv",
-            files={"dist_segv.py": "import os\nos.kill(os.getpid(), 11)"},
-            plugins={"segv": "dist_segv"},
+        *(
+            distribution(
+                folder / "sources",
+                f"dist-{name}",
+                files={f"dist_{name.replace('-', '_')}.py": text},
+                plugins={name: f"dist_{name.replace('-', '_')}"},
+            )
+            for name, text in HOSTILE.items()
         )
     )
-    done = environment.mar("plugins", "--check")
-    lines = done.stdout.splitlines()
-    assert done.returncode == 1
-    assert "segv: The process that imported it died of SIGSEGV." in lines
-    (row,) = [line.split() for line in lines if line.startswith("segv ")]
-    assert "broken" in row
-    (ours,) = [line.split() for line in lines if line.startswith("mar-rules ")]
-    assert "loaded" in ours
-    assert any(line.startswith("mar-rules: mar_validate_archive (") for line in lines)
+    work = folder / "work"
+    work.mkdir()
+    (work / "json.py").write_text("raise SystemExit('json.py of the folder was imported')")
+    done = environment.run("-P", "-c", CHECKING, cwd=work)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {status["name"]: status for status in json.loads(done.stdout)}, work
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("b-segv", "The process that imported it died of SIGSEGV."),
+        ("c-gone", "The process that imported it exited with 0: it said nothing."),
+        ("d-forks", "The process that imported it exited with 7: dead."),
+        ("g-hangs", "It takes over 5 s to import."),
+    ],
+)
+def test_a_plugin_that_ends_or_holds_the_process_breaks_only_its_check(hostile, name, reason):
+    statuses, _ = hostile
+    assert (statuses[name]["state"], statuses[name]["reason"]) == ("broken", reason)
+
+
+def test_the_others_are_loaded_in_few_processes(hostile):
+    statuses, work = hostile
+    good = {name for name, status in statuses.items() if status["state"] == "loaded"}
+    assert good >= {"a-pid", "e-vandal", "h-reads", "i-pid", "j-pid", "mar-rules", "base_handler"}
+    assert (work / "i.pid").read_text() == (work / "j.pid").read_text()
+    assert (work / "i.pid").read_text() != (work / "a.pid").read_text()
+
+
+def test_what_fails_in_company_is_tried_alone(hostile):
+    statuses, _ = hostile
+    assert statuses["f-victim"]["state"] == "loaded"

@@ -127,6 +127,24 @@ def test_requirements_are_held_against_what_is_installed(tmp_path):
     )
 
 
+def test_folders_that_distributions_share_lack_nothing(tmp_path, monkeypatch):
+    """As google, google.cloud and nvidia are: another distribution would put a package there."""
+    for name in ("real/__init__.py", "inner/real/__init__.py"):
+        path = tmp_path / "site" / "shared" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    text = (
+        "import shared.real, shared.inner.real\nimport shared.inner.absent\nimport shared.real.x\n"
+    )
+    files = {"handler.py": f"{text}import own.absent\n{ECHO}", "own/there.py": ""}
+    checks = said(folder(tmp_path, files), only={"imports"})
+    assert [state for state, _ in checks] == ["error", "warning", "error"]
+    assert "(line 2) needs the package shared.inner.absent, which is not installed" in checks[0][1]
+    assert "(line 3) needs the module shared.real.x, which shared.real seems" in checks[1][1]
+    assert "(line 4) needs the module own.absent, which is not in the archive" in checks[2][1]
+
+
 def test_packages_that_the_code_imports(tmp_path):
     text = "import absent_one\nimport json\nimport yaml\n\ndef f():\n    import sklearn.absent\n"
     text += "    import bs4.element\n    import PIL.Image\n"

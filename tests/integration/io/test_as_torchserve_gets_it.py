@@ -15,8 +15,8 @@ import pytest
 from serving import free_ports
 
 from mar_core import ReadOptions
+from mar_core.run.curl import form_input, parse_field, parse_headers
 from mar_core.run.readers.files import FileReader
-from mar_core.run.request import form_input, parse_field, parse_headers
 
 TORCHSERVE = Path(sys.prefix) / "torchserve"
 # Tells what it got, with the types.

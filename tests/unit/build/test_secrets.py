@@ -26,6 +26,8 @@ def codes(tmp_path, name, text):
         ("server.pem", "?"), ("x.pem", KEY), ("x.txt", KEY), ("store.p12", ""), (".netrc", ""),
         ("handler.py", f"TOKEN = '{HUGGING_FACE}'"), ("settings.json", f'{{"t": "{GITHUB}"}}'),
         ("a.yaml", f"key: {AWS}"), ("key.json", '{"type": "service_account"}'),
+        ("requirements.txt", f"--index-url=https://me:{'pass' + '1'}@pypi.example/simple"),
+        ("db.yaml", f"url: 'postgres://me:{'pass' + '1'}@db.example:5432/x'"),
     ],
 )  # fmt: skip
 def test_told(tmp_path, name, text):
@@ -38,6 +40,8 @@ def test_told(tmp_path, name, text):
         (".env.example", "PASSWORD="), ("id_rsa.pub", "ssh-rsa AAAA"), ("keys.txt", "a b"),
         ("ca.pem", "-----BEGIN CERTIFICATE-----\nabc\n"), ("handler.py", "hf_token = None\n"),
         ("vocab.txt", "hf_x\nAKIA\n"), ("environment.yml", "a: b"), ("monkey.txt", ""),
+        ("requirements.txt", "git+ssh://git@github.com/a/b\n--index-url https://${ME}:${PW}@x.example"),
+        ("a.py", "f'https://{user}:{password}@{host}/'; 'http://localhost:8080/@a'; 'x://a:b/c@d'"),
     ],
 )  # fmt: skip
 def test_not_told(tmp_path, name, text):

@@ -122,6 +122,11 @@ def test_a_wrong_type_is_called_by_its_name(text, message):
     assert [one.message for one in found(text.encode())] == [message]
 
 
+def test_a_tag_is_pointed_at():
+    (one,) = found(b"a: 1\nb: !mine 2\n")
+    assert one.message.startswith("Line 2 has the tag '!mine'")
+
+
 def test_a_config_that_is_not_there_is_not_called_empty():
     assert codes(check(archive(configFile="c.yaml"))) == ["MAR-R001"]
 

@@ -224,6 +224,12 @@ def test_the_folder_is_the_current_one_while_loading(tmp_path, monkeypatch):
         ("from helper import x", "helper.py (line 1) needs the package nothing_either"),
         ("from helper2 import x", "handler.py (line 1): cannot import name 'x' from 'helper2'"),
         ("import torch.nothing", "handler.py (line 1) needs the module torch.nothing, which the installed torch does not have."),
+        ("import shared.thing", "handler.py (line 1) needs the package shared.thing, which is not installed. Install the package that provides the module 'shared.thing'; its name may be another."),
+        ("import shared.real.absent", "handler.py (line 1) needs the module shared.real.absent, which the installed shared.real does not have. Install another version of it."),
+        ("import shared.inner.thing", "handler.py (line 1) needs the package shared.inner.thing, which is not installed."),
+        ("import pkg.absent", "handler.py (line 1) needs the module pkg.absent, which is not in the archive. Archive the file of pkg.absent with --extra-files."),
+        ("import folder.absent", "handler.py (line 1) needs the module folder.absent, which is not in the archive."),
+        ("import helper2.absent", "handler.py (line 1) needs the module helper2.absent, which is not in the archive."),
         ("def handle(data, context)\n  pass", "handler.py is not Python at line 1: expected ':'."),
         ("import helper3", "helper3.py is not Python at line 2"),
         ("1 / 0", "handler.py (line 1) raised ZeroDivisionError while it was loaded: division by zero"),
@@ -242,8 +248,16 @@ def test_the_folder_is_the_current_one_while_loading(tmp_path, monkeypatch):
         ("from ts.utils.util import nonsense", "cannot import name 'nonsense' from 'ts.utils.util': mar does not have that name of TorchServe's."),
     ],
 )  # fmt: skip
-def test_code_that_does_not_load(tmp_path, text, sentence):
+def test_code_that_does_not_load(tmp_path, monkeypatch, text, sentence):
+    # A folder that distributions share, as google and nvidia are.
+    for name in ("real/__init__.py", "inner/other.py"):
+        path = tmp_path / "site" / "shared" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "site")
     files = {
+        "pkg/__init__.py": "",
+        "folder/there.py": "",
         "handler.py": text,
         "helper.py": "import nothing_either",
         "helper2.py": "",

@@ -10,7 +10,8 @@ import pytest
 
 from mar_core import ArchiveRequest, UsageError
 from mar_core.run.outputs import Outputs, check_apart, is_note, standard_files
-from mar_core.run.writers.journal import LONGEST, RunState, stamp_of
+from mar_core.run.writers.journal import LONGEST, RunState
+from mar_core.runtime.file_watch import stamp_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mar_core import Recipe, UsageError
 from mar_core.build.request import ArchiveRequest
 from mar_core.records import ReadOptions
 from mar_core.run import watch as module
-from mar_core.run.request import parse_field
+from mar_core.run.curl import parse_field
 from mar_core.run.session import Job
 from mar_core.run.watch import files_of, watch
 

@@ -88,7 +88,7 @@ def test_a_name_in_passing_is_what_it_is_there():
 HANDLER = """
 from ts.torch_handler.image_classifier import F, ImageClassifier, transforms
 from ts.torch_handler.base_handler import logger, os, torch
-from ts.torch_handler.text_handler import CONTRACTION_MAP
+from ts.torch_handler.text_handler import CONTRACTION_MAP, CONTRACTIONS_PATTERN
 from ts.utils.timeit_decorator import timeit
 
 class H(ImageClassifier):
@@ -96,13 +96,14 @@ class H(ImageClassifier):
     def initialize(self, context):
         logger.info("here")
     def handle(self, data, context):
-        return [CONTRACTION_MAP["can't"], F.relu(torch.tensor(-1.0)).item()]
+        found = CONTRACTIONS_PATTERN.findall("I CAN'T, y'all")
+        return [CONTRACTION_MAP["can't"], found, F.relu(torch.tensor(-1.0)).item()]
 """
 
 
 def test_a_handler_uses_names_in_passing(tmp_path):
     with loaded(tmp_path / "m", {"handler.py": HANDLER}) as handler:
-        assert ask(handler, [1, 2]) == ["cannot", 0.0]
+        assert ask(handler, [1, 2]) == ["cannot", ["CAN'T", "y'all"], 0.0]
 
 
 def test_contractions():

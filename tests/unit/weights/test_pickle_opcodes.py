@@ -44,6 +44,7 @@ def test_values_are_what_pickle_makes(protocol):
         *(b"L12L\n.", b"L12\n.", b"F1.5\n.", b"J\xff\xff\xff\xff."),
         *(b"T\x03\0\0\0a\xc3\xa9.", b"U\x01a.", b"U\0.", b"S''\n."),
         *(b"S'a\\n'\n.", b'S"a"\n.', b"Va\\u0101\n."),
+        *(b"U\xc8" + b"a" * 200 + b".", b"\x8a\x97" + b"a" * 151 + b"."),
         *(b"\x8b\x02\0\0\0\xff\xff.", b"\x8a\x01\xff.", b"\x8a\0.", b"B\x01\0\0\0a.", b"C\x01a."),
         *(b"\x8d\x01" + bytes(7) + b"a.", b"\x8e\x01" + bytes(7) + b"a.", b"\x8c\x01a."),
         *(b"K\x01K\x022l.", b"(K\x01K\x02l.", b"(K\x01K\x02d.", b"K\x012\x86.", b"K\x01K\x020."),
@@ -69,7 +70,7 @@ def test_an_opcode_by_hand(data):
     "data",
     [
         *(b"I\n.", b"I5g\n.", b"Fx\n.", b"S'a\n.", b"S'\n.", b"Sa\n.", b"Sab\n.", b"S''"),
-        *(b"X\x02\0\0\0a.", b"X\x01\0\0\0\xff."),
+        *(b"Sxax\n.", b"X\x02\0\0\0a.", b"X\x01\0\0\0\xff."),
         *(b"U\x05a.", b"T\xff\xff\xff\xff.", b"\x8b\xff\xff\xff\xff."),
         *(b"\x8a\x05a.", b"C\x05a.", b"p-1\n.", b"Np-1\n."),
         *(b"g0\n.", b"j\0\0\0\0.", b"h\0.", b"\x94."),
@@ -112,6 +113,10 @@ COMPUTED, DEQUES = "something computed", "what collections.deque returns"
         (b"cos\nsystem\nNa.", [], ["os.system", f"an addition to {COMPUTED}"], True),
         (DEQUE + b"Na.", [], ["collections.deque", f"an addition to {DEQUES}"], True),
         (DEQUE + b"NNs.", [], ["collections.deque", f"an item set on {DEQUES}"], True),
+        (DEQUE + b"(N\x90.", ["the opcode ADDITEMS"],
+         ["collections.deque", f"an addition to {DEQUES}"], True),
+        (b"](U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x0ceQ.", [],
+         ["a persistent reference that is no storage"], False),
         (b"](NNu.", ["an item set on a list"], [], False),
         (DICT + b"}b.", [], [], False),
         (DICT + b"}U\x01aNsb.", [], [], False),
@@ -140,6 +145,14 @@ COMPUTED, DEQUES = "something computed", "what collections.deque returns"
 def test_what_is_done_is_told(data, refused, forbidden, acts):
     walked = told(data)
     assert walked == (refused, forbidden, None, acts)
+
+
+def test_a_frozen_set_is_made_of_what_is_on_the_stack():
+    walked = walk_pickle(b"((K\x01\x8c\x01a\x91t.", plain=True)
+    assert (walked.forbidden, walked.fault) == ([], None)
+    ((frozen,),) = [walked.value]
+    assert str(frozen.maker) == "builtins.frozenset"
+    assert frozen.args == ([1, "a"],)
 
 
 def test_what_pythons_containers_are_filled_with():

@@ -13,7 +13,14 @@ from mar_core.records import Input
 from mar_core.run.readers.files import body_request
 from mar_core.run.readers.sources import open_source, read_bounded, reading
 from mar_core.run.readers.stdin import STDIN, binary_stdin
-from mar_core.runtime.requests import BINARY, decode, media_type, request_headers
+from mar_core.runtime.requests import (
+    BINARY,
+    MULTIPART,
+    URLENCODED,
+    decode,
+    media_type,
+    request_headers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +39,6 @@ __all__ = [
     "upload_input",
 ]
 
-FORM = "multipart/form-data"
-URLENCODED = "application/x-www-form-urlencoded"
 # What curl guesses; a .json file is not among them, so that it needs `;type=application/json`.
 CURL_TYPES = {
     ".gif": "image/gif",
@@ -177,7 +182,7 @@ def form_input(fields: Sequence[FormField], options: ReadOptions) -> Input:
     return Input(
         id="form",
         read=functools.partial(_read_form, tuple(last.values()), options.max_input_size),
-        headers=request_headers(types, options.headers, content_type=FORM),
+        headers=request_headers(types, options.headers, content_type=MULTIPART),
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mar_core import InputError, ReadOptions, UsageError
-from mar_core.run.request import FormField, form_input, parse_field, parse_headers
+from mar_core.run.curl import FormField, form_input, parse_field, parse_headers
 
 NAMES = st.text(min_size=1).filter(lambda name: "=" not in name)
 
