@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
 
 _MAX_DEPTH = 3
+_TARS = {"tar", "torch-tar"}
 # Where an unpickler ends at once: at a persistent reference, which zips begin as, and at the
 # registry of extensions, which is empty.
 _ENDS = (b"P", b"\x82", b"\x83", b"\x84")
@@ -112,6 +113,12 @@ def examine_file(file: WeightsFile) -> WeightsReport:
 def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
     """A file may be of two formats at once, and a handler reads it as the other."""
     row, hidden = report.format, file.hidden_zip
+    rows = {other.name: other for other in file.formats or weights_formats()}
+    # Whatever a file begins with may be the name of the first file in a tar.
+    if row.name not in _TARS:
+        _examine_as(rows["tar"], file, report)
+    elif hidden is None:
+        _examine_as(rows["zip"], file, report)
     if row.rank >= PICKLE_RANK:
         if hidden is not None and row.name != "zip":  # such as the last file of a tar
             look_inside(file, hidden, "the zip that it ends as", report)
@@ -126,6 +133,11 @@ def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
             report.fault("MAR-W005", "There is too much in it to be checked.")
     if hidden is not None:
         report.fault("MAR-W005", "The file ends as a zip, which cannot be checked.")
+
+
+def _examine_as(row: WeightsFormat, file: WeightsFile, report: WeightsReport) -> None:
+    if row.examine is not None and row.identify(file):
+        row.examine(file, report)
 
 
 def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]:

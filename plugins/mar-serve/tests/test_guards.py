@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 import threading
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -286,7 +287,9 @@ class Gives(BaseHTTPRequestHandler):
     def do_GET(self):
         status, left = self.path.strip("/").split("/")[:2]
         self.send_response(int(status))
-        if status.startswith("3") and left != "0":
+        if left.startswith("file"):
+            self.send_header("location", urllib.parse.unquote(left))
+        elif status.startswith("3") and left != "0":
             self.send_header("location", f"/{status}/{int(left) - 1}/a.mar")
         elif status.startswith("3"):
             self.send_header("location", "/200/7/a.mar?x=1")
@@ -321,6 +324,17 @@ def test_redirects_are_followed(tmp_path, giver, status):
     assert had(tmp_path, f"http://{giver}/{status}/4/a.mar") == f"{giver} /200/7/a.mar?x=1"
 
 
+def test_no_redirect_leads_to_a_file_of_this_machine(tmp_path, giver):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    allowed = [r"http://127\.0\.0\.1:\d+/.*", "file:///.*"]
+    download.download(secret.as_uri(), tmp_path / "b.mar", allowed=allowed)
+    url = f"http://{giver}/302/{urllib.parse.quote(secret.as_uri(), safe='')}/"
+    with pytest.raises(Forbidden):
+        download.download(url, tmp_path / "a.mar", allowed=allowed)
+    assert sorted(names(tmp_path)) == ["b.mar", "secret"]
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [("301/5/", "too many redirects"), ("404/1/", "status 404"), ("201/1/", "status 201"),
@@ -353,6 +367,8 @@ def test_no_more_than_is_allowed_is_had(tmp_path, giver, monkeypatch):
         "http://127.0.0.1/a\n.mar",
         "http://127.0.0.1/a\u2028.mar",
         "ftp://127.0.0.1/a.mar",
+        "http://127.0.0.1/x/../a.mar",
+        "http://127.0.0.1/x/%2e./a.mar",
         "http:///a.mar",
         "other",
     ],

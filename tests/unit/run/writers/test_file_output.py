@@ -26,7 +26,8 @@ def outcome(name):
 
 def write(path, *names, finished=True, **how):
     writer = open_writer(path, **how)
-    writer.write([outcome(name) for name in names])
+    if names:
+        writer.write([outcome(name) for name in names])
     writer.close(finished=finished)
 
 
@@ -78,6 +79,10 @@ def test_an_output_that_was_changed_since_stays(tmp_path, ending):
     write(path, "b")
     path.write_bytes(path.read_bytes() + b"more\n")
     assert "has been changed since mar wrote it" in refused(path)
+    if ending == ".jsonl":  # what is no whole row is taken off
+        path.write_bytes(path.read_bytes().removesuffix(b"more\n") + b'{"id": "torn"')
+        write(path, "b2", resume=True)
+        assert [json.loads(row)["id"] for row in path.read_text().splitlines()] == ["b", "b2"]
     path.write_bytes(b"")
     write(path, "c")
 
@@ -90,6 +95,10 @@ def test_an_interrupted_run_is_replaced_by_force_alone(tmp_path, ending):
     write(path, "second", force=True)
     assert b"second" in path.read_bytes()
     assert b"first" not in path.read_bytes()
+    write(path, "third", finished=False, force=ending == ".jsonl")
+    write(path, "fourth", resume=True)
+    assert b"third" in path.read_bytes()
+    assert b"fourth" in path.read_bytes()
 
 
 @ENDINGS
@@ -98,6 +107,15 @@ def test_a_run_that_was_interrupted_before_its_first_row_is_none(tmp_path, endin
     RunState(digest="d", finished=False, begun=1).save(path)
     write(path, "a", digest="e", resume=ending == ".jsonl")
     assert b"a" in path.read_bytes()
+
+
+def test_an_interrupted_run_that_would_replace_a_document_can_be_resumed(tmp_path):
+    path = tmp_path / "out.csv"
+    write(path, "first")
+    write(path, "second", finished=False)
+    assert b"first" in path.read_bytes()
+    write(path, "third", resume=True)
+    assert [word in path.read_bytes() for word in (b"first", b"second", b"third")] == [0, 1, 1]
 
 
 def test_a_finished_document_is_not_added_to(tmp_path):
@@ -234,6 +252,18 @@ def test_what_a_format_cannot_do_is_refused_before_anything_is_written(tmp_path)
     assert list(tmp_path.iterdir()) == []
     with opened(path, Lines()) as output:
         output.write([outcome("0")])
+    write(tmp_path / "out.csv", "0", options=WriteOptions(flat=True))
+
+
+class Picky(Lines):
+    def check(self, options):
+        raise UsageError("It lacks a package.")
+
+
+def test_a_format_says_itself_what_it_lacks(tmp_path):
+    with pytest.raises(UsageError, match="It lacks a package"):
+        opened(tmp_path / "out.lines", Picky())
+    assert list(tmp_path.iterdir()) == []
 
 
 @ENDINGS
