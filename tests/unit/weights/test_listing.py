@@ -10,7 +10,7 @@ import torch
 import weightsfiles
 
 from mar_core.weights import examine
-from mar_core.weights.listing import list_tensors
+from mar_core.weights.listing import list_tensors, note_pickle
 from mar_core.weights.machine import Global, Made, PickleReport, Storage
 from mar_core.weights.registry import weights_formats
 from mar_core.weights.weights_format import WeightsReport
@@ -121,3 +121,30 @@ def test_a_value_that_holds_itself_ends():
     loop = []
     loop.append(loop)
     assert listed(loop).tensors == []
+
+
+FORBIDDEN, REFUSED, LONG, CUT = (
+    {"forbidden": ["os.system"]}, {"refused": ["the opcode POP"]}, {"unchecked": True},
+    {"fault": "it is cut off"},
+)  # fmt: skip
+WALKS = [
+    ({}, [], []),
+    (FORBIDDEN, ["MAR-W003"], ["MAR-W003"]),
+    (REFUSED, [], ["MAR-W004"]),
+    (LONG, ["MAR-W005"], ["MAR-W005"]),
+    (CUT, ["MAR-W006"], ["MAR-W006"]),
+    # What was found before the fault would have run; torch's reader would stop at the fault, too.
+    (FORBIDDEN | CUT, ["MAR-W003"], ["MAR-W003", "MAR-W006"]),
+    (FORBIDDEN | LONG, ["MAR-W003"], ["MAR-W003"]),
+    (REFUSED | CUT, ["MAR-W006"], ["MAR-W004", "MAR-W006"]),
+]
+
+
+@pytest.mark.parametrize(("walk", "loose", "strict"), WALKS)
+def test_what_is_told_of_a_pickle(walk, loose, strict):
+    for strictly, expected in ((False, loose), (True, strict)):
+        report = WeightsReport(format=weights_formats()[-1])
+        note_pickle(report, PickleReport(**walk), "its pickle", strict=strictly)
+        assert [fault.code for fault in report.faults] == expected
+        assert report.pickled_code == walk.get("forbidden", [])
+        assert all("its pickle" in fault.message.lower() for fault in report.faults)
