@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.build.assembly import Assembly
 from mar_core.build.handler import HandlerSpec, installed_handler, resolve_handler
-from mar_core.build.locking import add_lock
 from mar_core.build.packing import Written
 from mar_core.build.plan import FLAGS, check_version, manifest_of, with_signature
 from mar_core.build.request import ArchiveFormat, Runtime, in_a_tuple, path_of
@@ -231,6 +230,8 @@ def plan_update(archive: Archive, changes: Changes) -> Sources:
         ):
             assembly.add(name, Kept(archive=archive, member=member), owner=str(archive))
     if changes.lock:
+        from mar_core.build.locking import add_lock
+
         add_lock(assembly, new, allow_build=changes.allow_build)
     return with_signature(assembly.sources(new), otherwise=_kept_signature(archive, changes))
 
