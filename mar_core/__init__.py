@@ -69,8 +69,8 @@ if TYPE_CHECKING:
     from mar_core.records import Writer as Writer
     from mar_core.run.engines import Engine as Engine
     from mar_core.run.report import page_files as page_files
-    from mar_core.run.writers.tables import Table as Table
-    from mar_core.run.writers.tables import to_table as to_table
+    from mar_core.run.writers.formats import Table as Table
+    from mar_core.run.writers.formats import to_table as to_table
     from mar_core.runtime.async_worker import Answers as Answers
     from mar_core.runtime.async_worker import AsyncWorker as AsyncWorker
     from mar_core.runtime.async_worker import Running as Running
@@ -170,7 +170,7 @@ _HOME = {
     "mar_core.signature": ("Signature", "SignatureField"),
     "mar_core.signature.declared": ("read_signature",),
     "mar_core.run.report": ("page_files",),
-    "mar_core.run.writers.tables": ("Table", "to_table"),
+    "mar_core.run.writers.formats": ("Table", "to_table"),
     "mar_core.runtime.async_worker": ("Answers", "AsyncWorker", "Running"),
     "mar_core.runtime.deaths": ("Death", "WorkerDied"),
     "mar_core.runtime.file_watch": ("FileWatch",),

@@ -1,15 +1,19 @@
-"""What is printed: numbers as people read them, strangers' text that leaves a terminal alone."""
+"""What is printed: numbers as people read them, strangers' text that leaves a terminal alone.
+
+Warnings and log lines are one line each on standard error, which begins with ``mar:``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
     "did_you_mean", "first_line", "nearest", "plural", "printable", "printable_lines",
-    "size_in_words", "suggestion",
+    "show_messages", "size_in_words", "suggestion",
 ]  # fmt: skip
 
 _STEP = 1024
@@ -87,3 +91,42 @@ def size_in_words(count: int) -> str:
     while size >= _STEP and len(units) > 1:
         size, units = size / _STEP, units[1:]
     return f"{count} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
+
+
+def show_messages() -> None:
+    """Make warnings and logs of this process lines for people.
+
+    A ``MarWarning`` loses its file and line, which say nothing to who types a command; other
+    warnings stay as Python shows them.
+    """
+    import logging
+    import warnings
+
+    from mar_core.errors import MarWarning
+
+    show = warnings.showwarning
+
+    def show_line(
+        message: Warning | str, category: type[Warning], *where: Any, **more: Any
+    ) -> None:
+        if issubclass(category, MarWarning):
+            _say(f"warning: {message}")
+        else:
+            show(message, category, *where, **more)
+
+    class LineHandler(logging.Handler):
+        """Writes to what standard error is now: a progress bar may have taken its place."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            _say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+    warnings.showwarning = show_line
+    logger = logging.getLogger("mar_core")
+    logger.addHandler(LineHandler())
+    logger.propagate = False
+    for name in ("mar_core.plugins.manager", "mar_core.environments"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _say(message: str) -> None:
+    print(f"mar: {printable(' '.join(message.split()))}", file=sys.stderr)

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 
 from mar_core.cache.environments import logger, uv
 from mar_core.checks.lock import LOCK, Lock, parse_lock
-from mar_core.checks.requirements import lines_digest, read_requirements, requirement_findings
+from mar_core.checks.requirements import (
+    lines_digest,
+    read_requirements,
+    requirement_findings,
+    version_of,
+)
 from mar_core.checks.subject import Subject
-from mar_core.checks.unmet import version_of
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.plugins import HOST
 from mar_core.text import plural

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mar_core.build.assembly import Assembly
-from mar_core.build.importing import requested
 from mar_core.build.plan import check_model_name, plan
 from mar_core.build.request import ArchiveFormat, ArchiveRequest, Runtime, in_a_tuple, path_of
 from mar_core.errors import ArchiveError, UsageError
@@ -138,6 +137,8 @@ def archive(
     if source is None and not (model_name and handler):
         missing = "handler" if model_name else "model_name"
         raise UsageError(f"archive() needs {missing}.", hint="Or give it a source, or a model.")
+    from mar_core.build.importing import requested  # for those who import something
+
     with requested(asked, source=path_of(source), convert=convert) as made:
         return create(made.request).path
 

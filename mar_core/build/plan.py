@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.build.assembly import Assembly
 from mar_core.build.handler import HandlerSpec, resolve_handler
-from mar_core.build.locking import add_lock
 from mar_core.build.request import Runtime
 from mar_core.errors import ArchiveError, MarError, UsageError
 from mar_core.format import ExtraFile
-from mar_core.format.dates import created_on
-from mar_core.format.manifest import MODEL_NAME_PATTERN, Manifest
-from mar_core.plugins.entry_points import in_words
+from mar_core.format.manifest import MODEL_NAME_PATTERN, Manifest, created_on
+from mar_core.plugins.entry_points import host_version, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +68,8 @@ def plan(request: ArchiveRequest, *, plugins: Plugins | None = None) -> Sources:
     model |= {"modelName": request.model_name, "modelVersion": request.version or ""}
     manifest = manifest_of(model, handler, runtime=request.runtime.value)
     if request.lock:
+        from mar_core.build.locking import add_lock
+
         add_lock(assembly, manifest, allow_build=request.allow_build)
     return with_signature(assembly.sources(manifest))
 
@@ -165,15 +165,13 @@ def manifest_of(model: Mapping[str, str | None], handler: HandlerSpec, *, runtim
         handler: The handler; where a distribution ships it, that is recorded.
         runtime: The handler's runtime.
     """
-    from mar_core import __version__
-
     values = {**model, "handler": handler.value}
     names = [*_ORDER, *(key for key in values if key not in _ORDER)]
     data: dict[str, Any] = {
         "createdOn": created_on(),
         "runtime": runtime,
         "model": {name: values[name] for name in names if values.get(name)},
-        "archiverVersion": __version__,
+        "archiverVersion": host_version(),
     }
     if handler.distribution:
         owner = {"distribution": handler.distribution, "version": handler.version}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
-from mar_core.format.dates import zip_date
 from mar_core.format.digests import FLUSHED, begin_flush, quiet, write_at
 from mar_core.format.file import CHUNK
 from mar_core.format.journal import replace_end
@@ -17,7 +16,7 @@ from mar_core.format.manifest import MANIFEST_NAME
 from mar_core.format.sources import Kept, size_of
 from mar_core.format.writer import fill, reread
 from mar_core.format.zip_records import DEFLATED
-from mar_core.format.zip_writer import NewEntry, ZipWriter, local_header
+from mar_core.format.zip_writer import NewEntry, ZipWriter, local_header, zip_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,14 +5,19 @@ Whoever installs the requirements of an archive hands its author all of that. To
 all, and most runs install nothing: what is found here is a warning, and an error only where the
 requirements are locked or installed. A handler's file may list them in place of a file of their own
 (PEP 723).
+
+What an environment lacks for them is known from installed packages' metadata alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import importlib_metadata
 
 from mar_core.checks.subject import SCRIPT_OPENING
 from mar_core.checks.table import rule_finding
@@ -25,8 +30,8 @@ if TYPE_CHECKING:
     from mar_core.checks.subject import Subject
 
 __all__ = [
-    "Script", "ScriptError", "lines_digest", "read_requirements", "read_script",
-    "requirement_findings", "script_of",
+    "Script", "ScriptError", "Unmet", "lines_digest", "of_extra", "read_requirements",
+    "read_script", "requirement_findings", "script_of", "unmet", "unmet_lines", "version_of",
 ]  # fmt: skip
 
 _BLOCK = re.compile(r"^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", re.MULTILINE)
@@ -40,6 +45,7 @@ _PASSWORD = re.compile(r"://[^/@\s]*@")
 _CODING = re.compile(r"[ \t\f]*#.*?coding[:=]")
 _HASH = re.compile(r"(?<=\s)--hash(?:=|\s)(?:sha256|sha384|sha512):[0-9a-fA-F]+")
 _VARIABLE = re.compile(r"\$\{[A-Za-z0-9_]+\}|%[A-Za-z0-9_]+%")
+_HASHES = re.compile(r"\s--hash\S*(\s+\S+:\S+)?")
 _SECURE_INDEX = re.compile(r"--extra-index-url[=\s]\s*https://\S+")
 _PACKAGE = re.compile(r"[\w.+-]+\.(?:whl|zip|tar\.gz|tgz)", re.IGNORECASE)
 _PLACE = re.compile(r"[/\\]|^\.|^[A-Za-z][\w+.-]*:|\s@\s|^[\w.-]+(?:\[[^\]]*\])?@")
@@ -297,3 +303,84 @@ def _judge_requirement(line: str) -> str | None:
     except (InvalidRequirement, RecursionError):  # brackets in brackets in a marker
         return "MAR-Q006"
     return "MAR-Q002" if parsed.url else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A requirement that this environment does not meet.
+
+    Attributes:
+        package: The package's name.
+        wanted: The requirement without its marker.
+        why: What is there instead, such as ``not installed``.
+    """
+
+    package: str
+    wanted: str
+    why: str
+
+
+def version_of(package: str) -> str | None:
+    """The version of an installed package, or None where it is not installed."""
+    try:
+        return importlib_metadata.version(package) or None
+    except Exception:  # noqa: BLE001 - a folder that an uninstall left behind has no metadata
+        return None
+
+
+def unmet(
+    requirement: str, *, extra: str = "", seen: frozenset[str] = frozenset()
+) -> Iterator[Unmet]:
+    """What this environment lacks for one requirement, the extras that it names included.
+
+    Args:
+        requirement: A requirement without pip's options.
+        extra: The extra whose requirement it is.
+        seen: What led here, for extras that name each other.
+
+    Raises:
+        InvalidRequirement: It is none.
+    """
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
+    marker = wanted.marker
+    wanted.marker = None
+    if str(wanted) in seen or (marker and not marker.evaluate({"extra": extra})):
+        return
+    version = version_of(wanted.name)
+    if version is None:
+        yield Unmet(wanted.name, str(wanted), "not installed")
+    elif not wanted.specifier.contains(version, prereleases=True):
+        yield Unmet(wanted.name, str(wanted), f"{version} is installed")
+    else:
+        for name in wanted.extras:
+            for line in of_extra(wanted.name, name):
+                yield from unmet(line, extra=name, seen=seen | {str(wanted)})
+
+
+def unmet_lines(lines: Iterable[str]) -> Iterator[Unmet]:
+    """What this environment lacks for the lines of a requirements file.
+
+    Args:
+        lines: The lines; what is none of a requirement is the rules' affair, and passed over.
+    """
+    from packaging.requirements import InvalidRequirement
+
+    for line in lines:
+        with contextlib.suppress(InvalidRequirement):
+            yield from unmet(_HASHES.sub("", line).strip())
+
+
+def of_extra(package: str, extra: str) -> Iterator[str]:
+    """The requirements that an extra of a package adds."""
+    from packaging.requirements import Requirement
+
+    try:
+        lines = importlib_metadata.requires(package) or []
+    except importlib_metadata.PackageNotFoundError:
+        return
+    for line in lines:
+        marker = Requirement(line).marker
+        if marker and not marker.evaluate({"extra": ""}) and marker.evaluate({"extra": extra}):
+            yield line

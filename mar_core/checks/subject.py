@@ -12,19 +12,13 @@ from mar_core.handlers.entry import find_entry, loads_like_base_handler
 from mar_core.handlers.lookup import FoundHandler, look_up
 from mar_core.handlers.source import BINARY, Module, SourceFault, is_binary, parse_module
 from mar_core.plugins import HOST
-from mar_core.weights import (
-    Allowance,
-    TooCostlyError,
-    WeightsReport,
-    examine,
-    seekable,
-    weights_formats,
-)
+from mar_core.weights import Allowance, TooCostlyError, examine, seekable, weights_formats
+from mar_core.weights.registry import unexamined
 
 if TYPE_CHECKING:
     from mar_core.format import Archive
     from mar_core.plugins import Plugins
-    from mar_core.weights import WeightsFormat
+    from mar_core.weights import WeightsFormat, WeightsReport
 
 __all__ = ["LOCK", "SCRIPT_OPENING", "Subject"]
 
@@ -175,6 +169,4 @@ class Subject:
             ):
                 return examine(readable, budget=self.budget, formats=self.formats)
         except TooCostlyError:
-            report = WeightsReport(format=self.formats[-1])
-            report.fault("MAR-W005", "There is too much in it to be checked.")
-            return report
+            return unexamined()

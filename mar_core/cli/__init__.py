@@ -19,8 +19,7 @@ import typer
 
 from mar_core.cli.command import MarCommand, MarGroup, RunCommand
 from mar_core.errors import MarError, OutputError
-from mar_core.runtime.messages import show_messages
-from mar_core.text import printable_lines
+from mar_core.text import printable_lines, show_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

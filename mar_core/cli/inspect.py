@@ -10,7 +10,7 @@ import typer
 
 from mar_core.cli import options
 from mar_core.cli.output import print_json
-from mar_core.format.dates import UNDATED
+from mar_core.format.manifest import UNDATED
 from mar_core.text import plural, printable, size_in_words
 
 if TYPE_CHECKING:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mar_core.findings import Finding
+    from mar_core.format import Archive
 
 __all__ = ["unpack"]
 
@@ -34,14 +39,51 @@ def unpack(
 
     **Example:** `mar unpack mnist.mar`
     """
-    from mar_core.build.unpacking import unpack_archive
     from mar_core.cli.written import ending_cleanly
+    from mar_core.format import open_archive
     from mar_core.text import printable, size_in_words
 
-    with ending_cleanly(quiet=quiet):
-        unpacked = unpack_archive(archive, folder, force=force)
-    for finding in unpacked.findings:
+    with ending_cleanly(quiet=quiet), open_archive(archive) as opened:
+        target = folder or Path(opened.manifest.model_name or archive.stem)
+        findings = _unpack(opened, target, force=force)
+        members = opened.members.values()
+    for finding in findings:
         typer.echo(str(finding), err=True)
     if not quiet:
-        where = printable(str(unpacked.path))
-        typer.echo(f"{where}  {unpacked.members} files  {size_in_words(unpacked.size)}")
+        size = size_in_words(sum(member.size for member in members))
+        typer.echo(f"{printable(str(target))}  {len(members)} files  {size}")
+
+
+def _unpack(archive: Archive, target: Path, *, force: bool) -> list[Finding]:
+    """Unpack an archive that is sound into a folder that was not there, whole or not at all.
+
+    Modes and owners are not the archive's, and there are no links and devices.
+
+    Args:
+        archive: The archive, open.
+        target: The folder.
+        force: Replace an unpacked archive that is there.
+
+    Returns:
+        Warnings about the archive.
+
+    Raises:
+        ArchiveError: A rule refuses the archive, or the place is taken.
+    """
+    from mar_core.checks.validation import check
+    from mar_core.format.atomic import check_place, new_folder
+    from mar_core.format.file import CHUNK
+    from mar_core.plugins import get_plugins
+
+    check_place(target, force=force, folder=True)
+    # What loading would do is no matter here: nothing is loaded.
+    findings = check(archive, plugins=get_plugins(), allow_pickle=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    needed = sum(member.size for member in archive.members.values())
+    with new_folder(target, force=force, needed=needed) as partial:
+        for name in archive.members:
+            file = partial / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(name) as source, file.open("xb") as stream:
+                shutil.copyfileobj(source, stream, CHUNK)
+    return findings

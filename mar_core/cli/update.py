@@ -47,8 +47,7 @@ def update(
     `mar update mnist.mar --handler new_handler.py`
     """
     from mar_core.build.request import Runtime
-    from mar_core.build.update import Changes
-    from mar_core.build.updating import apply_changes
+    from mar_core.build.updating import Changes, apply_changes
     from mar_core.cli.written import ending_cleanly, print_written
 
     changes = Changes(

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import shutil
 import stat
 from dataclasses import dataclass
@@ -282,6 +281,8 @@ def _made_folder(target: Path) -> tuple[Path, int]:
 
 
 def _beside(target: Path) -> Path:
+    import secrets  # seldom: most file systems take a file without a name
+
     return target.parent / f".{target.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
 
 

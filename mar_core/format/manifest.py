@@ -7,20 +7,26 @@ adds lives under one key of its own, ``mar``, which TorchServe ignores:
 - ``mar.handler``: the ``distribution`` and ``version`` that ship the handler, where one does;
 - ``mar.signature``: what the archive takes and gives, where its handler or its examples say it.
 
-Unknown keys are kept as they are.
+Unknown keys are kept as they are. ``createdOn`` is the one time that an archive carries, and has
+nothing to do with the clock.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from mar_core.errors import ManifestError
+from mar_core.errors import ManifestError, UsageError
 
-__all__ = ["MANIFEST_NAME", "MAX_BYTES", "MAX_DEPTH", "MODEL_NAME_PATTERN", "Manifest"]
+__all__ = [
+    "FILE_KEYS", "MANIFEST_NAME", "MAX_BYTES", "MAX_DEPTH", "MODEL_NAME_PATTERN", "UNDATED",
+    "Manifest", "created_on", "epoch",
+]  # fmt: skip
 
 MANIFEST_NAME = "MAR-INF/MANIFEST.json"
 MAX_BYTES = 1 << 20
@@ -28,6 +34,8 @@ MAX_DEPTH = 64
 MAX_DIGITS = 300
 # torch-model-archiver 0.12 takes a leading digit, although its README says a letter.
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
+# One without an end goes to the end: looked for again from each quote in it, it would take hours.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 # What names a member, beside the handler, which may name a module.
 FILE_KEYS = ("modelFile", "serializedFile", "requirementsFile", "configFile")
@@ -40,6 +48,10 @@ _MODEL_KEYS = {
     "requirements_file": "requirementsFile",
     "config_file": "configFile",
 }
+_VARIABLE = "SOURCE_DATE_EPOCH"
+# What a zip can express: from 1980 to 2107, in steps of two seconds.
+_FIRST, _LAST = 315_532_800, 4_354_819_198
+UNDATED = "01/01/1980 00:00:00"  # what ``created_on`` says without SOURCE_DATE_EPOCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +175,29 @@ def _bounded_int(digits: str) -> int:
 def _check_depth(text: str) -> None:
     """Refuse deep nesting before the recursive parser meets it."""
     depth = 0
-    for char in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
+    for char in _STRING.sub("", text):
         if char in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 _refuse(f"is nested more than {MAX_DEPTH} levels deep")
         elif char in "]}":
             depth -= 1
+
+
+def epoch() -> int:
+    """The time of every member, in seconds since 1970: ``SOURCE_DATE_EPOCH``, or the start of 1980.
+
+    Raises:
+        UsageError: The variable is set and is no number of seconds.
+    """
+    text = os.environ.get(_VARIABLE)
+    if not text:
+        return _FIRST
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"{_VARIABLE} is {text!r}, which is no number of seconds since 1970.")
+    return min(max(int(text), _FIRST), _LAST)
+
+
+def created_on() -> str:
+    """``createdOn`` of the manifest, in UTC and in torch-model-archiver's layout."""
+    return time.strftime("%d/%m/%Y %H:%M:%S", time.gmtime(epoch()))

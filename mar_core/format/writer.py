@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mar_core.errors import ArchiveError
 from mar_core.format import atomic
-from mar_core.format.dates import epoch
 from mar_core.format.digests import HashingReader, copy, quiet, source_changed, unchanging, write_at
 from mar_core.format.file import ArchiveFile
-from mar_core.format.manifest import MANIFEST_NAME, Manifest
+from mar_core.format.manifest import MANIFEST_NAME, Manifest, epoch
 from mar_core.format.reader import open_file
 from mar_core.format.sources import size_of
 from mar_core.format.view import ArchiveFormat

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import codecs
 import struct
+import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mar_core.format.dates import zip_date
 from mar_core.format.digests import copy, digests_of, quiet, unchanging, write_at
+from mar_core.format.manifest import epoch
 from mar_core.format.sources import open_content, size_of
 from mar_core.format.zip_records import (
     CENTRAL,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALIGNMENT", "NewEntry", "ZipWriter", "aligned_start", "central_directory", "deflated",
-    "is_text", "local_header", "packer",
+    "is_text", "local_header", "packer", "zip_date",
 ]  # fmt: skip
 
 ALIGNMENT = 4096
@@ -83,6 +84,13 @@ class NewEntry:
     def zip64(self) -> bool:
         """Whether the sizes need 64 bits."""
         return max(self.size, self.compressed_size) >= MAX32
+
+
+def zip_date() -> int:
+    """The one time of an archive in DOS's packing, ``date << 16 | time``."""
+    moment = time.gmtime(epoch())
+    date = (moment.tm_year - 1980) << 9 | moment.tm_mon << 5 | moment.tm_mday
+    return date << 16 | moment.tm_hour << 11 | moment.tm_min << 5 | moment.tm_sec // 2
 
 
 def aligned_start(name: str, offset: int, *, size: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mar_core.errors import MarWarning
 from mar_core.format.manifest import MANIFEST_NAME
+from mar_core.format.view import listed_digests
 from mar_core.text import printable
 
 if TYPE_CHECKING:
@@ -58,10 +59,13 @@ def identity_of(
 
 
 def _content(archive: Archive) -> str:
-    """The manifest's digest where it names every member; else one over the members."""
-    listed = archive.manifest.mar.get("members")
+    """The manifest's digest where it has that of every member; else one over the members.
+
+    A packed member is compared with its digest before it is used. One that lies in a folder may
+    have been changed since, which is a warning there.
+    """
     others = archive.members.keys() - {MANIFEST_NAME}
-    if isinstance(listed, dict) and listed.keys() == others:
+    if archive.kind in {"zip", "tgz"} and listed_digests(archive).keys() == others:
         return archive.manifest.digest
     digest = hashlib.sha256(archive.manifest.to_bytes())
     for name in sorted(others):

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING
 from mar_core.build.locking import TORCH, check_plain, resolve
 from mar_core.cache.environments import environment, install, logger, python_of, site_packages_of
 from mar_core.checks.lock import LOCK, Lock, LockError, parse_lock
-from mar_core.checks.requirements import ScriptError, lines_digest, read_requirements, script_of
+from mar_core.checks.requirements import (
+    ScriptError,
+    lines_digest,
+    read_requirements,
+    script_of,
+    unmet_lines,
+    version_of,
+)
 from mar_core.checks.subject import Subject
-from mar_core.checks.unmet import unmet_lines, version_of
 from mar_core.errors import ArchiveError
 from mar_core.plugins import HOST, LifeCycleHooks, get_plugins
 from mar_core.runtime.interpreter import AUTO, OFF, Interpreter, environment_named

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import HandlerError
 from mar_core.runtime.leaving import run_exit_functions
-from mar_core.runtime.messages import show_messages
 from mar_core.runtime.outbox import Outbox, Page, flush_printed
 from mar_core.runtime.protocol import (
     CALL,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from mar_core.runtime.answering import Answering
 from mar_core.runtime.protocol import Setup
+from mar_core.text import show_messages
 
 __all__ = ["main"]
 

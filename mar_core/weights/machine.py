@@ -5,10 +5,11 @@ On the stack are inert stand-ins for everything that the pickle would make.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mar_core.weights.allowed import ELEMENT_BYTES
+from mar_core.weights.allowed import ALLOWED, DATA, ELEMENT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,24 +130,29 @@ class PickleReport:
 
 
 class Machine:
-    """The state of a walk over one pickle."""
-
-    names: frozenset[str]
-    also: Callable[[str], bool]
-    plain: bool
-    storage_fields: int
+    """The state of a walk over one pickle; see ``walk_pickle`` for what it is made of."""
 
     def __init__(
-        self, stream: BinaryIO, size: int, budget: Allowance, report: PickleReport
+        self,
+        stream: BinaryIO,
+        budget: Allowance,
+        *,
+        plain: bool,
+        also: Callable[[str], bool],
+        storage_fields: int,
     ) -> None:
-        self.stream, self.size, self.budget, self.report = stream, size, budget, report
+        self.stream, self.budget = stream, budget
+        self.plain, self.also, self.storage_fields = plain, also, storage_fields
+        self.size = stream.seek(0, io.SEEK_END)
+        self.report = PickleReport()
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.stopped = False
 
     def knows(self, name: str) -> bool:
         """Whether the pickle may import that name."""
-        return name in self.names or self.also(name)
+        known = name in ALLOWED or (self.plain and name in DATA)
+        return known or self.also(name)
 
     def forbid(self, what: str, *, acts: bool = True) -> None:
         """Note what could run code; ``acts`` where it calls or changes something."""

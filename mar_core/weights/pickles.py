@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, BinaryIO
 
-from mar_core.weights.allowed import ALLOWED, DATA
 from mar_core.weights.machine import FaultError, Machine, PickleReport
 from mar_core.weights.opcodes import ACTIONS
 from mar_core.weights.rebuild import RefusedError
@@ -45,12 +44,11 @@ def walk_pickle(
         the fault would have run.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    size = stream.seek(0, io.SEEK_END)
+    machine = Machine(
+        stream, budget or Allowance(), plain=plain, also=also, storage_fields=storage_fields
+    )
+    report = machine.report
     stream.seek(start)
-    report = PickleReport()
-    machine = Machine(stream, size, budget or Allowance(), report)
-    machine.names, machine.also = (ALLOWED | DATA if plain else ALLOWED), also
-    machine.plain, machine.storage_fields = plain, storage_fields
     try:
         _run(machine)
     except FaultError as error:

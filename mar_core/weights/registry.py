@@ -29,9 +29,14 @@ if TYPE_CHECKING:
     from mar_core.plugins import Plugins
     from mar_core.weights.streams import Allowance
 
-__all__ = ["examine", "examine_file", "format_of", "identify", "look_inside", "weights_formats"]
+__all__ = [
+    "examine", "examine_file", "format_of", "identify", "look_inside", "unexamined",
+    "weights_formats",
+]  # fmt: skip
 
 _MAX_DEPTH = 3
+_TOO_MUCH = "There is too much in it to be checked."
+_TARS = {"tar", "torch-tar"}
 # Where an unpickler ends at once: at a persistent reference, which zips begin as, and at the
 # registry of extensions, which is empty.
 _ENDS = (b"P", b"\x82", b"\x83", b"\x84")
@@ -81,9 +86,14 @@ def examine(
     try:
         return examine_file(WeightsFile(stream, budget=budget, formats=formats))
     except TooCostlyError:
-        report = WeightsReport(format=weights_formats()[-1])
-        report.fault("MAR-W005", "There is too much in it to be checked.")
-        return report
+        return unexamined()
+
+
+def unexamined() -> WeightsReport:
+    """What is told of a file when looking at it takes more than there is to spend."""
+    report = WeightsReport(format=weights_formats()[-1])
+    report.fault("MAR-W005", _TOO_MUCH)
+    return report
 
 
 def examine_file(file: WeightsFile) -> WeightsReport:
@@ -103,7 +113,7 @@ def examine_file(file: WeightsFile) -> WeightsReport:
             _look_for_another(file, report)
     except TooCostlyError:
         report.listed = False
-        report.fault("MAR-W005", "There is too much in it to be checked.")
+        report.fault("MAR-W005", _TOO_MUCH)
     except ModelError as error:
         report.fault("MAR-W008", f"The file cannot be read: {error.message}.")
     return report
@@ -112,6 +122,12 @@ def examine_file(file: WeightsFile) -> WeightsReport:
 def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
     """A file may be of two formats at once, and a handler reads it as the other."""
     row, hidden = report.format, file.hidden_zip
+    rows = {other.name: other for other in file.formats or weights_formats()}
+    # Whatever a file begins with may be the name of the first file in a tar.
+    if row.name not in _TARS:
+        _examine_as(rows["tar"], file, report)
+    elif hidden is None:
+        _examine_as(rows["zip"], file, report)
     if row.rank >= PICKLE_RANK:
         if hidden is not None and row.name != "zip":  # such as the last file of a tar
             look_inside(file, hidden, "the zip that it ends as", report)
@@ -123,9 +139,14 @@ def _look_for_another(file: WeightsFile, report: WeightsReport) -> None:
             said = f"Read as a pickle, which it is too, it imports or calls {names}."
             report.fault("MAR-W003", said)
         elif found.unchecked:
-            report.fault("MAR-W005", "There is too much in it to be checked.")
+            report.fault("MAR-W005", _TOO_MUCH)
     if hidden is not None:
         report.fault("MAR-W005", "The file ends as a zip, which cannot be checked.")
+
+
+def _examine_as(row: WeightsFormat, file: WeightsFile, report: WeightsReport) -> None:
+    if row.examine is not None and row.identify(file):
+        row.examine(file, report)
 
 
 def weights_formats(plugins: Plugins | None = None) -> tuple[WeightsFormat, ...]:

@@ -33,6 +33,7 @@ __all__ = [
 _HEAD = 512
 _ZIP = b"PK\x03\x04"
 _ZIP_END, _ZIP_COMMENT = 22, (1 << 16) - 1  # the record that ends a zip, and the longest behind it
+_END_MARK = b"PK\x05\x06"
 _LOCATOR, _LARGE_END = 20, 56  # what stands before that in a zip of 64 bits
 _RECORD = 2048  # what reading one record of a zip's directory costs, in bytes read
 _LOOK = 8192  # what it costs to tell what one file is
@@ -168,26 +169,41 @@ class WeightsFile:
             return None
         self.stream.seek(max(0, self.size - _ZIP_END - _ZIP_COMMENT))
         tail = self.stream.read(_ZIP_END + _ZIP_COMMENT)
-        at = tail.rfind(b"PK\x05\x06")
-        record = tail[at : at + _ZIP_END]
-        if at < 0 or len(record) < _ZIP_END:
-            return None
+        # Torch's reader looks for an earlier end where one is cut off; Python's goes by the last.
+        at = tail.rfind(_END_MARK, 0, max(0, len(tail) - _ZIP_END + len(_END_MARK)))
+        while at >= 0:
+            found = self._zip_to(tail[max(0, at - _LOCATOR) : at + _ZIP_END], len(tail) - at)
+            if found is not None:
+                return found
+            at = tail.rfind(_END_MARK, 0, at)
+        return None
+
+    def _zip_to(self, records: bytes, behind: int) -> BinaryIO | None:
+        """The zip that ends with these records, so many bytes before the end; None for none."""
+        locator, record = records[:-_ZIP_END], records[-_ZIP_END:]
         length, offset = (int.from_bytes(record[at : at + 4], "little") for at in (12, 16))
-        end = directory_end = self.size - len(tail) + at
-        large = tail[max(0, at - _LOCATOR) :].startswith(b"PK\x06\x07")
+        end = directory_end = self.size - behind
+        large = locator.startswith(b"PK\x06\x07")
         if large:
             directory_end -= _LOCATOR + _LARGE_END
             self.stream.seek(max(0, directory_end))
             more = self.stream.read(_LARGE_END)
             length, offset = (int.from_bytes(more[at : at + 8], "little") for at in (40, 48))
+        # Four bytes may come about by chance; that the directory is there may not. Python takes it
+        # to stand before them, torch to stand where they say.
         begin = directory_end - length
-        self.stream.seek(max(0, begin))
-        # Four bytes may come about by chance; that the directory stands before them may not.
-        if not large and not (length > 0 and begin >= 0 and self.stream.read(2) == b"PK"):
+        if not large and not (length and any(map(self._has_entry, (begin, offset)))):
             return None
         start = min(max(0, begin - offset), end)
         stop = min(self.size, end + _ZIP_END + int.from_bytes(record[20:22], "little"))
         return window(self.stream, start=start, length=stop - start)
+
+    def _has_entry(self, place: int) -> bool:
+        """Whether a zip's directory may begin there."""
+        if not 0 <= place < self.size:
+            return False
+        self.stream.seek(place)
+        return self.stream.read(4) == b"PK\x01\x02"
 
     @functools.cached_property
     def first_pickle(self) -> PickleReport:

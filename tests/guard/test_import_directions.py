@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # From the ground up. A module may import what stands below it, and itself.
 ROOMS = (
-    ("mar_core.errors", "mar_core.records", "mar_core.text"),
+    ("mar_core.errors", "mar_core.records"),
+    ("mar_core.text",),
     ("mar_core.deprecations", "mar_core.findings"),
     ("mar_core.hookspecs",),
     ("mar_core.plugins",),

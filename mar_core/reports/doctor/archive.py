@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.cache.environments import find_uv
 from mar_core.checks.checking import check_archive
-from mar_core.checks.requirements import read_requirements
+from mar_core.checks.requirements import read_requirements, unmet_lines
 from mar_core.checks.subject import Subject
-from mar_core.checks.unmet import unmet_lines
 from mar_core.errors import ArchiveError, UsageError
 from mar_core.findings import Severity
 from mar_core.format.reader import open_archive

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.unmet import version_of
+from mar_core.checks.requirements import version_of
 from mar_core.errors import MarError
 from mar_core.plugins import HOST, host_version, unreadable_distributions
 from mar_core.plugins.listing import last_words, python

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import importlib_metadata
 
-from mar_core.checks.unmet import of_extra, unmet
+from mar_core.checks.requirements import of_extra, unmet
 from mar_core.plugins import HOST
 from mar_core.plugins.listing import EntryStatus, check_entries, list_entries
 from mar_core.reports.doctor.report import Check, State
@@ -14,7 +14,7 @@ from mar_core.reports.doctor.report import Check, State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mar_core.checks.unmet import Unmet
+    from mar_core.checks.requirements import Unmet
 
 __all__ = ["EXTRAS", "check_needed", "check_optional", "check_plugins", "statuses"]
 

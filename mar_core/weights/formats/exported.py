@@ -1,7 +1,8 @@
 """``torch.export`` programs.
 
 Loading one evaluates its expressions, runs code made of its guards and unpickles some of its
-records: it is Python. Its tensors are listed, and nothing is vouched for.
+records: it is Python. Its tensors are listed, and nothing is vouched for. One that was exported for
+batches of one size is called with batches of any size.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.text import first_line
-from mar_core.weights.any_batch import AnyBatch
 from mar_core.weights.rebuild import are_sizes
 from mar_core.weights.weights_format import TensorInfo, Trust, WeightsFormat, require_trust
 from mar_core.weights.zipindex import data_start, read_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import torch
     from torch.export import ExportedProgram
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mar_core.weights.weights_format import ModelSource, WeightsFile, WeightsReport
     from mar_core.weights.zipindex import ZipEntry
 
-__all__ = ["FORMAT", "list_payloads", "no_advice"]
+__all__ = ["FORMAT", "AnyBatch", "list_payloads", "no_advice"]
 
 _MAX_JSON = 4 << 20
 _PARSING = 64  # what parsing a byte of JSON costs, in bytes read
@@ -182,6 +182,109 @@ def _batch_size(program: ExportedProgram) -> int | None:
     fixed = {size for size in sizes if isinstance(size, int)}  # one that may vary is a SymInt
     everywhere = len(fixed) == 1 and all(isinstance(size, int) for size in sizes)
     return fixed.pop() if everywhere else None
+
+
+class AnyBatch:
+    """Calls a model as often as its batch size asks for, and puts the outputs together.
+
+    A last batch that is short is filled up with copies of its last item, whose outputs are
+    dropped.
+
+    Args:
+        model: The model.
+        size: The batch size that it takes; None until it is known.
+        complaint: Finds that size in what the model raises at another.
+    """
+
+    def __init__(
+        self, model: Any, *, size: int | None = None, complaint: re.Pattern[str] | None = None
+    ) -> None:
+        self._model = model
+        self._size = size
+        self._complaint = complaint
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model.
+
+        Args:
+            *args: Tensors of shape ``[batch, …]``; anything else is handed on as it is.
+            **kwargs: The same, by name.
+
+        Returns:
+            What the model returns, for the whole batch.
+        """
+        if self._size is None:
+            try:
+                return self._model(*args, **kwargs)
+            except RuntimeError as error:
+                self._size = self._expected(error)
+                if self._size is None:
+                    raise
+        return _in_batches(self._model, self._size, args, kwargs)
+
+    def _expected(self, error: RuntimeError) -> int | None:
+        found = self._complaint.search(str(error)) if self._complaint else None
+        return int(found[1]) if found else None
+
+    def eval(self) -> AnyBatch:
+        """Itself: what is exported has no training mode."""
+        return self
+
+    def train(self, mode: bool = True) -> AnyBatch:  # noqa: ARG002, FBT001, FBT002 - torch's signature
+        """Itself: what is exported has no training mode."""
+        return self
+
+    def to(self, *_: Any, **__: Any) -> AnyBatch:
+        """Itself: what is exported is on its device already."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_model":  # asked for before __init__ has run, as copy does
+            raise AttributeError(name)
+        return getattr(self._model, name)
+
+
+def _in_batches(
+    model: Callable[..., Any], size: int, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    total = next((len(value) for value in [*args, *kwargs.values()] if _is_batch(value)), size)
+    if total == size:
+        return model(*args, **kwargs)
+    outputs = []
+    for start in range(0, total, size):
+        part = [_part(value, start, size, total) for value in args]
+        named = {name: _part(value, start, size, total) for name, value in kwargs.items()}
+        outputs.append(model(*part, **named))
+    return _join(outputs, total)
+
+
+def _is_batch(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.ndim > 0
+
+
+def _part(value: Any, start: int, size: int, total: int) -> Any:
+    if not _is_batch(value) or len(value) != total:
+        return value
+    part = value[start : start + size]
+    missing = size - len(part)
+    return part if not missing else _concatenate([part, *[part[-1:]] * missing])
+
+
+def _join(outputs: list[Any], total: int) -> Any:
+    first = outputs[0]
+    if isinstance(first, dict):
+        return {key: _join([output[key] for output in outputs], total) for key in first}
+    if isinstance(first, (list, tuple)):
+        return type(first)(_join(list(parts), total) for parts in zip(*outputs, strict=True))
+    return _concatenate(outputs)[:total] if _is_batch(first) else first
+
+
+def _concatenate(parts: list[Any]) -> Any:
+    import torch
+
+    return torch.cat(parts)
 
 
 FORMAT = WeightsFormat(

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mar_core.errors import ModelError
 from mar_core.text import first_line
-from mar_core.weights.any_batch import AnyBatch
-from mar_core.weights.formats.exported import list_payloads, no_advice
+from mar_core.weights.formats.exported import AnyBatch, list_payloads, no_advice
 from mar_core.weights.weights_format import Trust, WeightsFormat, require_trust
 
 if TYPE_CHECKING:

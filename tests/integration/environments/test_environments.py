@@ -15,8 +15,8 @@ import mar_core
 from mar_core import ArchiveError, HandlerError, Recipe, UsageError
 from mar_core.cache import entries as cache
 from mar_core.cache.environments import find_uv, python_of
+from mar_core.checks.requirements import version_of
 from mar_core.checks.subject import Subject
-from mar_core.checks.unmet import version_of
 from mar_core.reports.difference import compare_archives
 from mar_core.reports.doctor.archive import packages_needed
 from mar_core.reports.example_runs import run_examples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -12,7 +13,7 @@ import zlib
 import pytest
 
 from mar_core import ArchiveError
-from mar_core.format.digests import BUFFERS, FLUSHED, Digests, copy
+from mar_core.format.digests import BUFFERS, FLUSHED, Digests, HashingReader, copy
 from mar_core.format.file import CHUNK
 from mar_core.format.manifest import Manifest
 from mar_core.format.sources import Sources
@@ -119,3 +120,25 @@ def test_an_archive_shares_the_blocks_of_its_weights(sharing):
     assert taken(sharing) - before < len(data) // 4
     source.write_bytes(b"")
     assert data in (sharing / "m.mar").read_bytes()
+
+
+@pytest.mark.parametrize("told", [3, 5, CHUNK + 5])
+def test_a_source_of_another_size_than_it_was_said_to_have(told, target, tmp_path):
+    (tmp_path / "source").write_bytes(b"four")
+    with pytest.raises(ArchiveError, match="changed while it was being read"):
+        copy(tmp_path / "source", target, offset=0, size=told)
+    if told > 4:
+        with pytest.raises(ArchiveError, match="changed while it was being read"):
+            copy(b"four", target, offset=0, size=told)
+
+
+def test_a_reader_digests_what_is_read_of_it():
+    data, seen = random.Random(1).randbytes(1000), []
+    reader = HashingReader(io.BytesIO(data), seen.append)
+    assert reader.digests() == digests_by_the_book(b"")
+    assert b"".join([reader.read(7), reader.read(0), reader.read(93)]) == data[:100]
+    assert reader.digests() == digests_by_the_book(data[:100])
+    assert reader.read() == data[100:]
+    assert reader.read(1) == b""
+    assert reader.digests() == digests_by_the_book(data)
+    assert sum(seen) == 1000

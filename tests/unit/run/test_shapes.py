@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mar_core.run.shapes import best, found_in, label_scores
-from mar_core.run.writers.tables import columns_of, flat_rows
+from mar_core.run.writers.formats import columns_of, flat_rows
 
 BOX = [1, 2, 3, 4]
 CLASSES = [

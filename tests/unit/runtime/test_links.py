@@ -9,7 +9,7 @@ import pytest
 import mar_core
 from mar_core import ArchiveError
 from mar_core.checks.lock import parse_lock
-from mar_core.checks.unmet import version_of
+from mar_core.checks.requirements import version_of
 from mar_core.runtime.environment import _from_here
 from mar_core.runtime.interpreter import Interpreter
 from mar_core.runtime.links import linked, same_release

@@ -161,7 +161,26 @@ def in_sized_lzma() -> bytes:
 LZMA = [{"id": lzma.FILTER_LZMA1, "dict_size": 4096, "lc": 0}]
 RECORDS = np.zeros(2, dtype=[("a", "i4"), ("b", "f8", (2,)), ("c", "U3"), ("d", "M8[ns]")])
 
+
+def apart(between: bytes, behind: bytes) -> bytes:
+    """Text, and a program that torch loads all the same."""
+    stream = io.BytesIO()
+    stream.write(b"hello\n" * 20)
+    data = attacks("mark")["an ending in upper case"]
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(stream, "a") as target:
+        for name in source.namelist():
+            target.writestr(zipfile.ZipInfo(name), source.read(name))
+    raw = stream.getvalue()
+    at = raw.rindex(b"PK\x05\x06")
+    found = raw[:at] + between + raw[at:] + behind
+    assert torch._C.PyTorchFileReader(io.BytesIO(found)).has_record("models/model.json")
+    return found
+
+
 HIDDEN = {
+    "text, then a program": apart(b"", b""),
+    "a directory apart from its end": apart(bytes(30), b""),
+    "an end behind the end": apart(b"", b"PK\x05\x06"),
     "the mark of a library": b"MZ\x000" + HOSTILE[2:],
     "a library, then a zip": b"\x7fELF" + packed(x=HOSTILE),
     "a picture, then a zip": b"\x89PNG\r\n\x1a\n" + bytes(100) + packed(x=HOSTILE),
@@ -229,6 +248,7 @@ HARMLESS = [
     b"".join(pickle.dumps(number, number % 6) for number in range(9)),
     pickle.dumps(1) + b"then text\n", pickle.dumps({"model": packed(a=b"1")}),
     in_tar(a=b"x", b=packed(a=b"1")), in_tar(a=pickle.dumps([1]), b=weightsfiles.state_dict()),
+    b"\xff\xd8\xff\xe0" + b"PK\x05\x06" * 999, b"PK\x05\x06".ljust(22, b"\0"),
     gzip.compress(packed(a=b"1"), 0), bytes(512), bz2.compress(b"x"), lzma.compress(b"x"),
     lzma.compress(pickle.dumps(1), lzma.FORMAT_ALONE), zlib.compress(b"x") + b"x", b"x", b"\x08",
     b"]\0\0\x80\0 is no lzma", b"BZh is a word\n",

@@ -60,7 +60,7 @@ def download(url: str, target: Path, *, allowed: Sequence[str]) -> None:
 
 
 def _fetch(url: str, file: BinaryIO, allowed: Sequence[str]) -> None:
-    for _ in range(MOST_REDIRECTS + 1):
+    for redirects in range(MOST_REDIRECTS + 1):
         matched = [pattern for pattern in allowed if re.fullmatch(pattern, url)]
         if not matched:
             raise Forbidden(url)
@@ -68,7 +68,11 @@ def _fetch(url: str, file: BinaryIO, allowed: Sequence[str]) -> None:
         # What stands before an @ looks like a host to a pattern, and is none.
         if "@" in parts.netloc or "\\" in url or not url.isprintable() or " " in url:
             raise Forbidden(url)
+        if ".." in urllib.parse.unquote(parts.path).split("/"):  # leaves what a pattern allows
+            raise Forbidden(url)
         if parts.scheme == "file":
+            if redirects:  # another machine does not say what is read from this one
+                raise Forbidden(url)
             _copy_local(parts, file)
             return
         connection = _connection(parts, matched)

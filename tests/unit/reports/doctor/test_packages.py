@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib_metadata
 import pytest
 
-from mar_core.checks.unmet import unmet
+from mar_core.checks.requirements import unmet
 from mar_core.reports.doctor.packages import EXTRAS, check_needed, check_optional
 from mar_core.reports.doctor.report import State
 
