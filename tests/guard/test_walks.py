@@ -21,7 +21,7 @@ ROW_FILES = 15
 ROW_CALLS = 77
 FEW, MANY = 5, 25
 # The same in its worker.
-WORKER_FILES, WORKER_CALLS = 12, 51
+WORKER_FILES, WORKER_CALLS = 10, 48
 ROWS = 20
 COUNTING = """
 import sys

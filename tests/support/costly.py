@@ -147,6 +147,8 @@ def pickled_after(count: int) -> bytes:
 
 
 COSTLY: dict[str, Callable[[], dict[str, bytes]]] = {
+    "a manifest of a string without an end": lambda: {
+        **files(), MANIFEST: b'{"model": "' + b'\\"' * 500_000},
     "200,000 spaces in a requirement": lambda: requirements("a" + " " * 200_000 + "==1\n"),
     "spaces and hyphens in a requirement": lambda: requirements("a" + " -" * 100_000 + "\n"),
     "a marker in brackets in brackets": lambda: requirements(

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import datetime as dt
 import hashlib
+import http.client
 import json
 import os
+import re
 import socket
 import stat
 import threading
@@ -23,7 +25,7 @@ from mar_serve.config import Address, ModelSource, ServerConfig
 from mar_serve.download import Forbidden
 from mar_serve.errors import ServeError
 from mar_serve.guard import Guard
-from mar_serve.sources import fetched, from_start, in_store, registered, target_in
+from mar_serve.sources import Found, fetched, from_start, in_store, registered, target_in
 from mar_serve.tokens import Tokens
 from mar_serve.upload import received
 
@@ -149,8 +151,9 @@ def test_a_new_key_ends_the_old_one(tmp_path, monkeypatch):
     assert not takes(keys, f"Bearer {old['management']['key']}", "management")
     assert takes(keys, f"Bearer {new['management']['key']}", "management")
     for kind in ("API", "", "other"):
-        with pytest.raises(ServeError, match="Token Authentication failed"):
+        with pytest.raises(ServeError, match="Token Authentication failed") as told:
             keys.renew(kind)
+        assert told.value.status == 400
     keys.remove()
     keys.remove()
     assert not names(tmp_path)
@@ -216,8 +219,9 @@ def test_models_of_the_start_come_from_anywhere(store, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\0", "a\n", "x" * 201, "é" * 101])
 def test_what_is_no_files_name(tmp_path, name):
-    with pytest.raises(ServeError, match="does not end in a file's name"):
+    with pytest.raises(ServeError, match="does not end in a file's name") as told:
         target_in(tmp_path, name)
+    assert told.value.status == 400
     assert target_in(tmp_path, "x" * 200) == tmp_path / ("x" * 200)
 
 
@@ -229,11 +233,20 @@ def test_urls_are_fetched_as_allowed(store, tmp_path):
     found = fetched(f"{url}?x=1", config)
     assert (found.source, found.url) == (store / "outside.mar", f"{url}?x=1")
     assert found.source.read_bytes() == b"archive"
+    elsewhere = fetched(url, config, store / "sub")
+    assert elsewhere.source == store / "sub" / "outside.mar"
+    for _ in range(2):
+        elsewhere.discard()
+        assert not elsewhere.source.exists()
+    Found(found.source, url).discard()  # nobody has brought it for this
+    Found(ArchiveRequest(model_name="m", handler="h.py"), url, fetched=True).discard()
+    assert found.source.exists()
     with pytest.raises(ServeError, match=r"Model file already exists outside\.mar"):
         fetched(url, config)
     source.rename(tmp_path / "other name.mar")
-    with pytest.raises(ServeError, match="Failed to download"):
+    with pytest.raises(ServeError, match="Failed to download") as told:
         fetched(f"{tmp_path.as_uri()}/none.mar", config)
+    assert told.value.status == 400
     assert fetched(f"{tmp_path.as_uri()}/other%20name.mar", config).source.name == "other name.mar"
     for wrong, message in (
         (ServerConfig(model_store=store), "does not match any allowed"),
@@ -294,7 +307,8 @@ class Gives(BaseHTTPRequestHandler):
         elif status.startswith("3"):
             self.send_header("location", "/200/7/a.mar?x=1")
         body = f"{self.headers['host']} {self.path}".encode()
-        self.send_header("content-length", len(body) + (left == "short"))
+        if left != "open":
+            self.send_header("content-length", len(body) + (left == "short"))
         self.end_headers()
         self.wfile.write(body)
 
@@ -322,6 +336,47 @@ def had(tmp_path, url):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_followed(tmp_path, giver, status):
     assert had(tmp_path, f"http://{giver}/{status}/4/a.mar") == f"{giver} /200/7/a.mar?x=1"
+
+
+def test_the_length_of_a_file_need_not_be_said(tmp_path, giver):
+    assert had(tmp_path, f"http://{giver}/200/open/") == f"{giver} /200/open/"
+
+
+def test_a_redirect_to_what_is_not_allowed_is_not_followed(tmp_path, giver):
+    allowed = [rf"http://{re.escape(giver)}/302/.*", r"http://other\.example/.*"]
+    with pytest.raises(Forbidden):
+        download.download(f"http://{giver}/302/1/a.mar", tmp_path / "a.mar", allowed=allowed)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "host"),
+    [
+        ("http://127.0.0.1/a", 80, "127.0.0.1"),
+        ("https://127.0.0.1/a", 443, "127.0.0.1"),
+        ("http://127.0.0.1:8000/a", 8000, "127.0.0.1"),
+        ("https://127.0.0.1:8000/a", 8000, "127.0.0.1"),
+    ],
+)
+def test_the_port_is_that_of_the_scheme_unless_it_is_said(url, port, host):
+    parts = urllib.parse.urlsplit(url)
+    connection = download._connection(parts, [r"https?://127\.0\.0\.1.*"])
+    assert (connection.port, connection.host) == (port, host)
+    assert isinstance(connection, http.client.HTTPSConnection) == url.startswith("https")
+    assert connection.timeout == download.SECONDS
+
+
+def test_a_url_without_a_path_asks_for_the_first_page():
+    asked = []
+    connection = SimpleNamespace(
+        request=lambda *words, headers: asked.append((*words, headers)), getresponse=lambda: None
+    )
+    for url in ("http://a.example", "http://a.example:81/b?c=1#d"):
+        download._get(connection, urllib.parse.urlsplit(url))
+    assert asked == [
+        ("GET", "/", {"Host": "a.example"}),
+        ("GET", "/b?c=1", {"Host": "a.example:81"}),
+    ]
 
 
 def test_no_redirect_leads_to_a_file_of_this_machine(tmp_path, giver):

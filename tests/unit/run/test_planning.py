@@ -31,6 +31,7 @@ def job(**asked):
         ({"words": ("m.mar",)}, "There are no inputs. Name files, folders or patterns"),
         ({"words": INPUT, "data": ("x",)}, "Both the input a and -d say what is sent."),
         ({"words": ("m.mar",), "upload": ("a",), "form": ("a=1",)}, "Both -T and -F say"),
+        ({"upload": ("a",), "form": ("a=1",)}, "Both the input a and -T say"),
         ({"words": ("there.py", "a")}, "there.py is Python and no archive. Run it by `mar run --h"),
         ({"words": ("there.mar", "a"), "handler": "h.py"}, "Both there.mar and --handler say"),
         ({"version": "1"}, "--version describes what is not packed, and needs --handler."),
@@ -97,7 +98,10 @@ def test_what_can_be_meant(asked):
 
 def test_what_the_flags_ask_for():
     plain = job()
-    assert plain.sources == ("a",)
+    assert (plain.sources, plain.recipe.source) == (("a",), Path("m.mar"))
+    assert job(words=("m.mar",), form=("a=1",)).form[0].name == "a"
+    sent = job(words=("m.mar",), data=("@lines.txt",), data_binary=("@lines.txt",)).data
+    assert [part.as_it_is for part in sent] == [False, True]
     assert (plain.reading.content_type, plain.reading.headers) == (None, {})
     assert (plain.recipe.limit_image_pixels, plain.recipe.env) == (True, None)
     assert (plain.running.workers, plain.running.batch_size) == (None, None)
