@@ -17,6 +17,7 @@ from packs import HANDLER, weights
 
 from mar_core import ArchiveError, UsageError, archive, open_archive
 from mar_core.cache import entries as cache
+from mar_core.cache import entry as cache_entry
 
 CODE = """
 import sys, time
@@ -282,3 +283,20 @@ def test_an_entry_in_use_is_left_alone(place, made, how):
     assert unpack(path) == used
     assert (used / "handler.py").read_text() == HANDLER
     assert not (used / "log.txt").exists()
+
+
+def test_what_is_a_leftover_and_what_is_somebody_elses(tmp_path):
+    for name in (f"{cache_entry.NEW}1", f"{cache_entry.OLD}1", "mar-without-a-note", ".other"):
+        (tmp_path / name).mkdir()
+    whole = tmp_path / "mar-whole"
+    (whole / cache_entry.FILES).mkdir(parents=True)
+    cache_entry.write_note(whole, name="m", source="m.mar")
+    (tmp_path / "file").write_text("")
+    found = sorted(path.name for path in cache_entry.leftovers(tmp_path))
+    assert found == sorted([f"{cache_entry.NEW}1", f"{cache_entry.OLD}1", "mar-without-a-note"])
+    (entry,) = cache_entry.entries_in(tmp_path)
+    assert entry.to_dict() == {
+        "path": str(whole), "name": "m", "source": "m.mar", "members": 0, "size": 0,
+        "last_used": entry.last_used, "kind": "archive", "digest": "whole", "compiled": False,
+        "in_use": False,
+    }  # fmt: skip
