@@ -240,9 +240,9 @@ def _read(subject: Subject) -> str | Finding:
         text = _text(subject.archive.read(name))
     except UnicodeDecodeError as error:
         message = f"The file is not UTF-8 (byte {error.start})."
-    else:
-        message = _text_fault(text)
-    return rule_finding("MAR-Q001", message, member=name) if message else text
+        return rule_finding("MAR-Q001", message, member=name)
+    message, hint = _text_fault(text)
+    return rule_finding("MAR-Q001", message, member=name, hint=hint) if message else text
 
 
 def _shown(line: str) -> str:
@@ -260,16 +260,20 @@ def _text(raw: bytes) -> str:
     return raw.decode(encoding)
 
 
-def _text_fault(text: str) -> str:
-    """Why the text is none of requirements, or nothing."""
+def _text_fault(text: str) -> tuple[str, str]:
+    """Why the text is none of requirements, and what to do; or nothing."""
     lines = text.splitlines()
     if any(_CODING.match(line[:_MAX_SHOWN]) for line in lines[:2]):
-        return "A comment of the file names an encoding, which pip would follow."
+        return (
+            "A comment of the file names an encoding, which pip would follow.",
+            "Remove the comment.",
+        )
     if not all(char.isprintable() or char in "\r\n\t\f" for char in text):
-        return "The file holds control characters."
+        return "The file holds control characters.", "Remove them."
     if len(lines) > _MAX_LINES:
-        return f"The file has more than {_MAX_LINES:,} lines."
-    return ""
+        hint = "Leave out what the model does not need."
+        return f"The file has more than {_MAX_LINES:,} lines.", hint
+    return "", ""
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
