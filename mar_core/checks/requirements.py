@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Script", "ScriptError", "Unmet", "lines_digest", "of_extra", "read_requirements",
-    "read_script", "read_toml", "requirement_findings", "script_of", "unmet", "unmet_lines", "version_of",
+    "read_script", "read_toml", "requirement_findings", "script_of", "unmet", "unmet_lines",
+    "version_of",
 ]  # fmt: skip
 
 _CLOSING = "# ///"
