@@ -34,6 +34,8 @@ MAX_DEPTH = 64
 MAX_DIGITS = 300
 # torch-model-archiver 0.12 takes a leading digit, although its README says a letter.
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
+# One without an end goes to the end: looked for again from each quote in it, it would take hours.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 # What names a member, beside the handler, which may name a module.
 FILE_KEYS = ("modelFile", "serializedFile", "requirementsFile", "configFile")
@@ -173,7 +175,7 @@ def _bounded_int(digits: str) -> int:
 def _check_depth(text: str) -> None:
     """Refuse deep nesting before the recursive parser meets it."""
     depth = 0
-    for char in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
+    for char in _STRING.sub("", text):
         if char in "[{":
             depth += 1
             if depth > MAX_DEPTH:

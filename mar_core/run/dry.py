@@ -9,7 +9,7 @@ from mar_core.checks.subject import Subject
 from mar_core.checks.validation import check
 from mar_core.plugins import get_plugins
 from mar_core.run.engines import find_engine
-from mar_core.run.session import inputs_of
+from mar_core.run.session import check_reading, inputs_of
 from mar_core.runtime.environment import described
 from mar_core.runtime.machine import count_gpus, gpus_for
 from mar_core.text import printable
@@ -35,6 +35,7 @@ def describe_run(job: Job) -> dict[str, Any]:
         UsageError: There is no such device or engine.
     """
     find_engine(job.engine, get_plugins(), job.running.engine_options)
+    check_reading(job, get_plugins())
     with job.recipe.open() as archive:
         check(archive, plugins=get_plugins(), allow_pickle=job.recipe.allow_pickle)
         subject = Subject(archive)

@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from mar_core.errors import InputError
+from mar_core.errors import InputError, UsageError
 from mar_core.records import Input
 from mar_core.run.outputs import Outputs
 from mar_core.run.readers.files import body_request
@@ -34,10 +34,16 @@ if TYPE_CHECKING:
     from mar_core.records import Reader, ReadOptions
 
 
-__all__ = ["expand", "listed", "text_inputs"]
+__all__ = ["check_flags", "expand", "listed", "text_inputs"]
 
 AS_TEXT = "To send it as text: `-H 'content-type: text/plain' -d 'THE TEXT'`."
 TEXT = "text/plain"
+# For which readers a flag does nothing, and what it takes from.
+_USELESS = {
+    "--column": ("rows", {"file"}),
+    "--keep": ("rows", {"file"}),
+    "--include": ("folders, zips and tars", {"file", "csv", "json", "jsonl", "parquet", "stdin"}),
+}
 _FILE_ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
@@ -74,6 +80,37 @@ def expand(
             if opened is not None:
                 opened(name)
             yield from inputs if seen[name] == 1 else _renamed(inputs, seen[name])
+
+
+def check_flags(sources: Iterable[str], options: ReadOptions, readers: Sequence[Reader]) -> None:
+    """Refuse flags that would do nothing, where the names of all sources tell.
+
+    Args:
+        sources: Paths, folders, patterns, URLs, ``@list`` and ``-``.
+        options: What the flags say.
+        readers: Whom to ask, in that order.
+
+    Raises:
+        UsageError: A flag takes from rows or folders, and there are none among the sources.
+    """
+    given = {"--column": options.column, "--keep": options.keep, "--include": options.include}
+    names = set()
+    for source in sources:
+        if _is_list(source) or is_folder(source) or is_pattern(source):
+            return
+        try:
+            reader = _reader(source, readers)
+        except InputError:
+            return
+        if reader is None:
+            return
+        names.add(reader.name)
+    for flag, value in given.items():
+        takes, useless = _USELESS[flag]
+        if value and names and names <= useless:
+            raise UsageError(
+                f"{flag} takes from {takes}, and no input is any.", hint=f"Leave {flag} out."
+            )
 
 
 def listed(sources: Iterable[str]) -> Iterator[str]:

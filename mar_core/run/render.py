@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mar_core.run.shapes import found_in, label_scores
 from mar_core.run.writers.base import Output
 from mar_core.runtime.values import as_file, to_json
-from mar_core.text import printable
+from mar_core.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +125,7 @@ def one_result(outcome: Outcome) -> RenderableType:
         return Group(heading, Text("\n".join(one_line(line) for line in answer.splitlines())))
     document = json.dumps(answer, indent=2, ensure_ascii=False)
     short = isinstance(answer, list) or len(document) > LONGEST_DOCUMENT
-    return Group(heading, Text(brief(answer) if short else document))
+    return Group(heading, Text(brief(answer) if short else printable_lines(document)))
 
 
 def describe_blob(value: Any, where: str) -> Any:

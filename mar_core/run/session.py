@@ -14,7 +14,7 @@ from mar_core.records import ReadOptions, RunOptions, RunSummary, WriteOptions
 from mar_core.run.beside import Beside, Truth
 from mar_core.run.curl import data_input, form_input, upload_input
 from mar_core.run.engines import find_engine
-from mar_core.run.inputs import expand, listed
+from mar_core.run.inputs import check_flags, expand, listed
 from mar_core.run.interrupt import Interruption, Stopped
 from mar_core.run.outputs import Outputs, check_apart
 from mar_core.run.progress import show_progress
@@ -156,6 +156,8 @@ def _execute(
     summary = RunSummary(model=archive.manifest.model_name or "model")
     if job.running.explain:
         _check_explains(archive)
+    plugins = get_plugins()
+    check_reading(job, plugins)
     digest = "" if job.output is None else _digest(job, archive)
     if job.writes_files:
         for folder in job.outputs.folders:
@@ -172,7 +174,6 @@ def _execute(
         console=console,
     )
     summary.failed_before = writer.failed_before
-    plugins = get_plugins()
     run = _Run(job, writer, summary, beside=_beside(job, writer), plugins=plugins)
     finished = False
     try:
@@ -214,6 +215,17 @@ def _check_explains(archive: Archive) -> None:
         error = why_unexplained(subject.handler, subject.handler_module)
         if error is not None:
             raise error
+
+
+def check_reading(job: Job, plugins: Plugins) -> None:
+    """Refuse flags that would do nothing for the inputs of a job.
+
+    Raises:
+        UsageError: There is one.
+    """
+    reading = job.reading if job.truth is None else replace(job.reading, keep=())
+    if reading.column or reading.keep or reading.include:
+        check_flags(job.sources, reading, plugins.readers())
 
 
 def inputs_of(

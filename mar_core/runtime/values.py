@@ -18,7 +18,7 @@ import numbers
 import re
 import sys
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import PurePath
@@ -142,10 +142,15 @@ def _convert(value: Any, save: Save, where: str, depth: int) -> Any:
 
 
 def _mapping(value: Mapping[Any, Any], save: Save, where: str, depth: int) -> dict[str, Any]:
-    return {
+    found = {
         (name := _key(key, where)): _convert(item, save, f"{where}.{name}", depth + 1)
         for key, item in value.items()
     }
+    if len(found) < len(value):
+        names = Counter(_key(key, where) for key in value)
+        twice = next(name for name, count in names.items() if count > 1)
+        _refuse(f"{where} has several keys that JSON writes as {twice!r}")
+    return found
 
 
 def _items(value: Iterable[Any], save: Save, where: str, depth: int) -> list[Any]:

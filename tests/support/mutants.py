@@ -184,11 +184,14 @@ class Tester:
 
 
 if __name__ == "__main__":
-    at = sys.argv.index("--")
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("module")
     parser.add_argument("--sample", type=int, default=1_000_000)
     asked = parser.parse_args(sys.argv[1:at])
+    if not all(part.isidentifier() for part in asked.module.split(".")):
+        said = f"{asked.module!r} is no module"
+        sys.exit(f"{said}; name it as an import does, such as mar_core.text.")
     os.environ["CI"] = "1"  # what draws at random draws the same again
     with tempfile.TemporaryDirectory() as folder:
         plugin = Tester(asked.module, asked.sample, Path(folder))

@@ -55,6 +55,9 @@ _HINTS = (
     (re.compile(r"byte(?:array)? indices must be integers or slices, not str"), _WANTS_JSON),
     (re.compile(rf"{_BYTES} object has no attribute '(?:encode|format|casefold)'"), _WANTS_TEXT),
 )
+# What JSON leaves as it is, and what a terminal obeys, or shows something else by: DEL, the control
+# characters above ASCII, and those of direction. Escaped it is the same JSON.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Output(abc.ABC):
@@ -162,9 +165,13 @@ class StreamOutput(Output):
         super().__init__(save_for=save_for, options=options)
         self._stream = stream if stream is not None else sys.stdout
         self._bytes: Any = getattr(self._stream, "buffer", None)
+        self._people = self._stream.isatty()
 
     def _put(self, outcomes: list[Outcome]) -> None:
         rows = b"".join(map(dump, self._rows(outcomes)))
+        if self._people:
+            safe = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", rows.decode("utf-8"))
+            rows = safe.encode("utf-8")
         with _writing():
             self._stream.flush()
             if self._bytes is None:

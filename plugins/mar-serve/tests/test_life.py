@@ -108,6 +108,36 @@ def test_a_worker_that_hangs_is_replaced(echo, tmp_path):
         assert client.post("/predictions/echo", content="x", headers=TEXT).status_code == 200
 
 
+ENDS_WHILE_READING = """
+import os, pickle
+
+class Reader(pickle.Unpickler):
+    def load(self):
+        found = super().load()
+        if "a request that nobody can read" in repr(found):
+            os._exit(3)
+        return found
+
+pickle.Unpickler = Reader
+
+def handle(data, context):
+    return [str(os.getpid()) for _ in data or []]
+"""
+
+
+def test_a_request_whose_worker_dies_before_it_begins_has_an_end(tmp_path):
+    made = handlers.make(tmp_path, "reads", ENDS_WHILE_READING)
+    with serving.running(made, folder=tmp_path) as server, server.client() as client:
+        path = "/predictions/reads"
+        before = client.post(path, content="x", headers=TEXT).text
+        poison = "a request that nobody can read"
+        answer = client.post(path, content=poison, headers=TEXT, timeout=120)
+        assert (answer.status_code, answer.json()["message"]) == (500, "Worker died.")
+        after = client.post(path, content="x", headers=TEXT, timeout=120)
+    assert after.status_code == 200
+    assert after.text != before
+
+
 def test_workers_are_replaced_after_so_many_requests(echo, tmp_path):
     words = [echo, "--max-requests", "20"]
     with serving.running(*words, folder=tmp_path) as server, Asking(server) as asking:

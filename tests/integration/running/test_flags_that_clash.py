@@ -50,6 +50,27 @@ def desk(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("m.mar", "h.py", "--column", "n"), "--column takes from rows, and no input is any."),
+        (("m.mar", "h.py", "--keep", "n"), "--keep takes from rows, and no input is any."),
+        (("m.mar", "rows.jsonl", "h.py", "--include", "*.x"), "--include takes from folders, zips"),
+        (("m.mar", "h.py", "--column", "n", "--dry-run"), "--column takes from rows"),
+    ],
+)
+def test_a_flag_that_does_nothing_for_the_inputs_is_refused(desk, words, says):
+    done = mar("run", *words, "--output", "none.jsonl", cwd=desk, code=2)
+    assert says in done.stderr
+    assert not (desk / "none.jsonl").exists()
+
+
+def test_a_flag_that_does_something_for_one_input_is_taken(desk):
+    words = ("m.mar", "rows.jsonl", "h.py", "--column", "n", "--keep", "n", "-q")
+    first, _ = mar("run", *words, cwd=desk).stdout.splitlines()
+    assert json.loads(first)["input"] == {"n": 1}
+
+
 def test_what_is_no_archive_and_what_is_no_file(desk):
     done = mar("run", "h.py", "x", cwd=desk, code=2)
     assert "h.py is Python and no archive. Run it by `mar run --handler h.py INPUT`" in done.stderr

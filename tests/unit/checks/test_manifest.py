@@ -73,6 +73,16 @@ def test_a_signature_that_is_none():
     assert finding.message.startswith("mar.signature: ")
 
 
+def test_how_deep_a_manifest_may_be():
+    def deep(levels, filling="0"):
+        return b'{"a": "]]}}\\"[{", "b": ' + b"[" * levels + filling.encode() + b"]" * levels + b"}"
+
+    for sound in (deep(63), deep(62, "[],{},[]"), deep(60, ",".join(["[[]]"] * 99))):
+        assert "MAR-M002" not in codes(found(sound))
+    for raw in (deep(64), deep(63, "[]"), deep(62, "[],[],[[]]")):
+        assert "64 levels deep" in found(raw)[0].message
+
+
 def test_a_version_may_be_long():
     assert codes(found(with_model(modelVersion="1" * 128))) == []
     (finding,) = found(with_model(modelVersion="1" * 129))

@@ -134,3 +134,17 @@ def test_whatever_passes_is_a_requirement_by_the_standard(text):
         plain = line.partition("#")[0].strip()
         if plain:
             assert Requirement(plain).url is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "hint"),
+    [
+        (b"numpy\xff\n", "Save the file as UTF-8."),
+        (b"# coding: utf-7\nnumpy\n", "Remove the comment."),
+        (b"numpy\x00\n", "Remove them."),
+        (b"a\n" * 10_001, "Leave out what the model does not need."),
+    ],
+)
+def test_a_file_that_is_no_plain_text_has_the_remedy_of_its_fault(raw, hint):
+    (finding,) = found(raw)
+    assert (finding.code, finding.hint) == ("MAR-Q001", hint)

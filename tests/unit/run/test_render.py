@@ -200,3 +200,9 @@ def test_errors_are_one_line():
     assert (
         error_line(Failure(stage="worker", type="Died", message="gone")) == "Died in worker: gone"
     )
+
+
+def test_a_document_cannot_command_the_terminal():
+    shown = "\n".join(show(outcome({"a": "x\x9b31my\x7f\u202e", "b": {"c": 1}})))
+    assert "x\\x9b31my\\x7f\\u202e" in shown
+    assert shown.replace("\n", "").isprintable()

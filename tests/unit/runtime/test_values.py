@@ -117,6 +117,8 @@ def endless():
         (torch.nn.Identity(), "is of type torch.nn.modules.linear.Identity,"),
         ({"a": {"b": object()}}, "The handler's result.0.a.b is of type object,"),
         ({(1, 2): 3}, "The handler's result.0 has a key of type tuple,"),
+        ({1: "a", "1": "b"}, "The handler's result.0 has several keys that JSON writes as '1',"),
+        ({True: 1, "true": 2}, "has several keys that JSON writes as 'true',"),
         (endless(), "The handler's result is nested more than 64 levels deep,"),
         (torch.zeros(2, dtype=torch.complex64), "The handler's result.0.0 is of type complex,"),
         (torch.zeros(2, device="meta"), "The handler's result.0 is a tensor without numbers,"),

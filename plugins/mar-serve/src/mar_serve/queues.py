@@ -35,6 +35,7 @@ class Job:
         stream: The pieces of its answer; None while there are none.
         queue: Where it waits; None when it does not.
         call: What it was last given to a worker with; None before.
+        losses: How many workers died that held it and had not begun it.
         suspected: Whether a worker was killed while it ran nothing but this.
         stages: How long each stage of its batch took, where it is traced.
         batch_size: How many requests its batch held, likewise.
@@ -48,6 +49,7 @@ class Job:
         "deadline",
         "explain",
         "future",
+        "losses",
         "queue",
         "request",
         "stages",
@@ -72,6 +74,7 @@ class Job:
         self.stream: Stream | None = None
         self.queue: Queue | None = None
         self.call: Running | None = None
+        self.losses = 0
         self.suspected = False
         self.stages: dict[str, float] | None = None
         self.batch_size = 0

@@ -37,6 +37,8 @@ CLOSING_SECONDS = 10.0
 # Nothing that a request makes a handler do ends like this, but for a lack of memory: somebody has
 # killed the worker, and a request that was alone in it gets a second chance.
 KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
+# Deaths of workers that held a request and had not begun it, until it is given out by itself.
+UNBEGUN = 3
 
 logger = logging.getLogger("mar_serve.workers")
 # What handlers print and log, apart from what is said of workers.
@@ -360,7 +362,9 @@ class Slot:
                 job.answer(died.reply())
         pieces = died.again(whole) if whole else []
         alone = died.alone
-        if not pieces and whole and died.death.code in KILLED and not whole[0].suspected:
+        if not alone:
+            pieces, alone = self._unbegun(whole, died)
+        elif not pieces and whole and died.death.code in KILLED and not whole[0].suspected:
             whole[0].suspected = alone = True
             pieces = [whole]
         elif not pieces:
@@ -368,6 +372,22 @@ class Slot:
                 job.answer(died.reply())
         self.version.dispatch.lose(self)
         self.version.dispatch.again(pieces, alone=alone)
+
+    def _unbegun(self, jobs: list[Job], died: WorkerDied) -> tuple[list[list[Job]], bool]:
+        """What to run again of what the worker had not begun, and whether each by itself.
+
+        It may be the cause all the same, by what reading it does: what is by itself in a worker
+        that dies has no more tries.
+        """
+        left = []
+        for job in jobs:
+            job.losses += 1
+            if job.losses > UNBEGUN + 1:
+                job.answer(died.reply())
+            else:
+                left.append(job)
+        alone = any(job.losses > UNBEGUN for job in left)
+        return [[job] for job in left] if alone else [left] if left else [], alone
 
     def _hear(self, line: str) -> None:
         output.info("%s: %s", self, line)

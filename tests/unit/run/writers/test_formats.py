@@ -219,3 +219,23 @@ def test_a_blob_folder_that_cannot_be_written_to(tmp_path):
         pytest.raises(OutputError, match="cannot be written"),
     ):
         writer.write([Outcome(index=0, id="a", result=b"x")])
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "pipe"])
+def test_json_lines_on_a_terminal_hold_nothing_that_it_obeys(stream):
+    """Control characters above ASCII and those of direction are escaped; the JSON is the same."""
+    hostile = "a\x9b31mb\x7fc\u202ed\x85\u2066e\x1bf"
+    with open_writer(None, stream=stream) as writer:
+        writer.write([Outcome(index=0, id=hostile, result=[hostile, "caf\u00e9\u00a0\U0001f600"])])
+    line = stream.getvalue()
+    found = {"id": hostile, "result": [hostile, "caf\u00e9\u00a0\U0001f600"]}
+    assert json.loads(line) == found
+    assert line.count("\n") == 1
+    unsafe = set(line) & set("\x9b\x7f\u202e\x85\u2066")
+    assert not unsafe if stream.isatty() else line == json.dumps(found, ensure_ascii=False) + "\n"
+    assert "caf\u00e9\u00a0\U0001f600" in line
