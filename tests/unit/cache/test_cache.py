@@ -282,3 +282,41 @@ def test_an_entry_in_use_is_left_alone(place, made, how):
     assert unpack(path) == used
     assert (used / "handler.py").read_text() == HANDLER
     assert not (used / "log.txt").exists()
+
+
+def test_a_member_that_nobody_had_asked_for_comes_later_into_the_same_folder(tmp_path, monkeypatch):
+    handler = tmp_path / "handler.py"
+    handler.write_text(HANDLER)
+    path = archive(
+        "m", handler=handler, version="1", export_path=tmp_path,
+        serialized_file=weights(tmp_path / "w.safetensors"),
+    )  # fmt: skip
+    with own_cache(tmp_path, monkeypatch) as place, open_archive(path) as opened:
+        folder = cache.unpacked(opened, without="w.safetensors")
+        assert not (folder / "w.safetensors").exists()
+        assert cache.unpacked(opened, without="w.safetensors") == folder
+        for _ in range(2):
+            assert cache.unpacked(opened) == folder
+            assert (folder / "w.safetensors").read_bytes() == opened.read("w.safetensors")
+        assert [entry.name for entry in place.iterdir()] == [folder.parent.name]
+        assert [(entry.members, entry.in_use) for entry in cache.entries()] == [(3, True)]
+        # What was changed meanwhile is not vouched for by what comes later.
+        let_go()
+        cache.clear()
+        folder = cache.unpacked(opened, without="w.safetensors")
+        (folder / "handler.py").write_text("else")
+        other = cache.unpacked(opened)
+        assert other != folder
+        assert (other / "handler.py").read_text() == HANDLER
+        assert (other / "w.safetensors").exists()
+
+
+def test_a_folder_is_its_own_wherever_one_stands(tmp_path, monkeypatch):
+    handler = tmp_path / "handler.py"
+    handler.write_text(HANDLER)
+    made = archive(
+        "m", handler=handler, version="1", export_path=tmp_path, archive_format="no-archive"
+    )
+    monkeypatch.chdir(tmp_path)
+    with open_archive(made.name) as opened:
+        assert cache.unpacked(opened) == tmp_path / "m"
