@@ -1,4 +1,4 @@
-"""``mar archive`` against a plain copy, SHA-256 alone, and torch-model-archiver."""
+"""``mar archive`` against a plain copy, SHA-256 alone, both, and torch-model-archiver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import MAR, Contender, costs_table, python, race
+from harness import MAR, PYTHON, Contender, costs_table, python, race
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,8 @@ TORCHSERVE = Path(sys.prefix) / "torchserve"
 LARGEST_DEFLATED = 100
 ARCHIVER = "import sys; from model_archiver.model_packaging import generate_model_archive as main; "
 SHA256 = "import sys, hashlib; print(hashlib.file_digest(open(sys.argv[1], 'rb'), 'sha256'))"
+# What an archive that is on the disk and says its digest must do, one after the other.
+BOTH = '"$1" -c "$2" "$0" && cp "$0" copy.pt && sync copy.pt'
 WEIGHTS = """
 import sys, torch
 torch.manual_seed(0)
@@ -68,6 +70,9 @@ def measure(
             ["sh", "-c", 'cp "$0" copy.pt && sync copy.pt', weights], folder / "copy.pt"
         ),
         "sha256": contender(python(SHA256, weights), folder / "none"),
+        "sha256; cp, sync": contender(
+            ["sh", "-c", BOTH, weights, PYTHON, SHA256], folder / "copy.pt"
+        ),
         "mar archive": contender([MAR, "archive", *flags], folder / "big.mar"),
     }
     if archiver:

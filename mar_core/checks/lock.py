@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mar_core.checks.requirements import lines_digest, read_requirements
+from mar_core.checks.requirements import lines_digest, read_requirements, read_toml
 from mar_core.checks.subject import LOCK
 from mar_core.checks.table import rule_finding
 from mar_core.text import printable
@@ -140,8 +140,6 @@ def parse_lock(text: bytes) -> Lock:
     Raises:
         LockError: It is none.
     """
-    import tomllib
-
     from packaging.pylock import Pylock, PylockValidationError
 
     if len(text) > _MOST:
@@ -149,7 +147,7 @@ def parse_lock(text: bytes) -> Lock:
     if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
         raise LockError(f"A line of it is longer than {_LONGEST_LINE:,} bytes.")
     try:
-        return Lock(Pylock.from_dict(tomllib.loads(text.decode())), text)
+        return Lock(Pylock.from_dict(read_toml(text.decode())), text)
     except PylockValidationError as error:
         raise LockError(f"It is no lock of PEP 751: {printable(str(error))[:200]}.") from error
     except (ValueError, TypeError, RecursionError) as error:

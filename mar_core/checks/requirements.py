@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import importlib_metadata
 
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Script", "ScriptError", "Unmet", "lines_digest", "of_extra", "read_requirements",
-    "read_script", "requirement_findings", "script_of", "unmet", "unmet_lines", "version_of",
+    "read_script", "read_toml", "requirement_findings", "script_of", "unmet", "unmet_lines",
+    "version_of",
 ]  # fmt: skip
 
-_BLOCK = re.compile(r"^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", re.MULTILINE)
+_CLOSING = "# ///"
+_MOST_DOTS = 50_000_000  # squared in each line: what reading keys costs, about half a second
 _MOST = 64 << 10
 _MAX_BYTES = 1 << 20
 _MAX_LINES = 10_000
@@ -92,19 +94,16 @@ def read_script(text: str) -> Script | None:
     """
     if SCRIPT_OPENING not in text:
         return None
-    found = _BLOCK.findall(text.replace("\r\n", "\n"))
+    found = list(_blocks(text.replace("\r\n", "\n")))
     if len(found) > 1:
         raise ScriptError("There are two `# /// script` blocks.")
     if not found:
         return None
-    lines = (line[2:] for line in found[0].splitlines())
-    content = "\n".join(lines)
+    content = "\n".join(line[2:] for line in found[0])
     if len(content) > _MOST:
         raise ScriptError(f"The `# /// script` block is longer than {_MOST:,} characters.")
-    import tomllib  # only for those that have one
-
     try:
-        data = tomllib.loads(content)
+        data = read_toml(content)
     except (ValueError, RecursionError) as error:
         raise ScriptError(f"The `# /// script` block is no TOML: {error}.") from error
     dependencies, python = data.get("dependencies", []), data.get("requires-python")
@@ -113,6 +112,38 @@ def read_script(text: str) -> Script | None:
     if python is not None and not isinstance(python, str):
         raise ScriptError("`requires-python` of the `# /// script` block is no string.")
     return Script(tuple(dependencies), python)
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Read TOML that may come from anybody.
+
+    Args:
+        text: What the file holds.
+
+    Raises:
+        ValueError: It is none, or has keys of so many parts that reading them would take long.
+        RecursionError: It is nested too deeply.
+    """
+    import tomllib  # only for those that have some
+
+    if sum(line.count(".") ** 2 for line in text.split("\n")) > _MOST_DOTS:
+        raise ValueError("it has keys of too many parts")
+    return tomllib.loads(text)
+
+
+def _blocks(text: str) -> Iterator[list[str]]:
+    """The lines of each block, in one pass: a pattern would look for an end from every opening."""
+    block: list[str] | None = None
+    for line in text.split("\n"):
+        if block is None:
+            block = [] if line == SCRIPT_OPENING else None
+        elif line == _CLOSING and block:
+            yield block
+            block = None
+        elif line == "#" or line.startswith("# "):
+            block.append(line)
+        else:
+            block = None
 
 
 def requirement_findings(subject: Subject) -> Iterator[Finding]:

@@ -31,6 +31,8 @@ __all__ = [
 BUFFERS = 4
 # So much is written before the disk is asked to begin; what is left to flush at the end is small.
 FLUSHED = 8 << 20
+# For a larger write Linux looks for so much memory in one piece, which takes long where it is rare.
+_WRITTEN_AT_ONCE = 1 << 17
 # Linux's numbers: of an ioctl that makes two files share blocks, and of what begins to flush.
 _FICLONERANGE = 0x4020940D
 _SYNC_FILE_RANGE_WRITE = 2
@@ -121,7 +123,7 @@ def write_at(target: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of it; a short write is followed up, so that a full disk shows as an error."""
     view = memoryview(data)
     while view:
-        count = os.pwrite(target, view, offset)
+        count = os.pwrite(target, view[:_WRITTEN_AT_ONCE], offset)
         view, offset = view[count:], offset + count
 
 

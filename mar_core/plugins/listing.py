@@ -236,7 +236,13 @@ def _lines(child: subprocess.Popen[bytes]) -> Iterator[bytes]:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     pipe = child.stdout
     assert pipe is not None  # noqa: S101 - it was asked for
-    reader = threading.Thread(target=lambda: [*map(lines.put, pipe)], daemon=True)
+
+    def read() -> None:
+        with pipe:
+            for line in pipe:
+                lines.put(line)
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     heard = time.monotonic()
     while time.monotonic() - heard < CHECK_SECONDS:

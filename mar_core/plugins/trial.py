@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mar_core.errors import PluginError
 from mar_core.plugins.entry_points import (
@@ -25,9 +25,6 @@ from mar_core.plugins.entry_points import (
 from mar_core.plugins.hooks import EngineOffer, Plugins
 from mar_core.plugins.load import register_entry
 from mar_core.plugins.manager import new_manager
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["try_entry"]
 
@@ -59,7 +56,10 @@ def _try_handler(entry: EntryInfo, target: Any) -> list[str]:
         return ["function"]
     if not inspect.isclass(target):
         raise PluginError(f"The handler {entry} is neither a class nor a function.")
-    instance = _attempt(f"The handler {entry} cannot be made", target)
+    try:
+        instance = target()
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"The handler {entry} cannot be made: {in_words(error)}.") from error
     if not callable(getattr(instance, "handle", None)):
         raise PluginError(
             f"The handler {entry} has no method handle(data, context).",
@@ -87,13 +87,6 @@ def _try_plugin(entry: EntryInfo) -> list[str]:
 def _engine(name: str, offer: EngineOffer) -> str:
     options = " ".join(option.name for option in offer.options)
     return f"engine {name} ({options})" if options else f"engine {name}"
-
-
-def _attempt(what: str, action: Callable[[], Any]) -> Any:
-    try:
-        return action()
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{what}: {in_words(error)}.") from error
 
 
 def _main(wanted: str) -> None:

@@ -108,18 +108,20 @@ class Batcher:
             for start in range(0, len(window), size):
                 yield window[start : start + size]
 
-    def report(self, size: int, seconds: float, *, out_of_memory: int | None = None) -> None:
+    def report(
+        self, size: int, seconds: Mapping[str, float], *, out_of_memory: int | None = None
+    ) -> None:
         """Learn from a batch that has run.
 
         Args:
             size: How many inputs it held.
-            seconds: How long the model took.
+            seconds: How long its stages took; the model's counts.
             out_of_memory: The smallest batch that did not fit into memory, or None.
         """
         if out_of_memory is not None:
             self.shrink_below(out_of_memory)
         elif self._search is not None:
-            self._search.learn(size, seconds)
+            self._search.learn(size, seconds.get("inference") or seconds.get("explain", 0.0))
             self._resize()
 
     def shrink_below(self, size: int) -> None:

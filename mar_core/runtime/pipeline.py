@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING, TypeVar
 from mar_core.runtime.machine import cores, keeping_threads, use_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Self
 
     from mar_core.records import Outcome
     from mar_core.runtime.batch import Batch, BatchRunner
     from mar_core.runtime.feed import NumberedBatch
 
-__all__ = ["Ran", "Stages", "ahead", "in_turn", "overlapped"]
+__all__ = ["Ran", "Stages", "in_turn", "overlapped"]
 
 # Prepared batches that wait for the model: enough that it never waits, few enough for flat memory.
 WAITING = 2
 # That prepare at once; more would wait for each other.
 MOST_THREADS = 8
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
-# The outcomes of a batch, and how many seconds the model took for it.
-Ran = tuple[list["Outcome"], float]
+# The outcomes of a batch, and the seconds of its stages.
+Ran = tuple[list["Outcome"], "Mapping[str, float]"]
 
 
 def in_turn(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[Ran]:
     """Run one batch after the other on this thread, the next one being read meanwhile."""
     pool = _pool("read", 1)
     try:
-        for batch in ahead(pool, runner.read, batches, depth=WAITING):
+        begun = (pool.submit(runner.read, one) for one in batches)
+        for batch in _results(begun, depth=WAITING):
             batch.preprocess()
             batch.inference()
-            yield batch.outcomes(), _model_seconds(batch)
+            yield batch.outcomes(), batch.seconds
     finally:
         _drop(pool)
 
@@ -45,14 +45,10 @@ def in_turn(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[R
 def overlapped(runner: BatchRunner, batches: Iterable[NumberedBatch]) -> Iterator[Ran]:
     """Read and prepare batches while the model works on earlier ones; give results in order."""
     with keeping_threads() as usual, Stages(explain=runner.explain, torch_threads=usual) as stages:
-        pending: deque[Future[Ran]] = deque()
-        for numbered in batches:
-            prepare = functools.partial(_prepare, runner, numbered)
-            pending.append(stages.submit(prepare, _finish))
-            if len(pending) >= stages.depth:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        begun = (
+            stages.submit(functools.partial(_prepare, runner, one), _finish) for one in batches
+        )
+        yield from _results(begun, depth=stages.depth - 1)
 
 
 class Stages:
@@ -101,25 +97,15 @@ class Stages:
             _drop(pool)
 
 
-def ahead(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    depth: int,
-) -> Iterator[Result]:
-    """``map`` in a pool, in order, at most ``depth`` results ahead of who takes them."""
+def _results(begun: Iterable[Future[Result]], *, depth: int) -> Iterator[Result]:
+    """What is asked of pools, in order, while at most so many more are under way."""
     pending: deque[Future[Result]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
+    for future in begun:
+        pending.append(future)
         if len(pending) > depth:
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
-
-
-def _model_seconds(batch: Batch) -> float:
-    return batch.seconds.get("inference") or batch.seconds.get("explain", 0.0)
 
 
 def _prepare(runner: BatchRunner, numbered: NumberedBatch) -> Batch:
@@ -136,7 +122,7 @@ def _infer(prepared: Future[Batch]) -> Batch:
 
 def _finish(inferred: Future[Batch]) -> Ran:
     batch = inferred.result()
-    return batch.outcomes(), _model_seconds(batch)
+    return batch.outcomes(), batch.seconds
 
 
 def _pool(name: str, threads: int, *, torch_threads: int | None = None) -> ThreadPoolExecutor:

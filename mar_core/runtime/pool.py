@@ -323,10 +323,9 @@ class WorkerPool:
             raise HandlerError("The worker mixed its answers up.", stage="worker")
         self._summary.batches += 1
         self._add_seconds(seconds)
-        model = seconds.get("inference") or seconds.get("explain", 0.0)
         self._took.append(sum(seconds.values()))
         if self._batcher is not None and (self._batcher.learns or out_of_memory is not None):
-            self._batcher.report(len(replies), model, out_of_memory=out_of_memory)
+            self._batcher.report(len(replies), seconds, out_of_memory=out_of_memory)
         return [
             Outcome(index=row[0], id=row[1], result=reply[0], response=PLAIN_RESPONSE)
             if len(reply) == 1

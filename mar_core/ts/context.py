@@ -370,8 +370,9 @@ def begin_batch(
     """
     context.request_ids = dict(enumerate(request_ids))
     context.request_processor = [RequestProcessor(dict(header)) for header in headers]
-    if hasattr(context.metrics, "request_ids"):
-        context.metrics.request_ids = context.request_ids
+    metrics = context.metrics
+    if hasattr(metrics, "request_ids"):
+        metrics.request_ids = context.request_ids
 
 
 def context_at_work(handler: object) -> Any:

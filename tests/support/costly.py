@@ -147,6 +147,12 @@ def pickled_after(count: int) -> bytes:
 
 
 COSTLY: dict[str, Callable[[], dict[str, bytes]]] = {
+    "a script block of a long key": lambda: files(
+        {"handler.py": HANDLER + b"# /// script\n# " + b"a." * 32_000 + b"a=1\n# ///\n"}),
+    "a lock of long keys": lambda: files({"pylock.toml": b"".join(
+        b"k%d%s=1\n" % (number, b".a" * 4_000) for number in range(500))}),
+    "a script block that is opened 70,000 times": lambda: files(
+        {"handler.py": HANDLER + b"# /// script\n" * 70_000}),
     "a manifest of a string without an end": lambda: {
         **files(), MANIFEST: b'{"model": "' + b'\\"' * 500_000},
     "200,000 spaces in a requirement": lambda: requirements("a" + " " * 200_000 + "==1\n"),

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from mar_serve import download, tokens
+from mar_serve import download, tokens, upload
 from mar_serve.bodies import Gone
 from mar_serve.config import Address, ModelSource, ServerConfig
 from mar_serve.download import Forbidden
@@ -473,4 +473,32 @@ def test_an_upload_has_its_name_when_it_is_whole(tmp_path):
     for name in ("", ".m", "a/b", "a b", "x" * 129):
         with pytest.raises(ServeError, match="A model's name has letters"):
             asyncio.run(received(Sent(tmp_path, b"PK\x03\x04"), name))
+    assert names(tmp_path) == []
+
+
+def test_an_upload_that_says_that_it_is_too_large_is_not_read(tmp_path):
+    sent = Sent(tmp_path, b"PK\x03\x04", limit=8)
+    for length, status in (("9", 413), ("9" * 16, 413), ("8", None)):
+        sent.scope = scope(content_length=length)
+        told = None
+        try:
+            asyncio.run(received(sent, "m"))
+        except ServeError as error:
+            told = error.status
+        assert (told, len(sent.pieces)) == (status, 0 if status is None else 1)
+
+
+def test_an_upload_of_a_client_that_says_nothing_more_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(upload, "SILENT_SECONDS", 0.01)
+
+    class Silent(Sent):
+        async def receive(self):
+            if not self.pieces:
+                await asyncio.sleep(3600)
+            return {"type": "http.request", "body": self.pieces.pop(), "more_body": True}
+
+    for pieces in ((), (b"PK\x03\x04",)):
+        with pytest.raises(ServeError) as told:
+            asyncio.run(received(Silent(tmp_path, *pieces), "m"))
+        assert told.value.status == 408
     assert names(tmp_path) == []

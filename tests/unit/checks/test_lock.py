@@ -67,6 +67,7 @@ FAULTS = {
     "no files": (lock(package("a", "")), "no lock of PEP 751"),
     "a newer kind": (lock(head=HEAD.replace("1.0", "2.0")), "no lock of PEP 751"),
     "no TOML": (b"[[[", "no TOML"),
+    "long keys": (b"".join(b"k%d%s=1\n" % (n, b".a" * 4000) for n in range(9)), "too many parts"),
     "no text": (b"\xff", "no TOML"),
     "too deep": (b"a = " + b"[" * 8000, "no TOML"),
     "a long key": (b"a." * 5000 + b"a = 1", "longer than 8,192 bytes"),

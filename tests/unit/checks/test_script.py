@@ -29,6 +29,11 @@ def test_a_block_is_read_as_the_standard_has_it():
     assert read_script(HANDLER) is None
     assert read_script("# /// script\n# x = 1\n") is None  # never closed: a comment
     assert read_script("x = '# /// script'\n") is None
+    assert read_script("# /// script\n# x = 1\n\n# ///\n") is None  # nor with a gap
+    assert read_script("# /// script\n#x = 1\n# ///\n") is None
+    assert read_script("# /// script\n\n" + BLOCK).dependencies == ("numpy<2", "rich")
+    assert read_script(BLOCK.removesuffix("\n")).dependencies == ("numpy<2", "rich")
+    assert read_script(f"    {BLOCK}") is None
     short = BLOCK.replace('# requires-python = ">=3.11"\n', "")
     assert read_script(short).requires_python is None
 

@@ -12,6 +12,7 @@ import pytest
 
 from mar_core import MarError, MarWarning, Recipe, RunSummary, UsageError, WriteOptions
 from mar_core.records import ReadOptions, RunOptions
+from mar_core.run import session
 from mar_core.run.session import Job, execute, interrupted_line
 from mar_core.testing import make_archive
 
@@ -170,6 +171,58 @@ def test_columns_truth_and_what_it_makes_of_them(job, give):
     _, found = ran(job, writing=WriteOptions(keep=("n",)), **keep)
     assert [row["input"] for row in found] == [{"n": 1}, {"n": 2}]
     assert "input" not in ran(job)[1][0]
+
+
+def test_how_many_are_right_and_how_many_nobody_can_judge(tmp_path, archive, job):
+    (tmp_path / "handler.py").write_text(
+        "def handle(data, context):\n    return data and [row['body']['says'] for row in data]\n"
+    )
+    source = make_archive(tmp_path, handler=tmp_path / "handler.py", model_name="says")
+    said = [("cat", "cat"), ("cat", "dog"), ("dog", "dog"), ("cat", None)]
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"says": says, "is": truth}) + "\n" for says, truth in said)
+    )
+    changes = {"recipe": Recipe(source=source), "truth": "is", "reading": ReadOptions(keep=("is",))}
+    with pytest.warns(MarWarning, match="1 of 4 inputs without a true label"):
+        summary, found = ran(job, **changes)
+    assert (summary.judged, summary.right) == (3, 2)
+    assert [row.get("input", {}).get("truth") for row in found] == ["cat", "dog", "dog", None]
+    with pytest.warns(MarWarning, match="without a true label"):
+        again, _ = ran(job, **changes, output=tmp_path / "out.jsonl", limit=4)
+    assert (again.judged, again.right) == (3, 2)
+
+
+def test_a_page_of_results_has_previews_of_inputs(job, give, tmp_path):
+    give(*ns(1, 2))
+    ran(job, output=tmp_path / "out.html")
+    assert '"preview":' in (tmp_path / "out.html").read_text().replace(" ", "")
+    ran(job, output=tmp_path / "out.jsonl")
+    assert "preview" not in (tmp_path / "out.jsonl").read_text()
+
+
+def test_plugins_hear_of_its_beginning_and_of_its_end(job, give, monkeypatch):
+    class Listening:
+        def __init__(self, plugins):
+            self.plugins, self.heard = plugins, []
+
+        def __getattr__(self, name):
+            return getattr(self.plugins, name)
+
+        def run_started(self, summary):
+            self.heard.append(("started", summary.total, summary.finished))
+
+        def run_finished(self, summary):
+            self.heard.append(("finished", summary.total, summary.finished))
+
+    listening = Listening(session.get_plugins())
+    monkeypatch.setattr(session, "get_plugins", lambda: listening)
+    give(*ns(1, 0))
+    ran(job)
+    assert listening.heard == [("started", 0, False), ("finished", 2, True)]
+    listening.heard.clear()
+    with pytest.raises(MarError):
+        ran(job, recipe=dataclasses.replace(job.recipe, device="cuda:99"))
+    assert listening.heard == [("started", 0, False), ("finished", 0, False)]
 
 
 def test_what_a_killed_run_left_in_the_folder_of_outputs_goes(job, give, tmp_path):

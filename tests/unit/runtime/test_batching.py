@@ -28,7 +28,7 @@ def drive(batcher, cost, *, fits=LARGEST):
     for batch in batcher.batches(inputs([1] * 20_000)):
         sizes.append(len(batch))
         fitting = None if len(batch) <= fits else len(batch)
-        batcher.report(len(batch), cost(len(batch)), out_of_memory=fitting)
+        batcher.report(len(batch), {"inference": cost(len(batch))}, out_of_memory=fitting)
     return sizes
 
 
@@ -102,7 +102,7 @@ def test_backs_off_from_what_does_not_fit(size, fits):
 def test_what_was_given_out_before_teaches_nothing():
     batcher = Batcher(size="auto")
     for _ in range(100):
-        batcher.report(7, 1e-9)
+        batcher.report(7, {"inference": 1e-9})
     assert batcher.size == 1
 
 
