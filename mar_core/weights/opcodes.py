@@ -32,7 +32,7 @@ from mar_core.weights.machine import (
     Made,
     Storage,
 )
-from mar_core.weights.rebuild import RefusedError, build, call, checked_key
+from mar_core.weights.rebuild import RefusedError, build, call, checked_key, memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -364,6 +364,8 @@ def _call(m: Machine, maker: Any, args: Any) -> None:
             raise TypeError
         m.refuse("a call with what is no tuple")  # torch calls with anything that it can unpack
         args = ()
+    if isinstance(maker, Global) and (filled := memory_of(maker.name, args)):
+        m.budget.spend(filled)
     if not isinstance(maker, Global):
         m.forbid("a call of something computed")
         m.stack.append(Made(None, args))

@@ -7,6 +7,7 @@ with the arguments that ``torch.save`` writes, and refused with a reason otherwi
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import re
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,28 @@ from mar_core.weights.machine import Global, LongText, Made, OrderedMap, Storage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_DIMENSIONS", "RefusedError", "are_sizes", "build", "call", "checked_key"]
+__all__ = [
+    "MAX_DIMENSIONS",
+    "RefusedError",
+    "are_sizes",
+    "build",
+    "call",
+    "checked_key",
+    "memory_of",
+]
 
 MAX_DIMENSIONS = 64
 _MAX_SIZE = 2**63 - 1
 _MAX_KEY_PARTS = 1000
 _MAX_KEY = 2**64  # at most sixteen integers below share a hash
 _MAX_INDEX = 127
+_EXPONENT = re.compile(r"[+-]?[0-9_]{1,100}", re.ASCII)
+# What makes an array of a shape, and at which place that stands.
+_ARRAYS = {
+    "numpy.ndarray": 0,
+    "numpy._core.multiarray._reconstruct": 1,
+    "numpy.core.multiarray._reconstruct": 1,
+}
 _SCALARS = (str, bytes, int, float, complex, bool, type(None))
 _QUANTIZED = {"qint8", "quint8", "qint32", "quint4x2", "quint2x4"}
 _LAYOUTS = {"strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc",
@@ -170,6 +186,24 @@ def _set(args: tuple[Any, ...]) -> bool | None:
     for item in args[0] if args else ():
         checked_key(item)
     return True
+
+
+def memory_of(name: str, args: tuple[Any, ...]) -> int:
+    """Bytes at least that a call fills on the word of a number: of others the pickle holds them.
+
+    Args:
+        name: What is called.
+        args: Its arguments, of stand-ins.
+    """
+    if name == "builtins.bytearray":
+        return args[0] if args and type(args[0]) is int and args[0] > 0 else 0
+    if name in _ARRAYS:
+        shape = args[_ARRAYS[name]] if len(args) > _ARRAYS[name] else ()
+        return math.prod(shape if are_sizes(shape) else ())
+    if name == "fractions.Fraction" and args and type(args[0]) is str:
+        exponent = args[0].lower().partition("e")[2].strip()
+        return abs(int(exponent)) if _EXPONENT.fullmatch(exponent) else 0
+    return 0
 
 
 def _bytearray(args: tuple[Any, ...]) -> bool | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fractions
 import io
 import json
+import pickle
 import struct
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 import weightsfaults
@@ -16,6 +19,7 @@ from unpacked import initialized, network_source, unpack
 from mar_core import BaseHandler, ModelError
 from mar_core.weights import Allowance, TensorInfo, TooCostlyError, contiguous, examine
 from mar_core.weights.compare import is_readable, largest_difference
+from mar_core.weights.pickles import walk_pickle
 
 DOUBLED = b"\x80\x02)" + b"q\x00h\x00\x86" * 60
 
@@ -153,3 +157,52 @@ def test_a_weight_that_is_missing_is_no_random_number(tmp_path, missing):
 def test_no_weights_at_all_in_the_file(tmp_path):
     with pytest.raises(ModelError, match="4 missing"):
         loaded(tmp_path, {})
+
+
+class Called:
+    """Pickles as a call."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        (bytearray, (10**11,)),
+        (np.ndarray, ((10**6, 10**6),)),
+        (np.zeros(0).__reduce__()[0], (np.ndarray, (10**12,), b"b")),
+        (fractions.Fraction, ("1e999999999",)),
+    ],
+    ids=["bytearray", "ndarray", "reconstruct", "fraction"],
+)
+def test_a_call_that_fills_memory_on_the_word_of_a_number_is_bounded(call):
+    """Loading it would take 100 GB, or hours; to find that costs nothing."""
+    walked = walk_pickle(pickle.dumps([Called(*call)]), plain=True)
+    assert walked.unchecked
+    assert {fault.code for fault in examine(io.BytesIO(pickle.dumps(Called(*call)))).faults}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [bytearray(b"abc" * 1000), np.arange(6.0).reshape(2, 3), fractions.Fraction("1/3")],
+    ids=["bytearray", "array", "fraction"],
+)
+def test_what_holds_its_own_bytes_is_not(value):
+    walked = walk_pickle(pickle.dumps([value, {"a": value}]), plain=True)
+    assert not walked.unchecked
+    assert not walked.acts
+
+
+def test_a_sound_file_without_an_end_of_line_is_no_pickle():
+    """Its first byte may be an opcode that takes a line: to look for the end costs little."""
+    size = 4 << 20
+    header = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}})
+    padded = header.encode().ljust(ord("S") + 256 if len(header) > ord("S") else ord("S"))
+    whole = struct.pack("<Q", len(padded)) + padded + bytes(size)
+    assert whole[:1] == b"S"
+    report = examine(io.BytesIO(whole), budget=Allowance(1 << 20))
+    assert (report.format.name, report.faults) == ("safetensors", [])
