@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MARK = "walk: "
 # Calls a row; what belongs to a frame, or to a look at the clock, comes to less.
 SELDOM = 0.5
+# Looks at workers that are still loading come by the clock: a slow machine has more of them.
+BY_THE_CLOCK = {"_gone_or_late"}
 COMPREHENSIONS = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 
 
@@ -64,6 +66,13 @@ class Counter:
 
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> None:
         """Called at each call and return; those of C are skipped."""
+        look = getattr(self._here, "look", None)
+        if look is None and event == "call" and frame.f_code.co_name in BY_THE_CLOCK:
+            look = self._here.look = frame
+        if look is not None:
+            if frame is look and event == "return":
+                self._here.look = None
+            return
         code = frame.f_code if event == "call" else frame.f_back and frame.f_back.f_code
         if event not in {"call", "return"} or not code or not self._is_ours(code):
             return
