@@ -14,6 +14,8 @@ from walk import walked
 ARCHIVE_FILES = 40
 RUN_FILES = 58
 RUN_CHANGES = 450
+# Of the first run, which unpacks; how often threads wake each other differs a little.
+FIRST_CHANGES = 490
 # One row at batch 1, in one process.
 ROW_FILES = 15
 ROW_CALLS = 77
@@ -69,10 +71,13 @@ def test_mar_archive(made):
 
 
 def test_mar_run_of_two_rows(made, folder):
-    walk = walked("--no-plugins", "run", "echo.mar", "2.jsonl", cwd=folder)
-    assert len(walk.files) <= RUN_FILES, "\n".join(walk.files)
-    assert walk.calls >= walk.changes / 2 > 0
-    assert walk.changes <= RUN_CHANGES
+    first, again = (
+        walked("--no-plugins", "run", "echo.mar", "2.jsonl", cwd=folder) for _ in range(2)
+    )
+    assert len(first.files) <= RUN_FILES, "\n".join(first.files)
+    assert first.calls >= first.changes / 2 > 0
+    assert first.changes <= FIRST_CHANGES
+    assert again.changes <= RUN_CHANGES
 
 
 def test_a_row(made, folder):
