@@ -180,16 +180,22 @@ def test_a_fault_stops_pickle_too(body, protocol):
 @pytest.mark.parametrize(
     "payload",
     [
-        name("builtins.bytearray") + b"\x8a\x06" + bytes(5) + b"\x01" + b"\x85R",
+        name("builtins.bytearray") + number(3) + b"\x85R",
         name("torch.Tensor") + number(3) + b"\x85R",
         name("torch.storage.UntypedStorage") + number(3) + b"\x85R",
         name("_codecs.encode") + text("x") + text("rot13") + b"\x86R",
         FLOATS + b"}b",
     ],
-    ids=["a huge bytearray", "a tensor of a size", "a storage of a size", "a codec", "BUILD"],
+    ids=["a bytearray of a size", "a tensor of a size", "a storage of a size", "a codec", "BUILD"],
 )  # fmt: skip
 def test_a_call_that_torch_save_never_writes(payload):
     walked = walk_pickle(b"\x80\x02" + payload + b".")
     assert walked.refused
     assert not walked.forbidden
     assert not walked.unchecked
+
+
+def test_a_call_that_fills_memory_costs_too_much():
+    huge = b"\x8a\x06" + bytes(5) + b"\x01"
+    walked = walk_pickle(b"\x80\x02" + name("builtins.bytearray") + huge + b"\x85R.")
+    assert walked.unchecked
