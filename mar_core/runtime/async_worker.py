@@ -41,7 +41,7 @@ __all__ = ["Answers", "AsyncWorker", "Running"]
 
 # Requests that fill a frame. A worker sends its answers when it has done a frame: where it is given
 # two of them, it works on the second while the answers to the first are read here.
-TOGETHER = 16
+FRAME_REQUESTS = 16
 # A line of the log that never ends is cut.
 LONGEST_LINE = 64 << 10
 # What a dead worker forked may hold its socket open: how often one looks for its end otherwise.
@@ -399,7 +399,7 @@ def _frames(messages: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any,
     start = held = 0
     for end, message in enumerate(messages, 1):
         held += len(message[2]) if message[0] == CALL else 1
-        if held >= TOGETHER or end == len(messages):
+        if held >= FRAME_REQUESTS or end == len(messages):
             yield messages[start:end]
             start, held = end, 0
 

@@ -212,7 +212,10 @@ class Dispatch:
         if wait > 0:
             self._wake_in(wait)
             return False
-        slot.give(self.queue.take(slot.places))
+        jobs = self.queue.take(slot.places)
+        if not jobs:  # its deadline has just passed
+            return False
+        slot.give(jobs)
         return True
 
     def _wait(self, oldest: Job, slot: Place) -> float:
