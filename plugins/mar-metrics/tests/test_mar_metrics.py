@@ -147,8 +147,11 @@ def session(monkeypatch):
     import mar_metrics
     from mar_metrics import session
 
+    # What other tests did in this process has settled that nothing is measured.
+    mar_metrics._is_wanted.cache_clear()
     yield mar_metrics
     session.finish()
+    mar_metrics._is_wanted.cache_clear()
 
 
 def summary(**more):
